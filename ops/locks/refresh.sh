@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Writes every lock anew: Python packages (uv), then Debian packages (apt's own solver). `make lock` calls it.
+#   KEEP=1   keep each pin that still fits its requirements, and add or drop only what changed
+# A lock holds names, versions and hashes, and no address: it serves behind any mirror (docs/decisions/0002).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+say() { printf 'lock: %s\n' "$*" >&2; }
+cache=${FASTAPI_BASE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fastapi-base}
+python=$(ops/bootstrap/python.sh 3.13)
+
+tools=$cache/tools-$(cksum < 3rdparty/python/tools.lock | tr ' ' -)
+if [ ! -x "$tools/bin/uv" ]; then
+  say "installing uv from 3rdparty/python/tools.lock"
+  "$python" -m venv --clear "$tools"
+  "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+    --requirement 3rdparty/python/tools.lock
+fi
+
+compile() { # REQUIREMENTS LOCK PYTHON [CONSTRAINTS]
+  local target=$2 new=$2.new
+  say "$target"
+  if [ -n "${KEEP:-}" ] && [ -e "$target" ]; then cp "$target" "$new"; else rm -f "$new"; fi
+  "$tools/bin/uv" pip compile --quiet --no-config --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+    --python-version "$3" ${4:+--constraints "$4"} "$1" --output-file "$new"
+  if grep -nE '(https?|file)://' "$new" >&2; then
+    say "$target would hold an address (above); a lock names packages, versions and hashes only. Nothing was changed."
+    rm -f "$new"
+    exit 1
+  fi
+  mv "$new" "$target"
+}
+trap 'rm -f 3rdparty/*/*.lock.new' EXIT
+compile 3rdparty/python/app.txt 3rdparty/python/app.lock 3.13
+compile 3rdparty/python/test.txt 3rdparty/python/test.lock 3.13 3rdparty/python/app.lock
+compile 3rdparty/python/tools.txt 3rdparty/python/tools.lock 3.13
+compile 3rdparty/pants/requirements.txt 3rdparty/pants/pants.lock 3.9
+
+say "3rdparty/debian/*.lock"
+PYTHONPATH=. "$python" -m ops.debian.resolve 3rdparty/debian/*.toml
