@@ -20,7 +20,7 @@ compile() { # REQUIREMENTS LOCK PYTHON [CONSTRAINTS]
   local target=$2 new=$2.new
   say "$target"
   if [ -n "${KEEP:-}" ] && [ -e "$target" ]; then cp "$target" "$new"; else rm -f "$new"; fi
-  "$tools/bin/uv" pip compile --quiet --no-config --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+  "$tools/bin/uv" pip compile --quiet --no-config --no-python-downloads --python "$python" --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
     --python-version "$3" ${4:+--constraints "$4"} "$1" --output-file "$new"
   if grep -nE '(https?|file)://' "$new" >&2; then
     say "$target would hold an address (above); a lock names packages, versions and hashes only. Nothing was changed."

@@ -1,0 +1,28 @@
+# The commands that a person types. `make` alone lists them; each says its options after the colon.
+.DEFAULT_GOAL := help
+.PHONY: help up test check fmt package lock clean
+export ARGS RELOAD KEEP
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## run the whole service on embedded PostgreSQL and Redis (RELOAD=1: restart on change)
+	@exec ops/dev/up.sh
+
+test: ## run every test (ARGS=tests/unit:: for some of them)
+	@exec ops/ci/test.sh
+
+check: ## lint, formatting, floors and types
+	@./pants tailor --check lint check ::
+
+fmt: ## fix and format the code and BUILD files
+	@./pants fix ::
+
+package: ## build the PEX binaries and OCI images into dist/
+	@./pants package ::
+
+lock: ## refresh every lock (KEEP=1: only what changed in the manifests)
+	@exec ops/locks/refresh.sh
+
+clean: ## remove build output and the data of `make up`
+	rm -rf dist .local .pants.d .pids

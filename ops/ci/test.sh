@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Runs every test, with a container engine where one can be had. `make test` calls it.
+#   ARGS=...   what to test, and more options for Pants (else: ::)
+#   CI=true    a missing engine is a failure
+# Engine: the one that DOCKER_HOST or the usual socket names; else, as root on Debian, docker.io is installed and a
+# private dockerd started for the run; else tests use embedded servers, and what could not run is named last.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cache=${FASTAPI_BASE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fastapi-base}
+mkdir -p "$cache"
+say() { printf 'test: %s\n' "$*" >&2; }
+reason=
+
+answers() { # SOCKET
+  [ -S "$1" ] && "$(ops/bootstrap/python.sh 3.13)" - "$1" << 'PYTHON' 2> /dev/null
+import socket, sys
+with socket.socket(socket.AF_UNIX) as engine:
+    engine.settimeout(5)
+    engine.connect(sys.argv[1])
+    engine.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+    sys.exit(b"200 OK" not in engine.recv(200))
+PYTHON
+}
+
+find_engine() {
+  local socket
+  if [ -n "${DOCKER_HOST:-}" ]; then
+    case $DOCKER_HOST in unix://*) answers "${DOCKER_HOST#unix://}" && return ;; *) return ;; esac
+    reason="DOCKER_HOST=$DOCKER_HOST does not answer"
+    return 1
+  fi
+  for socket in /var/run/docker.sock "${XDG_RUNTIME_DIR:-/nonexistent}/docker.sock" "${XDG_RUNTIME_DIR:-/nonexistent}/podman/podman.sock" "$HOME/.docker/run/docker.sock"; do
+    if answers "$socket"; then
+      [ "$socket" = /var/run/docker.sock ] || export DOCKER_HOST=unix://$socket
+      return
+    fi
+  done
+  reason="no container engine answers"
+  return 1
+}
+
+install_engine() {
+  command -v dockerd > /dev/null && return
+  if ! command -v apt-get > /dev/null || [ ! -e /etc/debian_version ]; then
+    reason="no container engine answers, and only on Debian can it be installed from here"
+    return 1
+  fi
+  say "installing Debian's docker.io (its output goes to $cache/docker-install.log)"
+  if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends docker.io iptables; } \
+    > "$cache/docker-install.log" 2>&1; then
+    reason="docker.io could not be installed (see $cache/docker-install.log)"
+    return 1
+  fi
+}
+
+engine_pid=
+start_engine() {
+  local run=/run/fastapi-base-docker waited=0
+  if [ "$(id -u)" != 0 ]; then
+    reason="no container engine answers, and only root can start one"
+    return 1
+  fi
+  install_engine || return 1
+  mkdir -p "$run"
+  say "starting dockerd for this run (its output goes to $cache/dockerd.log)"
+  dockerd --host "unix://$run/docker.sock" --data-root "$cache/docker" --exec-root "$run/exec" --pidfile "$run/dockerd.pid" \
+    > "$cache/dockerd.log" 2>&1 &
+  engine_pid=$!
+  until answers "$run/docker.sock"; do
+    waited=$((waited + 1))
+    if ! kill -0 "$engine_pid" 2> /dev/null || [ "$waited" -gt 120 ]; then
+      stop_engine
+      reason="dockerd did not start: $(tail -n 1 "$cache/dockerd.log" | cut -c1-300) (see $cache/dockerd.log)"
+      return 1
+    fi
+    sleep 0.5
+  done
+  export DOCKER_HOST=unix://$run/docker.sock
+}
+stop_engine() {
+  [ -n "$engine_pid" ] || return 0
+  kill "$engine_pid" 2> /dev/null || true
+  wait "$engine_pid" 2> /dev/null || true
+  engine_pid=
+}
+trap stop_engine EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# shellcheck disable=SC2206  # words on purpose
+targets=(${ARGS:-::})
+filter=()
+missed=
+if find_engine || start_engine; then
+  say "integration tests use containers (${DOCKER_HOST:-/var/run/docker.sock})"
+  export TEST_SERVERS=containers
+elif [ "${CI:-}" = true ]; then
+  say "$reason. With CI=true that is a failure: tests of the images would be left out unseen."
+  exit 1
+else
+  say "$reason: integration tests use the embedded servers, and tests that need an engine are left out"
+  export TEST_SERVERS=embedded
+  filter=(--tag=-engine)
+  missed=$(./pants --tag=engine --filter-target-type=python_test list "${targets[@]}" | tr '\n' ' ')
+fi
+
+rm -rf dist/test/reports
+status=0
+./pants "${filter[@]}" test --report "${targets[@]}" || status=$?
+"$(ops/bootstrap/python.sh 3.13)" ops/ci/summary.py dist/test/reports "$status" || status=$?
+if [ -n "$missed" ]; then
+  say "NOT RUN, for want of a container engine ($reason): $missed"
+fi
+exit "$status"
