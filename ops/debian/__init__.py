@@ -1,0 +1,1 @@
+"""Debian packages as locked build inputs: manifests, locks, downloads, unpacking without dpkg."""
