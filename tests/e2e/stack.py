@@ -1,0 +1,128 @@
+"""Starts the shipped binaries as processes, as an operator would, and stops them."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import urlopen
+
+import asyncpg
+
+START_SECONDS = 90
+STOP_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """The PEX files of one build; `suffix` is that of the target's name, such as ``-linux``."""
+
+    suffix: str
+
+    def command(self, program: str, *arguments: str) -> list[str]:
+        """The command line of a program, on the interpreter that runs the tests."""
+        pex = Path(f"fastapi-base-{program}{self.suffix}.pex").resolve(strict=True)
+        return [sys.executable, str(pex), *arguments]
+
+
+def environment(folder: Path, **settings: str) -> dict[str, str]:
+    """A process environment with nothing but the settings given and a private PEX cache."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "PEX_ROOT": str(folder / "pex"),
+        "LANG": "C.UTF-8",
+        **settings,
+    }
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def create_database(admin_url: str, name: str) -> str:
+    """Make an empty database on the server of the URL, and return the URL of it."""
+
+    async def create() -> None:
+        connection = await asyncpg.connect(admin_url)
+        try:
+            await connection.execute(f'CREATE DATABASE "{name}"')
+        finally:
+            await connection.close()
+
+    asyncio.run(create())
+    return urlunsplit(urlsplit(admin_url)._replace(path=f"/{name}"))
+
+
+@contextmanager
+def process(name: str, command: Sequence[str], env: dict[str, str], log: Path) -> Iterator[None]:
+    """Run a command beside the test; its end must be clean when it is asked to stop."""
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command,
+            env=env,
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield
+        assert child.poll() is None, f"{name} ended early:\n{log.read_text()}"
+        child.terminate()
+        assert child.wait(STOP_SECONDS) == 0, f"{name} did not end well:\n{log.read_text()}"
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def wait_for_reply(url: str, log: Path) -> None:
+    """Wait until a GET of the URL succeeds."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with urlopen(url, timeout=5) as reply:
+                reply.read()
+                return
+        except (URLError, OSError):
+            assert time.monotonic() < deadline, f"{url} does not answer:\n{log.read_text()}"
+            time.sleep(0.1)
+
+
+@contextmanager
+def running(binaries: Binaries, folder: Path, database_url: str, redis_url: str) -> Iterator[str]:
+    """Migrate, then run API, worker and Beat; yields the API's URL."""
+    port = free_port()
+    env = environment(
+        folder,
+        ENVIRONMENT="test",
+        DATABASE_URL=database_url,
+        REDIS_URL=redis_url,
+        API_PORT=str(port),
+        API_WORKERS="1",
+        CELERY_CONCURRENCY="1",
+        CELERY_HEARTBEAT_SECONDS="1",
+        AUTH_BCRYPT_ROUNDS="4",
+    )
+    subprocess.run(binaries.command("migrate", "migrate"), env=env, cwd=folder, check=True)
+    with ExitStack() as stack:
+        for name, command in {
+            "worker": binaries.command("worker", "worker"),
+            "beat": binaries.command("worker", "beat"),
+            "api": binaries.command("api"),
+        }.items():
+            stack.enter_context(process(name, command, env, folder / f"{name}.log"))
+        url = f"http://127.0.0.1:{port}"
+        wait_for_reply(f"{url}/health/ready", folder / "api.log")
+        yield url
