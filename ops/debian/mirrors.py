@@ -5,7 +5,7 @@ No file of this repository names a mirror, so the locks work behind any proxy, m
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 #: Suites that only Debian's own archives have; other entries of apt's sources are other vendors'.
@@ -24,7 +24,9 @@ def find(environ: Mapping[str, str] | None = None, apt: Path = Path("/etc/apt"))
     """Mirror addresses in the order in which to try them, each without a slash at its end.
 
     DEBIAN_MIRROR (addresses separated by spaces) wins; else the Debian entries of apt's sources in
-    both of its formats (sources.list(5)). Raises MirrorError when there is none.
+    both of its formats (sources.list(5)). Security updates lie in an archive of their own; by
+    Debian's custom it stands beside the main one, and is added where it was not named. Raises
+    MirrorError when there is none.
     """
     environ = os.environ if environ is None else environ
     if chosen := environ.get("DEBIAN_MIRROR", "").split():
@@ -34,7 +36,7 @@ def find(environ: Mapping[str, str] | None = None, apt: Path = Path("/etc/apt"))
                     f"DEBIAN_MIRROR: {mirror!r} is not an address that starts with http://, "
                     "https:// or file:/"
                 )
-        return [mirror.rstrip("/") for mirror in chosen]
+        return _with_security(mirror.rstrip("/") for mirror in chosen)
     found: dict[str, None] = {}
     lists = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]
     for path in lists:
@@ -42,7 +44,7 @@ def find(environ: Mapping[str, str] | None = None, apt: Path = Path("/etc/apt"))
             found.update(dict.fromkeys(_one_line(path.read_text(encoding="utf-8"))))
     for path in sorted((apt / "sources.list.d").glob("*.sources")):
         found.update(dict.fromkeys(_deb822(path.read_text(encoding="utf-8"))))
-    mirrors = list(dict.fromkeys(uri.rstrip("/") for uri in found if uri.startswith(_SCHEMES)))
+    mirrors = _with_security(uri.rstrip("/") for uri in found if uri.startswith(_SCHEMES))
     if not mirrors:
         raise MirrorError(
             "no Debian mirror is known: this machine's apt sources name none. "
@@ -50,6 +52,14 @@ def find(environ: Mapping[str, str] | None = None, apt: Path = Path("/etc/apt"))
             "several, separated by spaces, are tried in order"
         )
     return mirrors
+
+
+def _with_security(mirrors: Iterable[str]) -> list[str]:
+    named = list(dict.fromkeys(mirrors))
+    # A snapshot's address ends in its time: .../debian/20260101T000000Z.
+    pairs = (re.fullmatch(r"(.*/debian)(/\d{8}T\d{6}Z)?", mirror) for mirror in named)
+    beside = [f"{pair[1]}-security{pair[2] or ''}" for pair in pairs if pair]
+    return list(dict.fromkeys([*named, *beside]))
 
 
 def _one_line(text: str) -> Iterator[str]:
