@@ -1,7 +1,7 @@
-"""Adds up the JUnit reports of a test run: each skipped test with its reason, then one line of counts.
+"""Add up the JUnit reports of a test run: skipped tests with their reasons, then a line of counts.
 
-Usage: python summary.py FOLDER PANTS_STATUS. Exit status 1 where Pants reported success and yet a test failed or none
-ran, so that a run without tests is never taken for a good one.
+Usage: python summary.py FOLDER PANTS_STATUS. The exit status is 1 where Pants reported success and
+yet a test failed or none ran, so that a run without tests is never taken for a good one.
 """
 
 import sys
