@@ -1,0 +1,1 @@
+"""A production base for HTTP services: FastAPI, SQLModel on PostgreSQL, Redis, Celery."""

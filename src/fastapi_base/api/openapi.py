@@ -1,0 +1,103 @@
+"""The API's description: problem documents for errors, one operation id a function."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from fastapi_base.api.errors import MEDIA_TYPE, status_of, type_uri
+from fastapi_base.core.errors import DomainError
+from fastapi_base.schemas.problem import Problem
+
+DESCRIPTION = """
+Register, log in (or press **Authorize**), then call the rest with the access token.
+
+Errors are problem documents ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). `type` names the
+kind and does not change; quote `request_id` when asking for help.
+"""
+
+TAGS = [
+    {"name": "auth", "description": "Registration and login."},
+    {"name": "users", "description": "Accounts."},
+    {"name": "jobs", "description": "Work that goes on after the reply."},
+    {"name": "health", "description": "For load balancers and orchestrators."},
+]
+
+_FRAMEWORK = {
+    400: ("bad-request", "Bad Request", "There was an error parsing the body"),
+    413: ("content-too-large", "Content Too Large", "The body has more than 1048576 bytes"),
+    422: ("invalid-request", "The request is not valid", "1 part(s) of the request are wrong"),
+}
+_REF = "#/components/schemas/Problem"
+
+
+def problems(*kinds: type[DomainError] | int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that can fail in these ways: domain errors, or 400, 413, 422."""
+    by_status: dict[int, dict[str, tuple[str, str, str]]] = defaultdict(dict)
+    for kind in kinds:
+        if isinstance(kind, int):
+            by_status[kind][_FRAMEWORK[kind][0]] = _FRAMEWORK[kind]
+        else:
+            by_status[status_of(kind)][kind.code] = (kind.code, kind.title, kind.title)
+    return {
+        status: {
+            "description": "; ".join(title for _, title, _ in found.values()),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": _REF},
+                    "examples": {
+                        code: {"summary": title, "value": _example(status, code, title, detail)}
+                        for code, title, detail in found.values()
+                    },
+                }
+            },
+        }
+        for status, found in sorted(by_status.items())
+    }
+
+
+def _example(status: int, code: str, title: str, detail: str) -> dict[str, Any]:
+    return {
+        "type": type_uri(code),
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": "/api/v1/example",
+        "request_id": "5f0c2a9be1d34c075f0c2a9be1d34c07",
+    }
+
+
+def operation_id(route: APIRoute) -> str:
+    """The function's name: short, and stable when paths move. A test proves that it is unique."""
+    return route.name
+
+
+def schema(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """What `app.openapi` is replaced by: made once, and errors described as they are."""
+
+    def build() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                summary=app.summary,
+                description=app.description,
+                routes=app.routes,
+                tags=app.openapi_tags,
+                separate_input_output_schemas=app.separate_input_output_schemas,
+            )
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            reference = "#/components/schemas/{model}"
+            described = Problem.model_json_schema(ref_template=reference)
+            schemas.update(described.pop("$defs", {}))
+            schemas["Problem"] = described
+            # FastAPI's own description of validation errors, which no reply here follows.
+            schemas.pop("HTTPValidationError", None)
+            schemas.pop("ValidationError", None)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    return build

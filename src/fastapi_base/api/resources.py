@@ -1,0 +1,50 @@
+"""What one process of the API holds open, made in one place and closed in one place."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from fastapi_base.core.config import Settings
+from fastapi_base.core.queue import TaskQueue
+from fastapi_base.core.redis import create_redis
+from fastapi_base.core.security import PasswordHasher, TokenCodec
+from fastapi_base.db.database import Database, EngineDatabase
+from fastapi_base.db.engine import create_engine
+from fastapi_base.services.jobs import JobService
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Everything that routes need and that lives longer than a request."""
+
+    database: Database
+    redis: Redis
+    hasher: PasswordHasher
+    tokens: TokenCodec
+    jobs: JobService
+
+
+OpenResources = Callable[[Settings], AbstractAsyncContextManager[Resources]]
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Resources as the settings say. Nothing connects yet: the API starts without its servers."""
+    async with AsyncExitStack() as stack:
+        engine = create_engine(settings.database, "fastapi-base-api")
+        stack.push_async_callback(engine.dispose)
+        redis = create_redis(settings.redis)
+        stack.push_async_callback(redis.aclose)
+        hasher = PasswordHasher(settings.auth)
+        stack.callback(hasher.close)
+        queue = TaskQueue(settings)
+        stack.callback(queue.close)
+        yield Resources(
+            database=EngineDatabase(engine),
+            redis=redis,
+            hasher=hasher,
+            tokens=TokenCodec(settings.auth),
+            jobs=JobService(redis, queue, settings.celery.result_expires),
+        )

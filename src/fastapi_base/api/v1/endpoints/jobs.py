@@ -1,0 +1,56 @@
+"""Background jobs."""
+
+import uuid
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from fastapi_base.api.deps import CurrentUser, ResourcesDep
+from fastapi_base.api.openapi import problems
+from fastapi_base.core.errors import NotAuthenticated, NotFound, Overloaded, Unavailable
+from fastapi_base.schemas.job import JobRead, WordCountRequest
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+_LOCATION: dict[int | str, dict[str, Any]] = {
+    202: {
+        "headers": {
+            "Location": {
+                "description": "Where to look at the job.",
+                "schema": {"type": "string", "format": "uri-reference"},
+            }
+        }
+    }
+}
+
+
+@router.post(
+    "/word-count",
+    status_code=202,
+    summary="Count the words of a text",
+    description="Answers at once; the counting is done by a worker. Look at the job under the"
+    " address in `Location` until its `status` is `succeeded` or `failed`.",
+    response_description="Enqueued",
+    responses={
+        **_LOCATION,
+        **problems(400, 413, 422, NotAuthenticated, Overloaded, Unavailable),
+    },
+)
+async def create_word_count(
+    body: WordCountRequest, user: CurrentUser, resources: ResourcesDep, response: Response
+) -> JobRead:
+    """Enqueue a word count."""
+    job = await resources.jobs.count_words(user.id, body.text)
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return job
+
+
+@router.get(
+    "/{job_id}",
+    summary="Look at a job",
+    description="Only who enqueued the job can see it, for an hour by default.",
+    response_description="The job",
+    responses=problems(422, NotAuthenticated, NotFound, Overloaded, Unavailable),
+)
+async def read_job(job_id: uuid.UUID, user: CurrentUser, resources: ResourcesDep) -> JobRead:
+    """How far a job is, and what came of it."""
+    return await resources.jobs.get(user.id, job_id)

@@ -1,0 +1,120 @@
+"""Commands for operators: `python -m fastapi_base.cli --help`."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import orjson
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from fastapi_base.core.config import Settings, SettingsError
+from fastapi_base.core.errors import DomainError
+from fastapi_base.core.logging import configure_logging
+from fastapi_base.core.security import hash_password
+from fastapi_base.db.database import EngineDatabase
+from fastapi_base.db.engine import create_engine
+from fastapi_base.main import create_app
+from fastapi_base.migrations import runner
+from fastapi_base.schemas.user import PASSWORD_MIN, Email
+from fastapi_base.services import users
+
+app = typer.Typer(
+    help="Commands for operators of fastapi-base. Settings come from the environment and from .env"
+    " in the working folder; .env.example lists them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def migrate(
+    revision: Annotated[str, typer.Argument(help="Up to this migration.")] = "head",
+) -> None:
+    """Bring the database up to date.
+
+    Safe to start on several machines at once: one migrates, the others wait and find nothing to do.
+    """
+    settings = _settings()
+    try:
+        runner.upgrade(settings.database.url.get_secret_value(), revision)
+    except OSError as error:
+        _fail(f"DATABASE_URL: the database does not answer ({error})")
+    typer.echo("The database is up to date.")
+
+
+@app.command()
+def create_admin() -> None:
+    """Make the first superuser out of FIRST_ADMIN_EMAIL and FIRST_ADMIN_PASSWORD.
+
+    Does nothing when the address has an account already; the password of an account stays.
+    """
+    settings = _settings()
+    given = settings.first_admin
+    if given.email is None or given.password is None:
+        _fail("FIRST_ADMIN_EMAIL and FIRST_ADMIN_PASSWORD: set both")
+    password = given.password.get_secret_value()
+    if len(password) < PASSWORD_MIN:
+        _fail(f"FIRST_ADMIN_PASSWORD: must have at least {PASSWORD_MIN} characters")
+    try:
+        email: str = TypeAdapter(Email).validate_python(given.email)
+        added = asyncio.run(_add_admin(settings, email, password))
+    except ValidationError as error:
+        _fail(f"FIRST_ADMIN_EMAIL: {error.errors()[0]['msg']}")
+    except DomainError as error:
+        _fail(f"DATABASE_URL: {error.detail}")
+    typer.echo(f"{email}: {'superuser created' if added else 'has an account already, unchanged'}.")
+
+
+@app.command()
+def openapi(
+    output: Annotated[Path | None, typer.Option(help="A file, instead of standard output.")] = None,
+) -> None:
+    """Write the API's description (OpenAPI, JSON)."""
+    document = create_app(_settings()).openapi()
+    text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    if output:
+        output.write_bytes(text)
+    else:
+        sys.stdout.buffer.write(text)
+
+
+@app.command()
+def make_migration(
+    message: Annotated[str, typer.Argument(help="What it does, in a few words.")],
+) -> None:
+    """Write the next migration: from the models' difference to a database that is up to date."""
+    runner.revision(_settings().database.url.get_secret_value(), message)
+
+
+async def _add_admin(settings: Settings, email: str, password: str) -> bool:
+    engine = create_engine(settings.database, "fastapi-base-cli")
+    try:
+        async with EngineDatabase(engine).transaction() as session:
+            # No event loop to protect here: hash in place.
+            password_hash = hash_password(password, settings.auth.bcrypt_rounds)
+            return await users.add(
+                session, email=email, password_hash=password_hash, is_superuser=True
+            )
+    finally:
+        await engine.dispose()
+
+
+def _settings() -> Settings:
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        _fail(f"The settings cannot be used:\n{error}")
+    configure_logging(settings.log)
+    return settings
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

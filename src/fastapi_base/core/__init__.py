@@ -1,0 +1,1 @@
+"""Configuration, security, logging, errors: the lowest floor. It imports no other room."""

@@ -1,0 +1,201 @@
+"""Settings: one small frozen model for each concern, read from the environment.
+
+The variable is the model's prefix and the field's name: `DatabaseSettings.pool_size` is
+`DATABASE_POOL_SIZE`. Nothing else in the service reads the environment. `.env.example` lists all.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    EmailStr,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from fastapi_base.core import config_rules
+
+DEVELOPMENT_SECRET = "development-only-secret-never-used-in-production"
+ENV_FILE = ".env"
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used. The message names each variable and what would be right."""
+
+
+class _Section(BaseSettings):
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Secret = Annotated[SecretStr, Field(repr=False)]
+PostgresUrl = Annotated[SecretStr, AfterValidator(config_rules.asyncpg_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(config_rules.redis_url)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class AppSettings(_Section):
+    """What does not belong to one part."""
+
+    environment: Literal["development", "test", "production"] = "development"
+    debug: bool = False
+
+
+class ApiSettings(_Section):
+    """The HTTP server and its edge."""
+
+    model_config = SettingsConfigDict(env_prefix="API_")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    workers: int = Field(default=0, ge=0, le=256)
+    request_timeout: int = Field(default=60, gt=0)
+    graceful_timeout: int = Field(default=30, gt=0)
+    keepalive: int = Field(default=65, gt=0)
+    reload: bool = False
+    docs: bool = True
+    forwarded_allow_ips: Words = ("127.0.0.1",)
+    cors_origins: Words = ()
+    max_body_bytes: int = Field(default=1_048_576, gt=0)
+
+
+class DatabaseSettings(_Section):
+    """PostgreSQL. Timeouts are in seconds and set on every connection."""
+
+    model_config = SettingsConfigDict(env_prefix="DATABASE_")
+
+    url: PostgresUrl = Field(
+        default=SecretStr("postgresql+asyncpg://postgres:postgres@127.0.0.1:5432/fastapi_base"),
+        validate_default=True,
+    )
+    pool_size: int = Field(default=10, gt=0)
+    pool_timeout: Seconds = 5
+    pool_recycle: Seconds = 1800
+    connect_timeout: Seconds = 5
+    statement_timeout: Seconds = 15
+    lock_timeout: Seconds = 5
+    idle_transaction_timeout: Seconds = 30
+
+
+class RedisSettings(_Section):
+    """Redis: broker, results, owners of jobs. Timeouts are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="REDIS_")
+
+    url: RedisUrl = Field(default=SecretStr("redis://127.0.0.1:6379/0"), validate_default=True)
+    connect_timeout: Seconds = 2
+    timeout: Seconds = 2
+    max_connections: int = Field(default=50, gt=0)
+
+
+class AuthSettings(_Section):
+    """Tokens and passwords."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTH_")
+
+    jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    jwt_issuer: str = "fastapi-base"
+    jwt_audience: str = "fastapi-base-api"
+    access_token_seconds: int = Field(default=900, gt=0)
+    bcrypt_rounds: int = Field(default=12, ge=4, le=16)
+    hash_threads: int = Field(default=1, ge=1, le=16)
+    hash_queue: int = Field(default=16, ge=1)
+
+
+class CelerySettings(_Section):
+    """Background work. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="CELERY_")
+
+    concurrency: int = Field(default=2, ge=1)
+    task_soft_time_limit: int = Field(default=240, gt=0)
+    task_time_limit: int = Field(default=300, gt=0)
+    visibility_timeout: int = Field(default=3600, gt=0)
+    result_expires: int = Field(default=3600, gt=0)
+    max_tasks_per_child: int = Field(default=1000, gt=0)
+    publish_timeout: Seconds = 5
+    heartbeat_seconds: Seconds = 30
+    beat_schedule_file: Path | None = None
+
+
+class LogSettings(_Section):
+    """Logs, on standard error."""
+
+    model_config = SettingsConfigDict(env_prefix="LOG_")
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["json", "console"] = "console"
+
+
+class FirstAdminSettings(_Section):
+    """The account that `create-admin` makes."""
+
+    model_config = SettingsConfigDict(env_prefix="FIRST_ADMIN_")
+
+    email: EmailStr | None = None
+    password: SecretStr | None = None
+
+
+class Settings(BaseModel):
+    """All settings, section by section. Make them with `Settings.load()`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    app: AppSettings = Field(default_factory=AppSettings)
+    api: ApiSettings = Field(default_factory=ApiSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    redis: RedisSettings = Field(default_factory=RedisSettings)
+    auth: AuthSettings = Field(default_factory=AuthSettings)
+    celery: CelerySettings = Field(default_factory=CelerySettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+    first_admin: FirstAdminSettings = Field(default_factory=FirstAdminSettings)
+
+    @classmethod
+    def load(cls, env_file: Path | str | None = ENV_FILE) -> Self:
+        """Read the environment, and `.env` in the working folder where it says nothing.
+
+        Raises SettingsError with one line for each variable that is wrong or unsafe.
+        """
+        problems: list[str] = []
+        sections: dict[str, _Section] = {}
+        for name, section in cls.sections().items():
+            try:
+                sections[name] = section(_env_file=env_file)  # type: ignore[call-arg]
+            except ValidationError as error:
+                problems += [
+                    f"{variable(section, str(item['loc'][0]))}: {item['msg']}"
+                    for item in error.errors()
+                ]
+        if problems:
+            raise SettingsError("\n".join(problems))
+        settings = cls.model_validate(sections)
+        if unsafe := config_rules.unsafe(settings):
+            raise SettingsError("\n".join(unsafe))
+        return settings
+
+    @classmethod
+    def sections(cls) -> dict[str, type[_Section]]:
+        """The model of each section, by name."""
+        found = {name: field.annotation for name, field in cls.model_fields.items()}
+        return {
+            name: model
+            for name, model in found.items()
+            if isinstance(model, type) and issubclass(model, _Section)
+        }
+
+
+def variable(section: type[BaseSettings], field: str) -> str:
+    """The environment variable of a field."""
+    return f"{section.model_config.get('env_prefix', '')}{field}".upper()

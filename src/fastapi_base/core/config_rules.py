@@ -1,0 +1,81 @@
+"""What a setting must be like: URLs that can be used, and what production refuses."""
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from fastapi_base.core.config import Settings
+
+MINIMUM_SECRET_BYTES = 32
+_EASY_PASSWORDS = frozenset({"", "postgres", "password", "admin", "changeme", "secret"})
+
+
+def asyncpg_url(value: SecretStr) -> SecretStr:
+    """The URL with the asyncpg driver in its scheme, which may be left out."""
+    scheme, separator, rest = value.get_secret_value().partition("://")
+    if not separator or scheme not in {"postgresql+asyncpg", "postgresql", "postgres"}:
+        raise ValueError("must look like postgresql+asyncpg://user:password@host:5432/name")
+    url = f"postgresql+asyncpg://{rest}"
+    if len(urlsplit(url).path) < 2:
+        raise ValueError("must end in the name of the database, as in ...@host:5432/name")
+    return SecretStr(url)
+
+
+def redis_url(value: SecretStr) -> SecretStr:
+    """The URL, unchanged, when redis-py and Celery can both use it."""
+    if not value.get_secret_value().startswith(("redis://", "rediss://")):
+        raise ValueError("must look like redis://host:6379/0 (rediss:// for TLS)")
+    return value
+
+
+def unsafe(settings: "Settings") -> list[str]:
+    """A sentence for each combination that must not run; most of them count in production only."""
+    found = []
+    if settings.celery.task_soft_time_limit >= settings.celery.task_time_limit:
+        found.append("CELERY_TASK_SOFT_TIME_LIMIT: must be below CELERY_TASK_TIME_LIMIT")
+    if settings.celery.visibility_timeout <= settings.celery.task_time_limit:
+        found.append(
+            "CELERY_VISIBILITY_TIMEOUT: must be above CELERY_TASK_TIME_LIMIT, or Redis hands a"
+            " running task to a second worker"
+        )
+    if len(settings.auth.jwt_secret.get_secret_value().encode()) < MINIMUM_SECRET_BYTES:
+        found.append(
+            f"AUTH_JWT_SECRET: must have at least {MINIMUM_SECRET_BYTES} bytes (RFC 7518, 3.2)"
+        )
+    if settings.app.environment == "production":
+        found += _unsafe_in_production(settings)
+    return found
+
+
+def _unsafe_in_production(settings: "Settings") -> list[str]:
+    found = []
+    if settings.auth.jwt_secret.get_secret_value().startswith("development-only"):
+        found.append(
+            "AUTH_JWT_SECRET: production needs a secret of its own;"
+            " `python -c 'import secrets; print(secrets.token_urlsafe(48))'` makes one"
+        )
+    if settings.auth.bcrypt_rounds < 10:
+        found.append("AUTH_BCRYPT_ROUNDS: production needs at least 10")
+    if settings.app.debug:
+        found.append("DEBUG: must be off in production, since it shows errors to callers")
+    if settings.api.reload:
+        found.append("API_RELOAD: must be off in production")
+    if "*" in settings.api.cors_origins:
+        found.append("API_CORS_ORIGINS: production needs the origins by name, not *")
+    if "*" in settings.api.forwarded_allow_ips:
+        found.append(
+            "API_FORWARDED_ALLOW_IPS: production needs the proxies by address, not *, or any caller"
+            " can claim any address"
+        )
+    if _password(settings.database.url) in _EASY_PASSWORDS:
+        found.append("DATABASE_URL: production needs a database password that is not a default")
+    admin = settings.first_admin.password
+    if admin is not None and admin.get_secret_value().lower() in _EASY_PASSWORDS:
+        found.append("FIRST_ADMIN_PASSWORD: production needs a password that is not a default")
+    return found
+
+
+def _password(url: SecretStr) -> str:
+    return unquote(urlsplit(url.get_secret_value()).password or "").lower()

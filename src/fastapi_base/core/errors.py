@@ -1,0 +1,76 @@
+"""What can go wrong, in the words of the domain. api/errors.py maps it to replies."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class DomainError(Exception):
+    """The base of all expected failures.
+
+    `code` is stable and meant for programs, `title` says what kind of failure it is, `detail` what
+    happened this time. `extra` holds members that are added to the reply.
+    """
+
+    code: ClassVar[str] = "error"
+    title: ClassVar[str] = "The request failed"
+
+    def __init__(self, detail: str | None = None, *, extra: Mapping[str, Any] | None = None):
+        self.detail = detail or self.title
+        self.extra = dict(extra or {})
+        super().__init__(self.detail)
+
+
+class InvalidCredentials(DomainError):
+    """A login that failed. It never says which half was wrong."""
+
+    code = "invalid-credentials"
+    title = "The email address or the password is wrong"
+
+
+class NotAuthenticated(DomainError):
+    """No token, or one that is malformed, expired, forged, or of a user who is gone."""
+
+    code = "not-authenticated"
+    title = "A valid access token is needed"
+
+
+class NotFound(DomainError):
+    """The object does not exist, or belongs to somebody else: the caller cannot tell which."""
+
+    code = "not-found"
+    title = "There is no such object"
+
+
+class Conflict(DomainError):
+    """The request contradicts what is stored."""
+
+    code = "conflict"
+    title = "The request contradicts what is stored"
+
+
+class EmailTaken(Conflict):
+    """The address belongs to an account already."""
+
+    code = "email-taken"
+    title = "The email address belongs to an account already"
+
+
+class Overloaded(DomainError):
+    """A bounded queue is full. The work was not started, and may be tried again."""
+
+    code = "overloaded"
+    title = "The service is busy; try again shortly"
+
+
+class Unavailable(DomainError):
+    """PostgreSQL, Redis or the broker does not answer."""
+
+    code = "unavailable"
+    title = "A service that this one needs does not answer"
+
+
+class NotReady(Unavailable):
+    """The readiness check failed."""
+
+    code = "not-ready"
+    title = "The service is not ready"

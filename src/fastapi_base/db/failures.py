@@ -1,0 +1,49 @@
+"""The database's errors in the words of the domain."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from fastapi_base.core.errors import Conflict, DomainError, EmailTaken, Overloaded, Unavailable
+from fastapi_base.models.user import UNIQUE_EMAIL
+
+# The one table from constraint to error. Services insert and let the constraint judge: checking
+# first would lose the race against a second request.
+CONSTRAINTS: dict[str, type[DomainError]] = {UNIQUE_EMAIL: EmailTaken}
+
+# SQLSTATE classes and codes that say "not now" (PostgreSQL manual, appendix A): connection
+# exception, insufficient resources, operator intervention.
+_NOT_NOW = ("08", "53", "57P")
+_CANCELLED = "57014"
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Turn errors of driver and pool into domain errors; programming errors pass unchanged."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Overloaded("all database connections are in use") from error
+    except IntegrityError as error:
+        name = constraint_name(error)
+        raise CONSTRAINTS.get(name or "", Conflict)() from error
+    except DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if error.connection_invalidated or state.startswith(_NOT_NOW):
+            raise Unavailable("the database does not answer") from error
+        if state in {_CANCELLED, _LOCK_NOT_AVAILABLE}:
+            raise Overloaded("the database took too long") from error
+        raise
+    except (OSError, TimeoutError) as error:
+        # asyncpg lets a refused or slow connection through as it is.
+        raise Unavailable("the database does not answer") from error
+
+
+def constraint_name(error: IntegrityError) -> str | None:
+    """The constraint that was violated, from the server's own report, never from the text."""
+    cause = error.orig.__cause__ if error.orig else None
+    name = getattr(cause, "constraint_name", None)
+    return name if isinstance(name, str) else None

@@ -1,0 +1,68 @@
+"""gunicorn's configuration: `gunicorn --config python:fastapi_base.gunicorn_conf ...`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
+
+from fastapi_base.core.config import Settings, SettingsError
+from fastapi_base.core.logging import configure_logging
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.load()
+    except SettingsError as error:
+        sys.exit(f"The settings cannot be used:\n{error}")
+
+
+_loaded = _settings()
+
+
+class EventLogger(Logger):  # type: ignore[misc]
+    """Hands gunicorn's messages to our logging. The access log is the application's."""
+
+    def setup(self, cfg: Any) -> None:
+        """Called by gunicorn at start and at reload."""
+        self.cfg = cfg
+        configure_logging(_loaded.log)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+        self.access_log.handlers.clear()
+        self.access_log.disabled = True
+
+
+class ApiWorker(UvicornWorker):  # type: ignore[misc]
+    """uvicorn on uvloop and httptools; it fails when they are missing, rather than run slowly."""
+
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "ws": "none",
+        "lifespan": "on",
+        "access_log": False,
+        "server_header": False,
+        # Before gunicorn's own patience ends and it kills the worker.
+        "timeout_graceful_shutdown": max(1, _loaded.api.graceful_timeout - 2),
+    }
+
+
+_shared_memory = Path("/dev/shm")
+
+bind = f"{_loaded.api.host}:{_loaded.api.port}"
+workers = _loaded.api.workers or os.process_cpu_count() or 1
+worker_class = ApiWorker
+logger_class = EventLogger
+timeout = _loaded.api.request_timeout
+graceful_timeout = _loaded.api.graceful_timeout
+keepalive = _loaded.api.keepalive
+forwarded_allow_ips = ",".join(_loaded.api.forwarded_allow_ips)
+reload = _loaded.api.reload
+accesslog = None
+control_socket_disable = True
+proc_name = "fastapi-base-api"
+# The sign of life is a file's time; on a slow disk, writing it could stall the worker.
+worker_tmp_dir = str(_shared_memory) if os.access(_shared_memory, os.W_OK) else None

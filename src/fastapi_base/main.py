@@ -1,0 +1,83 @@
+"""The application, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from fastapi_base.api import errors, health, openapi
+from fastapi_base.api.middleware.access_log import AccessLogMiddleware
+from fastapi_base.api.middleware.body_limit import BodyLimitMiddleware
+from fastapi_base.api.middleware.request_id import RequestIdMiddleware
+from fastapi_base.api.middleware.security_headers import SecurityHeadersMiddleware
+from fastapi_base.api.middleware.unhandled import UnhandledErrorMiddleware
+from fastapi_base.api.resources import OpenResources, open_resources
+from fastapi_base.api.v1.router import router
+from fastapi_base.core.config import Settings
+from fastapi_base.core.logging import configure_logging
+
+VERSION = "0.1.0"
+
+
+def create_app(
+    settings: Settings | None = None, resources: OpenResources = open_resources
+) -> FastAPI:
+    """The application. Without `settings` it reads them from the environment.
+
+    Nothing is opened before the lifespan starts. Raises SettingsError for settings that cannot be
+    used or must not be used in production.
+    """
+    settings = settings or Settings.load()
+    configure_logging(settings.log)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with resources(settings) as opened:
+            app.state.resources = opened
+            yield
+
+    app = FastAPI(
+        title="fastapi-base",
+        summary="A production base for HTTP services.",
+        description=openapi.DESCRIPTION,
+        version=VERSION,
+        openapi_tags=openapi.TAGS,
+        openapi_url="/openapi.json" if settings.api.docs else None,
+        redoc_url=None,
+        lifespan=lifespan,
+        middleware=_middleware(settings),
+        generate_unique_id_function=openapi.operation_id,
+    )
+    app.include_router(router)
+    app.include_router(health.router)
+    errors.install(app)
+    app.openapi = openapi.schema(app)  # type: ignore[method-assign]
+    return app
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """Outermost first."""
+    production = settings.app.environment == "production"
+    chain = [
+        Middleware(RequestIdMiddleware),
+        Middleware(AccessLogMiddleware),
+        Middleware(SecurityHeadersMiddleware, hsts=production),
+    ]
+    if settings.api.cors_origins:
+        chain.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.api.cors_origins,
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+                allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+                expose_headers=["Location", "Retry-After", "X-Request-ID"],
+                max_age=600,
+            )
+        )
+    return [
+        *chain,
+        Middleware(UnhandledErrorMiddleware, debug=settings.app.debug),
+        Middleware(BodyLimitMiddleware, limit=settings.api.max_body_bytes),
+    ]

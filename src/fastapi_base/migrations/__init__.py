@@ -1,0 +1,1 @@
+"""The database's history (Alembic). env.py and versions/ are run by Alembic as files."""

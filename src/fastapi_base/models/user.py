@@ -1,0 +1,44 @@
+"""Accounts."""
+
+import uuid
+from datetime import UTC, datetime
+
+from sqlalchemy import CheckConstraint, DateTime, String, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from fastapi_base.core.ids import uuid7
+from fastapi_base.models import base
+
+UNIQUE_EMAIL = "uq_users_email"
+EMAIL_LENGTH = 320
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class User(SQLModel, table=True):
+    """A person who can log in. `email` is stored normalised, see schemas.user.Email."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        UniqueConstraint("email", name=UNIQUE_EMAIL),
+        CheckConstraint("email = lower(email)", name="email_lower"),
+    )
+    metadata = base.metadata
+
+    id: uuid.UUID = Field(default_factory=uuid7, primary_key=True)
+    email: str = Field(sa_type=String(EMAIL_LENGTH))
+    password_hash: str = Field(sa_type=String(128))
+    is_active: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    is_superuser: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    created_at: datetime = Field(
+        default_factory=_now,
+        sa_type=DateTime(timezone=True),
+        sa_column_kwargs={"server_default": text("now()")},
+    )
+    updated_at: datetime = Field(
+        default_factory=_now,
+        sa_type=DateTime(timezone=True),
+        sa_column_kwargs={"server_default": text("now()"), "onupdate": _now},
+    )

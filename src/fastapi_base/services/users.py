@@ -1,0 +1,63 @@
+"""Accounts."""
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastapi_base.core.ids import uuid7
+from fastapi_base.models.user import UNIQUE_EMAIL, User
+from fastapi_base.schemas.user import UserRead
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a login is checked against."""
+
+    id: uuid.UUID
+    password_hash: str
+    is_active: bool
+
+
+async def add(
+    session: AsyncSession, *, email: str, password_hash: str, is_superuser: bool = False
+) -> bool:
+    """Add an account unless the address has one. Whether it was added.
+
+    One statement in both cases, so that neither time nor error tells them apart.
+    """
+    statement = (
+        insert(User)
+        .values(id=uuid7(), email=email, password_hash=password_hash, is_superuser=is_superuser)
+        .on_conflict_do_nothing(constraint=UNIQUE_EMAIL)
+        .returning(col(User.id))
+    )
+    result = await session.execute(statement)
+    return result.first() is not None
+
+
+async def get(connection: AsyncConnection, user_id: uuid.UUID) -> UserRead | None:
+    """The account with this id."""
+    statement = select(
+        col(User.id),
+        col(User.email),
+        col(User.is_active),
+        col(User.is_superuser),
+        col(User.created_at),
+        col(User.updated_at),
+    ).where(col(User.id) == user_id)
+    row = (await connection.execute(statement)).first()
+    return UserRead.model_validate(row) if row else None
+
+
+async def credentials(connection: AsyncConnection, email: str) -> Credentials | None:
+    """What a login with this (normalised) address is checked against."""
+    statement = select(col(User.id), col(User.password_hash), col(User.is_active)).where(
+        col(User.email) == email
+    )
+    row = (await connection.execute(statement)).first()
+    return Credentials(*row) if row else None

@@ -1,0 +1,13 @@
+"""Counting words: the example of background work."""
+
+import re
+
+from fastapi_base.schemas.job import WordCount
+
+_WORD = re.compile(r"\w+(?:['’-]\w+)*")  # noqa: RUF001 (the typographic apostrophe is meant)
+
+
+def count_words(text: str) -> WordCount:
+    """Words, different words (case does not count) and characters of a text."""
+    words = _WORD.findall(text.casefold())
+    return WordCount(words=len(words), unique_words=len(set(words)), characters=len(text))

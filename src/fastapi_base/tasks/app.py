@@ -1,0 +1,55 @@
+"""The Celery application: `celery --app fastapi_base.tasks.app worker` (or `beat`)."""
+
+import sys
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+
+from fastapi_base.core.config import Settings, SettingsError
+from fastapi_base.core.logging import configure_logging
+from fastapi_base.core.queue import celery_app
+from fastapi_base.services.jobs import HEARTBEAT
+
+
+def create_tasks_app(settings: Settings) -> Celery:
+    """The application with its tasks and its schedule."""
+    created = celery_app("fastapi_base", settings)
+    created.conf.update(
+        include=["fastapi_base.tasks.word_count", "fastapi_base.tasks.heartbeat"],
+        beat_schedule={
+            "heartbeat": {
+                "task": HEARTBEAT,
+                "schedule": settings.celery.heartbeat_seconds,
+                # When no worker runs, heartbeats must not pile up.
+                "options": {"expires": settings.celery.heartbeat_seconds},
+            }
+        },
+        # In memory unless a file is named: intervals need none, and the working folder may be
+        # read-only. A schedule by the clock needs it, not to miss a run across restarts.
+        beat_scheduler="celery.beat:Scheduler",
+        beat_max_loop_interval=min(300, settings.celery.heartbeat_seconds),
+    )
+    if settings.celery.beat_schedule_file:
+        created.conf.update(
+            beat_scheduler="celery.beat:PersistentScheduler",
+            beat_schedule_filename=str(settings.celery.beat_schedule_file),
+        )
+    created.set_default()
+
+    # That there is a receiver keeps Celery from setting up its own logging.
+    def configure(**_: Any) -> None:
+        configure_logging(settings.log)
+
+    setup_logging.connect(configure, weak=False)
+    return created
+
+
+def _from_environment() -> Celery:
+    try:
+        return create_tasks_app(Settings.load())
+    except SettingsError as error:
+        sys.exit(f"The settings cannot be used:\n{error}")
+
+
+app = _from_environment()
