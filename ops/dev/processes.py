@@ -1,0 +1,249 @@
+"""A small supervisor: starts processes in order, each once ready, and stops them in reverse."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import FrameType
+
+from ops.dev import watchdog
+from ops.dev.console import Console
+from ops.dev.errors import Interrupted, UpError
+
+Ready = Callable[[], bool]
+
+_LAST_LINES = 15
+_POLL = 0.05
+
+
+@dataclass(frozen=True)
+class Process:
+    """What to run, and how to tell that it serves.
+
+    ``ready`` is asked until it is true, for at most ``ready_seconds``; without it a process counts
+    as ready once started. ``stop_signal`` asks it to end; it is killed after ``stop_seconds``.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environ: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+    stdin: bytes | None = None
+    ready: Ready | None = None
+    ready_seconds: float = 60
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 30
+    reloads: bool = False
+
+
+class _Running:
+    def __init__(self, process: Process, popen: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.popen = popen
+        self.last: deque[str] = deque(maxlen=_LAST_LINES)
+        self.stopping = False
+        self.pump: threading.Thread | None = None
+
+
+class Supervisor:
+    """Runs processes, each in a session of its own, so that a terminal's Ctrl-C reaches this alone.
+
+    Use as a context: at its end everything is stopped, in reverse order. Should this process be
+    killed outright, a watchdog stops them. ``keep`` are file descriptors that the watchdog holds
+    until then, such as a lock.
+    """
+
+    def __init__(self, console: Console, keep: tuple[int, ...] = ()) -> None:
+        self._console = console
+        self._running: list[_Running] = []
+        self._events: SimpleQueue[_Running | None] = SimpleQueue()
+        self._order: dict[str, Process] = {}
+        # Plain values, as a signal handler may interrupt whoever holds a lock.
+        self._stop = False
+        self._watchdog = subprocess.Popen(
+            [sys.executable, "-I", watchdog.__file__],
+            stdin=subprocess.PIPE,
+            pass_fds=keep,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> "Supervisor":
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGHUP, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop = True
+        try:
+            for running in reversed(list(self._running)):
+                self._end(running)
+        finally:
+            if self._watchdog.stdin:
+                self._watchdog.stdin.close()
+            self._watchdog.wait()
+
+    def say(self, text: str) -> None:
+        """Show a line of progress."""
+        self._console.say(text)
+
+    def run(self, process: Process) -> None:
+        """Run a command to its end, its output shown. Raises UpError when it fails."""
+        running = self._spawn(process)
+        while running.popen.poll() is None:
+            self._pause()
+        self._forget(running)
+        if running.popen.returncode:
+            raise UpError(_ended(running))
+
+    def start(self, process: Process) -> None:
+        """Start a process and wait until it is ready. Raises UpError when it ends or time is up."""
+        running = self._spawn(process)
+        self._order[process.name] = process
+        threading.Thread(target=self._await_end, args=(running,), daemon=True).start()
+        began = said = time.monotonic()
+        while process.ready and not process.ready():
+            if running.popen.poll() is not None:
+                raise UpError(_ended(running))
+            now = time.monotonic()
+            if now - began > process.ready_seconds:
+                raise UpError(f"{process.name} was not ready within {process.ready_seconds:.0f} s")
+            if now - said > 5:
+                said = now
+                self._console.say(f"waiting for {process.name} ({now - began:.0f} s)")
+            self._pause()
+        if process.ready:
+            self._console.say(f"{process.name} is ready ({time.monotonic() - began:.1f} s)")
+
+    def wait(self, on_change: Callable[[], bool] | None = None) -> None:
+        """Return when asked to stop. Raises UpError when a process ends by itself.
+
+        ``on_change`` is asked about twice a second whether the code changed; if so, processes that
+        reload are restarted. Then one of these may also end by itself, until the next change.
+        """
+        while not self._stop:
+            try:
+                running = self._events.get(timeout=0.5)
+            except Empty:
+                running = None
+            if running is not None and not running.stopping:
+                self._forget(running)
+                if not (on_change and running.process.reloads):
+                    raise UpError(_ended(running))
+                self._console.say(f"{_ended(running)}\nwaiting for a change of the code")
+            if on_change and on_change() and not self._interrupted():
+                self._restart()
+
+    def _interrupted(self) -> bool:
+        return self._stop
+
+    def _restart(self) -> None:
+        self._console.say("the code changed: restarting")
+        for running in reversed([one for one in self._running if one.process.reloads]):
+            self._end(running)
+        for process in [one for one in self._order.values() if one.reloads]:
+            try:
+                self.start(process)
+            except UpError as error:
+                self._console.say(f"{error}\nwaiting for a change of the code")
+                for running in [one for one in self._running if one.process is process]:
+                    self._end(running)
+                return
+
+    def _spawn(self, process: Process) -> _Running:
+        try:
+            popen = subprocess.Popen(
+                process.command,
+                cwd=process.cwd,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **process.environ},
+                stdin=subprocess.DEVNULL if process.stdin is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise UpError(f"{process.name} cannot be started: {error}") from None
+        self._tell(f"+{popen.pid} {int(process.stop_signal)}")
+        running = _Running(process, popen)
+        self._running.append(running)
+        running.pump = threading.Thread(target=self._pump, args=(running,), daemon=True)
+        running.pump.start()
+        if popen.stdin and process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                popen.stdin.write(process.stdin)
+                popen.stdin.close()
+        return running
+
+    def _pump(self, running: _Running) -> None:
+        assert running.popen.stdout
+        for raw in running.popen.stdout:
+            line = raw.decode("utf-8", "replace").rstrip("\n")
+            running.last.append(line)
+            self._console.line(running.process.name, line)
+
+    def _await_end(self, running: _Running) -> None:
+        running.popen.wait()
+        self._events.put(running)
+
+    def _end(self, running: _Running) -> None:
+        running.stopping = True
+        name, popen = running.process.name, running.popen
+        if popen.poll() is None:
+            self._console.say(f"stopping {name}")
+            popen.send_signal(running.process.stop_signal)
+            try:
+                popen.wait(running.process.stop_seconds)
+            except subprocess.TimeoutExpired:
+                self._console.say(
+                    f"{name} did not stop within {running.process.stop_seconds:.0f} s: killing it"
+                )
+        self._forget(running)
+
+    def _forget(self, running: _Running) -> None:
+        """What is left of its group goes too."""
+        watchdog.send(running.popen.pid, signal.SIGKILL)
+        running.popen.wait()
+        if running.pump:
+            running.pump.join(5)
+        if running in self._running:
+            self._running.remove(running)
+        self._tell(f"-{running.popen.pid}")
+
+    def _tell(self, line: str) -> None:
+        assert self._watchdog.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self._watchdog.stdin.write(f"{line}\n".encode())
+            self._watchdog.stdin.flush()
+
+    def _pause(self) -> None:
+        time.sleep(_POLL)
+        if self._stop:
+            raise Interrupted
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if not self._stop:
+            self._stop = True
+            self._events.put(None)
+            return
+        for running in reversed(self._running):
+            watchdog.send(running.popen.pid, signal.SIGKILL)
+        # The watchdog sees the rest out.
+        os._exit(128 + number)
+
+
+def _ended(running: _Running) -> str:
+    if running.pump:
+        running.pump.join(2)
+    code = running.popen.returncode
+    how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    last = "".join(f"\n    {line}" for line in running.last)
+    said = f"; its last lines:{last}" if last else ", without a word"
+    return f"{running.process.name} ended with {how}{said}"

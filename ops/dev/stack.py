@@ -1,0 +1,114 @@
+"""What `make up` runs, in the order in which it starts."""
+
+import http.client
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from celery import Celery
+
+from ops.dev.postgres import Postgres
+from ops.dev.processes import Process, Ready, Supervisor
+from ops.dev.redis import Redis
+
+DATABASE = "fastapi_base"
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The service and its servers. ``environ`` is what the service's processes get in addition."""
+
+    postgres: Postgres
+    redis: Redis
+    host: str
+    port: int
+    environ: Mapping[str, str]
+
+    def start(self, supervisor: Supervisor, service_password: str) -> None:
+        """Start everything and wait until it serves. Raises UpError or Interrupted."""
+
+        def run(command: list[str], purpose: str) -> None:
+            supervisor.say(purpose)
+            supervisor.run(Process("postgres", tuple(command)))
+
+        self.postgres.prepare(run)
+        self.redis.prepare()
+        supervisor.start(self._postgres())
+        database = self.postgres.ensure_database(DATABASE, DATABASE, service_password)
+        supervisor.start(self._redis(supervisor))
+        environ = {**self.environ, "DATABASE_URL": database, "REDIS_URL": self.redis.url()}
+        for step in ("migrate", "create-admin"):
+            supervisor.run(_python("migrate", "fastapi_base.cli", step, environ=environ))
+        for process in (self._api(environ), self._worker(environ), self._beat(environ)):
+            supervisor.start(process)
+
+    def _postgres(self) -> Process:
+        return Process(
+            "postgres",
+            tuple(self.postgres.command()),
+            ready=self.postgres.ready,
+            # Fast: open sessions are cut, nothing committed is lost.
+            stop_signal=signal.SIGINT,
+        )
+
+    def _redis(self, supervisor: Supervisor) -> Process:
+        return Process(
+            "redis",
+            tuple(self.redis.command(supervisor.say)),
+            stdin=self.redis.configuration(),
+            ready=self.redis.ready,
+        )
+
+    def _api(self, environ: Mapping[str, str]) -> Process:
+        return _python(
+            "api",
+            "gunicorn",
+            "--config",
+            "python:fastapi_base.gunicorn_conf",
+            "fastapi_base.main:create_app()",
+            environ=environ,
+            ready=self._api_ready,
+        )
+
+    def _api_ready(self) -> bool:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
+        try:
+            connection.request("GET", "/health/ready")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _worker(self, environ: Mapping[str, str]) -> Process:
+        arguments = ("--app", "fastapi_base.tasks.app", "worker")
+        return _python("worker", "celery", *arguments, environ=environ, ready=self._worker_ready)
+
+    def _worker_ready(self) -> bool:
+        with Celery(broker=self.redis.url(), set_as_current=False) as client:
+            return bool(client.control.ping(timeout=0.5))
+
+    def _beat(self, environ: Mapping[str, str]) -> Process:
+        # Its process id is ours to know; the file would lie about in the working folder.
+        arguments = ("--app", "fastapi_base.tasks.app", "beat", "--pidfile=")
+        return _python("beat", "celery", *arguments, environ=environ)
+
+
+def _python(
+    name: str,
+    module: str,
+    *arguments: str,
+    environ: Mapping[str, str],
+    ready: Ready | None = None,
+) -> Process:
+    return Process(
+        name,
+        (sys.executable, "-m", module, *arguments),
+        environ=environ,
+        cwd=ROOT,
+        ready=ready,
+        reloads=name != "migrate",
+    )

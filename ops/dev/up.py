@@ -1,0 +1,135 @@
+"""Runs the whole service in the foreground, on real PostgreSQL and Redis, without containers.
+
+    make up [RELOAD=1]        or: python -m ops.dev.up [--reload] [--data FOLDER] ...
+
+Ctrl-C stops everything in order; a second one kills it. Data stays in .local (or UP_DATA).
+Settings come from the environment and from .env; DATABASE_URL and REDIS_URL are those of the
+embedded servers.
+"""
+
+import argparse
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+from fastapi_base.core.config import Settings, SettingsError
+from ops.dev import console, data, places
+from ops.dev.changes import Changes
+from ops.dev.errors import Interrupted, UpError
+from ops.dev.postgres import Postgres
+from ops.dev.processes import Supervisor
+from ops.dev.redis import Redis
+from ops.dev.stack import ROOT, Stack
+
+NAMES = ("postgres", "redis", "migrate", "api", "worker", "beat")
+ADMIN = "admin@example.com"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until stopped. 0 after Ctrl-C, 1 when something is wrong, which is said in a sentence."""
+    options = _options(arguments)
+    try:
+        return _up(options)
+    except (UpError, SettingsError) as error:
+        console.error(str(error))
+        return 1
+    except Interrupted:
+        return 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    environ = os.environ
+    parser = argparse.ArgumentParser(
+        prog="python -m ops.dev.up",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(environ.get("UP_DATA") or ROOT / ".local"),
+        help="folder of the data (UP_DATA; default .local)",
+    )
+    parser.add_argument(
+        "--postgres-port",
+        type=int,
+        default=environ.get("UP_POSTGRES_PORT") or 54320,
+        help="port of PostgreSQL on loopback, 0 for a free one (UP_POSTGRES_PORT; default 54320)",
+    )
+    parser.add_argument(
+        "--redis-port",
+        type=int,
+        default=environ.get("UP_REDIS_PORT") or 63790,
+        help="port of Redis on loopback, 0 for a free one (UP_REDIS_PORT; default 63790)",
+    )
+    parser.add_argument(
+        "--reload",
+        action="store_true",
+        default=environ.get("RELOAD", "") not in ("", "0"),
+        help="restart API, worker and Beat when the code changes (RELOAD=1)",
+    )
+    return parser.parse_args(arguments)
+
+
+def _up(options: argparse.Namespace) -> int:
+    os.chdir(ROOT)
+    folder: Path = options.data.absolute()
+    settings = Settings.load()
+    out = console.Console(sys.stdout, os.environ, NAMES)
+    with data.claim(folder) as lock:
+        kept = data.passwords(folder)
+        # Both shown at the first admin's login, unless the user chose them.
+        email = str(settings.first_admin.email or ADMIN)
+        chosen = settings.first_admin.password
+        password = chosen.get_secret_value() if chosen else kept.admin
+        port = places.port(settings.api.port, "the API", "API_PORT")
+        stack = Stack(
+            Postgres(
+                folder / "postgres",
+                places.port(options.postgres_port, "PostgreSQL", "UP_POSTGRES_PORT"),
+                kept.postgres,
+            ),
+            Redis(
+                places.port(options.redis_port, "Redis", "UP_REDIS_PORT"),
+                kept.redis,
+                folder / "redis",
+            ),
+            "127.0.0.1" if settings.api.host in ("0.0.0.0", "::") else settings.api.host,
+            port,
+            {
+                "API_PORT": str(port),
+                "FIRST_ADMIN_EMAIL": email,
+                "FIRST_ADMIN_PASSWORD": password,
+                "CELERY_BEAT_SCHEDULE_FILE": str(folder / "beat-schedule"),
+            },
+        )
+        watching = Changes(ROOT / "src") if options.reload else nullcontext()
+        with Supervisor(out, keep=(lock,)) as supervisor, watching as changes:
+            stack.start(supervisor, kept.service)
+            shown = "as set in FIRST_ADMIN_PASSWORD" if chosen else password
+            out.block(_banner(stack, folder, email, shown))
+            supervisor.wait(changes)
+        out.say(f"all stopped; the data is in {folder}")
+    return 0
+
+
+def _banner(stack: Stack, folder: Path, email: str, password: str) -> str:
+    base = f"http://{stack.host}:{stack.port}"
+    rule = "-" * 78
+    return f"""{rule}
+  API       {base}
+  docs      {base}/docs
+  health    {base}/health/ready
+  admin     {email}, password: {password}
+  log in    curl {base}/api/v1/auth/login \\
+              --data-urlencode username={email} --data-urlencode 'password={password}'
+  data      {folder}
+  database  {stack.postgres.url("fastapi_base")}
+
+  Ctrl-C stops everything.
+{rule}"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
