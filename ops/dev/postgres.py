@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -196,17 +195,6 @@ def throwaway_run(command: list[str], purpose: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UpError(f"{purpose} failed: {(done.stderr or done.stdout).strip()}")
-
-
-def wait_ready(server: Postgres, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
-    """Wait until the server takes connections. Raises UpError when it ends or time is up."""
-    deadline = time.monotonic() + seconds
-    while not server.ready():
-        if process.poll() is not None:
-            raise UpError(f"PostgreSQL ended with code {process.returncode} while starting")
-        if time.monotonic() > deadline:
-            raise UpError(f"PostgreSQL took no connection within {seconds:.0f} s")
-        time.sleep(0.05)
 
 
 def _drop_to(data: Path) -> int | None:

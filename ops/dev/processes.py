@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from types import FrameType
 from ops.dev import watchdog
 from ops.dev.console import Console
 from ops.dev.errors import Interrupted, UpError
+from ops.dev.guard import Guard
 
 Ready = Callable[[], bool]
 
@@ -30,6 +30,7 @@ class Process:
 
     ``ready`` is asked until it is true, for at most ``ready_seconds``; without it a process counts
     as ready once started. ``stop_signal`` asks it to end; it is killed after ``stop_seconds``.
+    The output of a ``quiet`` one is shown only when it fails.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Process:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 30
     reloads: bool = False
+    quiet: bool = False
 
 
 class _Running:
@@ -68,12 +70,7 @@ class Supervisor:
         self._order: dict[str, Process] = {}
         # Plain values, as a signal handler may interrupt whoever holds a lock.
         self._stop = False
-        self._watchdog = subprocess.Popen(
-            [sys.executable, "-I", watchdog.__file__],
-            stdin=subprocess.PIPE,
-            pass_fds=keep,
-            start_new_session=True,
-        )
+        self._guard = Guard(keep)
 
     def __enter__(self) -> "Supervisor":
         signal.signal(signal.SIGINT, self._on_signal)
@@ -87,9 +84,7 @@ class Supervisor:
             for running in reversed(list(self._running)):
                 self._end(running)
         finally:
-            if self._watchdog.stdin:
-                self._watchdog.stdin.close()
-            self._watchdog.wait()
+            self._guard.close()
 
     def say(self, text: str) -> None:
         """Show a line of progress."""
@@ -171,7 +166,7 @@ class Supervisor:
             )
         except OSError as error:
             raise UpError(f"{process.name} cannot be started: {error}") from None
-        self._tell(f"+{popen.pid} {int(process.stop_signal)}")
+        self._guard.add(popen.pid, process.stop_signal)
         running = _Running(process, popen)
         self._running.append(running)
         running.pump = threading.Thread(target=self._pump, args=(running,), daemon=True)
@@ -187,7 +182,8 @@ class Supervisor:
         for raw in running.popen.stdout:
             line = raw.decode("utf-8", "replace").rstrip("\n")
             running.last.append(line)
-            self._console.line(running.process.name, line)
+            if not running.process.quiet:
+                self._console.line(running.process.name, line)
 
     def _await_end(self, running: _Running) -> None:
         running.popen.wait()
@@ -215,13 +211,7 @@ class Supervisor:
             running.pump.join(5)
         if running in self._running:
             self._running.remove(running)
-        self._tell(f"-{running.popen.pid}")
-
-    def _tell(self, line: str) -> None:
-        assert self._watchdog.stdin
-        with contextlib.suppress(BrokenPipeError):
-            self._watchdog.stdin.write(f"{line}\n".encode())
-            self._watchdog.stdin.flush()
+        self._guard.remove(running.popen.pid)
 
     def _pause(self) -> None:
         time.sleep(_POLL)

@@ -5,10 +5,8 @@ macOS, and where no Debian mirror is known, an installed redis-server or valkey-
 """
 
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -127,14 +125,3 @@ def _unpack(packages: list[lock.Package], root: Path, progress: Progress) -> Non
             for file in files:
                 deb.unpack(file, fresh)
             fresh.rename(root)
-
-
-def wait_ready(server: Redis, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
-    """Wait until the server answers. Raises UpError when it ends or time is up."""
-    deadline = time.monotonic() + seconds
-    while not server.ready():
-        if process.poll() is not None:
-            raise UpError(f"Redis ended with code {process.returncode} while starting")
-        if time.monotonic() > deadline:
-            raise UpError(f"Redis did not answer within {seconds:.0f} s")
-        time.sleep(0.05)

@@ -32,7 +32,7 @@ class Stack:
 
         def run(command: list[str], purpose: str) -> None:
             supervisor.say(purpose)
-            supervisor.run(Process("postgres", tuple(command)))
+            supervisor.run(Process("postgres", tuple(command), quiet=True))
 
         self.postgres.prepare(run)
         self.redis.prepare()
@@ -84,7 +84,7 @@ class Stack:
             connection.close()
 
     def _worker(self, environ: Mapping[str, str]) -> Process:
-        arguments = ("--app", "fastapi_base.tasks.app", "worker")
+        arguments = ("--quiet", "--app", "fastapi_base.tasks.app", "worker")
         return _python("worker", "celery", *arguments, environ=environ, ready=self._worker_ready)
 
     def _worker_ready(self) -> bool:
@@ -93,7 +93,7 @@ class Stack:
 
     def _beat(self, environ: Mapping[str, str]) -> Process:
         # Its process id is ours to know; the file would lie about in the working folder.
-        arguments = ("--app", "fastapi_base.tasks.app", "beat", "--pidfile=")
+        arguments = ("--quiet", "--app", "fastapi_base.tasks.app", "beat", "--pidfile=")
         return _python("beat", "celery", *arguments, environ=environ)
 
 

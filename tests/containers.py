@@ -1,0 +1,101 @@
+"""Containers of our own images, loaded from the archives that Pants puts beside the tests.
+
+No image is pulled: also not testcontainers' own reaper, so what a killed test run leaves is found
+by its label: ``docker rm -f $(docker ps -aq --filter label=fastapi-base.tests)``.
+"""
+
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from filelock import FileLock
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.docker_client import DockerClient
+
+LABEL = "fastapi-base.tests"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image as the tests get it: its archive in the working folder, and the port it serves."""
+
+    archive: Path
+    port: int
+
+
+POSTGRES = Image(Path("postgres.oci.tar"), 5432)
+REDIS = Image(Path("redis.oci.tar"), 6379)
+
+
+class Container:
+    """A running container whose port is published on loopback."""
+
+    def __init__(self, container: DockerContainer, image: Image) -> None:
+        self._container = container
+        self.port = int(container.get_exposed_port(image.port))
+
+    def runs(self) -> bool:
+        """Whether its main process is alive."""
+        wrapped = self._container.get_wrapped_container()
+        wrapped.reload()
+        return bool(wrapped.status == "running")
+
+    def logs(self) -> str:
+        """All it wrote so far."""
+        out, err = self._container.get_logs()
+        return f"{out.decode('utf-8', 'replace')}{err.decode('utf-8', 'replace')}"
+
+
+def engine_answers() -> bool:
+    """Whether a container engine can be used."""
+    try:
+        return bool(DockerClient(timeout=10).client.ping())
+    except Exception:  # Whatever keeps it from answering: then there is none to use.
+        return False
+
+
+@contextmanager
+def run(image: Image, environ: Mapping[str, str], command: tuple[str, ...]) -> Iterator[Container]:
+    """Run an image until the context ends; its port is published on a free one of loopback."""
+    testcontainers_config.ryuk_disabled = True
+    container = DockerContainer(load(image.archive))
+    container.with_kwargs(labels={LABEL: "true"})
+    # An address and no port: a free one on loopback. The library hands it on as it is.
+    container.ports[f"{image.port}/tcp"] = cast("int | None", ("127.0.0.1", None))
+    for name, value in environ.items():
+        container.with_env(name, value)
+    if command:
+        container.with_command(list(command))
+    with container:
+        yield Container(container, image)
+
+
+def load(archive: Path) -> str:
+    """Load an archive unless the engine has just this image; returns the image's id."""
+    client = DockerClient(timeout=300).client
+    # Processes of one test run share the engine, and load one after the other.
+    with FileLock(Path(tempfile.gettempdir()) / "fastapi-base-image-load.lock"):
+        known = _digests(archive)
+        for image in client.images.list():
+            if image.id in known:
+                return str(image.id)
+        with archive.open("rb") as file:
+            return str(client.images.load(file)[0].id)
+
+
+def _digests(archive: Path) -> list[str]:
+    """What an engine knows it by: the configuration or, in containerd's store, the manifest."""
+    with tarfile.open(archive) as tar:
+        manifest = tar.extractfile("manifest.json")
+        index = tar.extractfile("index.json")
+        assert manifest
+        assert index
+        configuration = json.load(manifest)[0]["Config"].rsplit("/", 1)[-1].removesuffix(".json")
+        described = [entry["digest"] for entry in json.load(index)["manifests"]]
+    return [f"sha256:{configuration}", *described]

@@ -1,0 +1,100 @@
+"""Real PostgreSQL and Redis for tests, empty and without durability.
+
+TEST_SERVERS says where they run: ``containers`` (our own images, handed to the tests as archives)
+or ``embedded`` (programs of this machine, see ops/dev). Unset: containers where an engine answers
+and the archives are there, else embedded.
+"""
+
+import os
+import secrets
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from ops.dev import guard, places, postgres
+from ops.dev.errors import UpError
+from ops.dev.postgres import Postgres
+from ops.dev.redis import Redis
+from tests import containers
+
+READY_SECONDS = 60.0
+
+
+def mode() -> str:
+    """``containers`` or ``embedded``. Raises ValueError for another TEST_SERVERS."""
+    chosen = os.environ.get("TEST_SERVERS", "")
+    if chosen not in ("", "containers", "embedded"):
+        raise ValueError(f"TEST_SERVERS must be containers or embedded, not {chosen!r}")
+    if chosen:
+        return chosen
+    here = containers.POSTGRES.archive.exists() and containers.REDIS.archive.exists()
+    return "containers" if here and containers.engine_answers() else "embedded"
+
+
+def postgres_server() -> AbstractContextManager[str]:
+    """A server of its own; gives the superuser's address of its database ``postgres``."""
+    return _contained_postgres() if mode() == "containers" else _embedded_postgres()
+
+
+def redis_server() -> AbstractContextManager[str]:
+    """A server of its own; gives the address of its database 0."""
+    return _contained_redis() if mode() == "containers" else _embedded_redis()
+
+
+@contextmanager
+def _embedded_postgres() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+        server = Postgres(
+            Path(folder) / "data",
+            places.port(0, "PostgreSQL", "nothing"),
+            secrets.token_urlsafe(12),
+            postgres.THROWAWAY,
+        )
+        server.prepare(postgres.throwaway_run)
+        log = Path(folder) / "log"
+        with guard.process(server.command(), log, signal.SIGINT) as process:
+            _wait(server.ready, lambda: process.poll() is None, lambda: log.read_text("utf-8"))
+            yield server.url()
+
+
+@contextmanager
+def _embedded_redis() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        server = Redis(places.port(0, "Redis", "nothing"))
+        log = Path(folder) / "log"
+        with guard.process(
+            server.command(), log, signal.SIGTERM, server.configuration()
+        ) as process:
+            _wait(server.ready, lambda: process.poll() is None, lambda: log.read_text("utf-8"))
+            yield server.url()
+
+
+@contextmanager
+def _contained_postgres() -> Iterator[str]:
+    password = secrets.token_urlsafe(12)
+    environ = {"POSTGRES_PASSWORD": password}
+    with containers.run(containers.POSTGRES, environ, postgres.THROWAWAY) as container:
+        server = Postgres(Path(), container.port, password)
+        _wait(server.ready, container.runs, container.logs)
+        yield server.url()
+
+
+@contextmanager
+def _contained_redis() -> Iterator[str]:
+    with containers.run(containers.REDIS, {}, ()) as container:
+        server = Redis(container.port)
+        _wait(server.ready, container.runs, container.logs)
+        yield server.url()
+
+
+def _wait(ready: Callable[[], bool], runs: Callable[[], bool], said: Callable[[], str]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not ready():
+        if not runs():
+            raise UpError(f"the server ended while starting; it said:\n{said()}")
+        if time.monotonic() > deadline:
+            raise UpError(f"the server is not ready after {READY_SECONDS:.0f} s:\n{said()}")
+        time.sleep(0.05)
