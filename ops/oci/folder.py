@@ -1,0 +1,51 @@
+"""Layers out of folders: Python packages, our own sources, loose files."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ops.oci import paths
+from ops.oci.bytecode import compiled
+from ops.oci.entry import Entry, file, symlink
+from ops.oci.errors import OciError
+from ops.oci.tree import Tree
+
+#: Scripts of wheels name the interpreter of the machine that installed them; images use
+#: ``python -m``. Bytecode is made anew.
+_NOT_TAKEN = ("bin", "__pycache__")
+
+
+def files(root: Path, into: str, origin: str, mode: int | None = None) -> Iterator[Entry]:
+    """The files and links below ``root``, put below ``into``; folders come from their content.
+
+    Owners are root's; modes are 0644 or 0755, after the file's own unless ``mode`` is given.
+    Raises OciError for a path or link that would leave the image.
+    """
+    prefix = paths.normal(into, origin)
+    prefix = f"{paths.canonical(prefix)}/" if prefix else ""
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(
+            [*names, *(one for one in folders if (Path(folder) / one).is_symlink())]
+        ):
+            path = Path(folder) / name
+            target = prefix + path.relative_to(root).as_posix()
+            if path.is_symlink():
+                yield symlink(target, os.readlink(path), origin)
+            elif path.is_file():
+                yield file(target, path.read_bytes(), mode or path.stat().st_mode, origin)
+            else:
+                raise OciError(f"{origin}: {path} is neither a file nor a link")
+
+
+def python(root: Path, into: str, origin: str) -> Tree:
+    """Python sources and packages below ``root`` with their bytecode, put below ``into``."""
+    tree = Tree()
+    prefix = paths.normal(into, origin)
+    for entry in files(root, into, origin):
+        below = entry.path.removeprefix(prefix).strip("/").split("/")
+        if below[0] not in _NOT_TAKEN and "__pycache__" not in below:
+            tree.add(entry)
+    for entry in compiled(list(tree.entries())):
+        tree.add(entry)
+    return tree

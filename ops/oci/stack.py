@@ -1,0 +1,41 @@
+"""Checks the layers of an image against each other, before an engine shows the result of a clash."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from ops.oci import paths, tarball
+from ops.oci.entry import Entry, Kind
+from ops.oci.errors import OciError
+from ops.oci.layer import Layer
+from ops.oci.tree import clash
+
+
+def check(layers: Iterable[tuple[Layer, Path]]) -> int:
+    """The bytes of all files together, when no two layers disagree.
+
+    Layers may repeat a folder or a file, as long as it is the same. Raises OciError, which names
+    both layers, when one puts something else in a place that another has taken, below its file,
+    or through its link.
+    """
+    seen: dict[str, Entry] = {}
+    total = 0
+    for layer, archive in layers:
+        for entry in tarball.read(archive, layer.origin):
+            # Contents go by their digests: an image need not fit into memory.
+            known = replace(entry, content=hashlib.sha256(entry.content).digest())
+            old = seen.setdefault(entry.path, known)
+            if not old.same(known):
+                raise OciError(clash(old, known))
+            if old is known and entry.kind is Kind.FILE:
+                total += len(entry.content)
+    for entry in seen.values():
+        for parent in paths.parents(entry.path):
+            above = seen.get(parent)
+            if above is not None and above.kind is not Kind.DIRECTORY:
+                raise OciError(
+                    f"{entry.origin} puts /{entry.path} below /{parent}, which is a "
+                    f"{above.kind.value} of {above.origin}: use the path it stands for"
+                )
+    return total

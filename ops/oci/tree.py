@@ -1,0 +1,76 @@
+"""A file system in the making: entries by path, with the contradictions found as they come."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from ops.oci import paths
+from ops.oci.entry import Entry, Kind, directory
+from ops.oci.errors import OciError
+
+
+class Tree:
+    """Entries by path. Folders above an entry are made when nothing else brings them.
+
+    Order of additions makes no difference to the result.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._entries: dict[str, Entry] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._entries
+
+    def __getitem__(self, path: str) -> Entry:
+        return self._entries[path]
+
+    def add(self, entry: Entry) -> None:
+        """Add an entry. Raises OciError when its path holds something else already."""
+        old = self._entries.get(entry.path)
+        if old is not None and not old.same(entry):
+            raise OciError(clash(old, entry))
+        if old is None or entry.origin < old.origin:
+            self._entries[entry.path] = entry
+
+    def replace(self, entry: Entry) -> None:
+        """Put an entry in the place of whatever its path holds."""
+        self._entries[entry.path] = entry
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries sorted by path, so folders come before what is in them; hard links last.
+
+        Raises OciError for something below a file or link, and for a hard link to no file.
+        """
+        complete = dict(self._entries)
+        for entry in self._entries.values():
+            for parent in paths.parents(entry.path):
+                above = complete.setdefault(parent, directory(parent, origin=entry.origin))
+                if above.kind is not Kind.DIRECTORY:
+                    raise OciError(
+                        f"{entry.path} (of {entry.origin}) lies below {parent}, which is a "
+                        f"{above.kind.value} (of {above.origin}): use the path it stands for"
+                    )
+            if entry.kind is Kind.HARDLINK:
+                first = self._entries.get(entry.target)
+                if first is None or first.kind is not Kind.FILE:
+                    raise OciError(
+                        f"{entry.path} (of {entry.origin}) is a hard link to {entry.target}, "
+                        "which is no file of the same layer"
+                    )
+                # Who unpacks may set them again through either name.
+                complete[entry.path] = replace(entry, mode=first.mode, uid=first.uid, gid=first.gid)
+        # In the order of names as bytes: no locale has a say.
+        ordered = sorted(
+            complete.values(), key=lambda e: (e.kind is Kind.HARDLINK, e.path.encode())
+        )
+        yield from ordered
+
+
+def clash(one: Entry, other: Entry) -> str:
+    """The message for two entries that disagree on a path."""
+    first, second = sorted((one, other), key=lambda entry: entry.origin)
+    return (
+        f"{first.origin} and {second.origin} disagree on /{first.path}: "
+        f"{first.difference(second)}. Leave the file out of one of them, or make them agree"
+    )
