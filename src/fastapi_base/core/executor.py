@@ -25,6 +25,11 @@ class BoundedExecutor:
             threads, thread_name_prefix=name, initializer=partial(_be_nice, niceness)
         )
 
+    @property
+    def pending(self) -> int:
+        """How many calls run or wait."""
+        return self._pending
+
     async def run[**P, T](self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `call`. Raises Overloaded at once, when the queue is full."""
         return await self._submit(partial(call, *args, **kwargs))

@@ -17,6 +17,7 @@ from fastapi_base.core.errors import Unavailable
 from fastapi_base.core.executor import BoundedExecutor
 
 HEARTBEAT_KEY = "fastapi-base:heartbeat"
+_NO_RETRY = {"retry_policy": {"max_retries": 0}}
 _DOWN = (CeleryError, KombuError, RedisError, OSError)
 
 
@@ -68,8 +69,12 @@ class TaskQueue:
 
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.celery.publish_timeout
+        self._results = celery_app("fastapi_base.results", settings)
+        self._results.conf.update(result_backend_transport_options=_NO_RETRY)
         self._app = celery_app("fastapi_base.client", settings)
         self._app.conf.update(
+            # With a backend, Celery subscribes to the result of each task it sends, and never ends.
+            result_backend="disabled",
             # A caller waits for the answer: fail at once, and let the caller try again.
             task_publish_retry=False,
             broker_connection_retry=False,
@@ -79,7 +84,6 @@ class TaskQueue:
                 "socket_timeout": settings.redis.timeout,
                 "max_retries": 0,
             },
-            result_backend_transport_options={"retry_policy": {"max_retries": 0}},
         )
         self._executor = BoundedExecutor("queue", threads=4, queue=64)
 
@@ -95,9 +99,7 @@ class TaskQueue:
         """Celery's state of the task, and its result or exception. Unknown tasks are PENDING."""
 
         def read() -> tuple[str, Any]:
-            found = self._app.AsyncResult(task_id)
-            # One read for both: `state` and `result` would each ask Redis.
-            meta = found._get_task_meta()
+            meta = self._results.backend.get_task_meta(task_id)
             return str(meta["status"]), meta.get("result")
 
         return await self._call(read)
@@ -113,3 +115,4 @@ class TaskQueue:
         """Close connections and threads."""
         self._executor.close()
         self._app.close()
+        self._results.close()

@@ -15,7 +15,7 @@ class Live(BaseModel):
 class Check(BaseModel):
     """One thing the service needs."""
 
-    ok: bool
+    ok: bool = Field(examples=[True])
     milliseconds: float = Field(examples=[1.2])
     error: str | None = Field(default=None, examples=[None])
 

@@ -36,8 +36,7 @@ async def add(
         .on_conflict_do_nothing(constraint=UNIQUE_EMAIL)
         .returning(col(User.id))
     )
-    result = await session.execute(statement)
-    return result.first() is not None
+    return await session.scalar(statement) is not None
 
 
 async def get(connection: AsyncConnection, user_id: uuid.UUID) -> UserRead | None:

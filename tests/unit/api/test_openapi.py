@@ -1,0 +1,102 @@
+"""The API's description is complete."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from fastapi_base.api.errors import MEDIA_TYPE
+from fastapi_base.schemas.problem import Problem
+
+
+@pytest.fixture
+def document(app: FastAPI) -> dict[str, Any]:
+    return app.openapi()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield f"{method} {path}", operation
+
+
+def test_routes_are_those_of_the_contract(document: dict[str, Any]) -> None:
+    assert {name for name, _ in operations(document)} == {
+        "post /api/v1/auth/register",
+        "post /api/v1/auth/login",
+        "get /api/v1/users/me",
+        "post /api/v1/jobs/word-count",
+        "get /api/v1/jobs/{job_id}",
+        "get /health/live",
+        "get /health/ready",
+    }
+
+
+def test_operations_say_what_they_do(document: dict[str, Any]) -> None:
+    tags = {tag["name"] for tag in document["tags"]}
+    for name, operation in operations(document):
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert set(operation["tags"]) <= tags, name
+
+
+def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
+    ids = [operation["operationId"] for _, operation in operations(document)]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_error_is_described_as_a_problem_with_examples(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        for status, reply in operation["responses"].items():
+            if status.startswith("2"):
+                continue
+            assert list(reply["content"]) == [MEDIA_TYPE], (name, status)
+            content = reply["content"][MEDIA_TYPE]
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+            for example in content["examples"].values():
+                assert Problem.model_validate(example["value"]).status == int(status)
+
+
+def test_routes_with_a_body_say_what_can_be_wrong_with_it(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        if "requestBody" in operation:
+            assert {"400", "413", "422"} <= set(operation["responses"]), name
+
+
+def test_protected_routes_say_so(document: dict[str, Any]) -> None:
+    protected = {name for name, operation in operations(document) if "security" in operation}
+    assert protected == {
+        "get /api/v1/users/me",
+        "post /api/v1/jobs/word-count",
+        "get /api/v1/jobs/{job_id}",
+    }
+    flows = document["components"]["securitySchemes"]["password"]["flows"]
+    assert flows["password"]["tokenUrl"] == "/api/v1/auth/login"
+
+
+def test_every_member_of_our_schemas_has_an_example(document: dict[str, Any]) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        if name.startswith("Body_"):  # the form of OAuth2, which FastAPI describes
+            continue
+        for member, described in schema.get("properties", {}).items():
+            known = {"examples", "const", "enum", "$ref", "default"} & set(described)
+            nested = any("$ref" in option for option in described.get("anyOf", []))
+            assert known or nested, f"{name}.{member}"
+
+
+def test_no_reference_leads_nowhere(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+
+    def walk(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            if isinstance(node.get("$ref"), str):
+                yield node["$ref"]
+            for value in node.values():
+                yield from walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from walk(value)
+
+    for reference in walk(document):
+        assert reference.removeprefix("#/components/schemas/") in schemas

@@ -1,0 +1,55 @@
+"""What unit tests share: the application without servers."""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from fastapi_base.core.config import (
+    ApiSettings,
+    AppSettings,
+    AuthSettings,
+    DatabaseSettings,
+    RedisSettings,
+    Settings,
+)
+from fastapi_base.main import create_app
+
+# The discard port: nothing listens there, a connection is refused at once.
+NOBODY = "127.0.0.1:9"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The event loop that the service runs on."""
+    return "asyncio"
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Settings of a service whose servers are all down."""
+    return Settings(
+        app=AppSettings(environment="test"),
+        api=ApiSettings(max_body_bytes=2000, cors_origins=("https://app.example.com",)),
+        database=DatabaseSettings.model_validate({"url": f"postgresql://u:p@{NOBODY}/none"}),
+        redis=RedisSettings.model_validate({"url": f"redis://{NOBODY}/0"}),
+        auth=AuthSettings(bcrypt_rounds=4),
+    )
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:
+    """The application, to which a test may add routes."""
+    return create_app(settings)
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """Calls the application in this process."""
+    transport = httpx2.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://test") as opened,
+    ):
+        yield opened

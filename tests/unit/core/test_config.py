@@ -1,0 +1,121 @@
+"""Settings: read by section, refused with a sentence that names the variable."""
+
+from collections.abc import Mapping
+
+import pytest
+from pydantic import ValidationError
+
+from fastapi_base.core.config import Settings, SettingsError, variable
+
+SAFE = {
+    "ENVIRONMENT": "production",
+    "AUTH_JWT_SECRET": "a-secret-of-its-own-with-more-than-32-bytes",
+    "DATABASE_URL": "postgresql://app:Tr0ub4dor-and-3@db:5432/app",
+}
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for section in Settings.sections().values():
+        for field in section.model_fields:
+            monkeypatch.delenv(variable(section, field), raising=False)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, values: Mapping[str, str]) -> Settings:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return Settings.load(env_file=None)
+
+
+def test_defaults_run_a_development_service() -> None:
+    settings = Settings.load(env_file=None)
+    assert settings.app.environment == "development"
+    assert settings.api.host == "127.0.0.1"
+
+
+def test_safe_production_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, SAFE)
+    assert settings.app.environment == "production"
+    assert (
+        settings.database.url.get_secret_value()
+        == "postgresql+asyncpg://app:Tr0ub4dor-and-3@db:5432/app"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AUTH_JWT_SECRET", ""),
+        ("AUTH_JWT_SECRET", "development-only-and-quite-long-too-0123456789"),
+        ("AUTH_JWT_SECRET", "short"),
+        ("AUTH_BCRYPT_ROUNDS", "4"),
+        ("DEBUG", "true"),
+        ("API_RELOAD", "true"),
+        ("API_CORS_ORIGINS", "https://app.example.com,*"),
+        ("API_FORWARDED_ALLOW_IPS", "*"),
+        ("DATABASE_URL", ""),
+        ("DATABASE_URL", "postgresql://postgres:postgres@db/app"),
+        ("DATABASE_URL", "postgresql://app@db/app"),
+        ("FIRST_ADMIN_PASSWORD", "ChangeMe"),
+    ],
+)
+def test_production_refuses_what_is_unsafe(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(monkeypatch, {**SAFE, name: value})
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("API_PORT", "80 80"),
+        ("ENVIRONMENT", "live"),
+        ("DATABASE_URL", "mysql://root@db/app"),
+        ("DATABASE_URL", "postgresql://app:pw@db"),
+        ("REDIS_URL", "localhost:6379"),
+        ("AUTH_JWT_SECRET", "short"),
+        ("FIRST_ADMIN_EMAIL", "nobody"),
+    ],
+)
+def test_wrong_value_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(monkeypatch, {name: value})
+    assert str(caught.value).startswith(f"{name}: ")
+    assert value not in str(caught.value).removeprefix(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CELERY_VISIBILITY_TIMEOUT", "300"), ("CELERY_TASK_SOFT_TIME_LIMIT", "300")],
+)
+def test_time_limits_must_lie_in_order(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: must be"):
+        load(monkeypatch, {name: value})
+
+
+def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(monkeypatch, {"API_PORT": "x", "REDIS_URL": "y"})
+    assert "API_PORT: " in str(caught.value)
+    assert "REDIS_URL: " in str(caught.value)
+
+
+def test_words_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, {"API_CORS_ORIGINS": "https://a.example, https://b.example"})
+    assert settings.api.cors_origins == ("https://a.example", "https://b.example")
+
+
+def test_settings_are_frozen_and_hide_secrets() -> None:
+    settings = Settings.load(env_file=None)
+    with pytest.raises(ValidationError):
+        settings.api.port = 1
+    assert "development-only" not in repr(settings)
+    assert "postgres:postgres" not in repr(settings)

@@ -1,0 +1,118 @@
+"""Passwords and tokens."""
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+
+from fastapi_base.core.config import AuthSettings
+from fastapi_base.core.errors import NotAuthenticated
+from fastapi_base.core.security import (
+    PasswordHasher,
+    TokenCodec,
+    hash_password,
+    verify_password,
+)
+
+SETTINGS = AuthSettings(bcrypt_rounds=4)
+USER = uuid.UUID("0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55")
+KEY = SETTINGS.jwt_secret.get_secret_value()
+
+
+def test_password_fits_its_own_hash_only() -> None:
+    stored = hash_password("correct horse", 4)
+    assert verify_password("correct horse", stored)
+    assert not verify_password("correct horsf", stored)
+    assert stored != hash_password("correct horse", 4)
+
+
+@pytest.mark.parametrize(
+    ("password", "other"),
+    [("a" * 72 + "b", "a" * 72 + "c"), ("x\0y", "x\0z"), ("ж" * 40 + "ю", "ж" * 40 + "я")],
+    ids=["beyond 72 bytes", "beyond NUL", "beyond 72 bytes of Cyrillic"],
+)
+def test_every_byte_of_a_password_counts(password: str, other: str) -> None:
+    stored = hash_password(password, 4)
+    assert verify_password(password, stored)
+    assert not verify_password(other, stored)
+
+
+def test_one_password_in_two_unicode_forms_is_one_password() -> None:
+    composed, decomposed = "caf\u00e9 au lait", "cafe\u0301 au lait"
+    assert verify_password(decomposed, hash_password(composed, 4))
+
+
+def test_hash_of_an_unknown_scheme_fits_nothing() -> None:
+    assert not verify_password("x", "$2b$04$" + "." * 53)
+
+
+@pytest.mark.anyio
+async def test_nobody_has_a_password() -> None:
+    hasher = PasswordHasher(SETTINGS)
+    try:
+        stored = await hasher.hash("correct horse")
+        assert await hasher.verify("correct horse", stored)
+        assert not await hasher.verify("correct horse", None)
+    finally:
+        hasher.close()
+
+
+def test_token_names_its_user() -> None:
+    codec = TokenCodec(SETTINGS)
+    token = codec.issue(USER)
+    assert codec.read(token.value) == USER
+    assert token.seconds == SETTINGS.access_token_seconds
+
+
+def forge(
+    *,
+    key: str = KEY,
+    algorithm: str = "HS256",
+    headers: dict[str, Any] | None = None,
+    without: str | None = None,
+    **changes: object,
+) -> str:
+    """A token like ours with something changed."""
+    good = TokenCodec(SETTINGS).issue(USER).value
+    claims = jwt.decode(good, options={"verify_signature": False}) | changes
+    header = jwt.get_unverified_header(good) | (headers or {}) | {"alg": algorithm}
+    return jwt.encode(
+        {name: value for name, value in claims.items() if name != without},
+        key,
+        algorithm=algorithm,
+        headers=header,
+    )
+
+
+def test_forgery_helper_makes_good_tokens_when_nothing_is_changed() -> None:
+    assert TokenCodec(SETTINGS).read(forge()) == USER
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: "",
+        lambda: "not a token",
+        lambda: forge(key="", algorithm="none"),
+        lambda: forge(key="another-secret-that-is-long-enough-0123456789"),
+        lambda: forge(algorithm="HS512", key=KEY * 2),
+        lambda: forge(headers={"kid": "other"}),
+        lambda: forge(headers={"typ": "JWT"}),
+        lambda: forge(iss="somebody"),
+        lambda: forge(aud="something"),
+        lambda: forge(sub="42"),
+        lambda: forge(exp=1),
+        lambda: forge(iat=datetime.now(UTC) + timedelta(hours=1)),
+        lambda: TokenCodec(SETTINGS).issue(USER, datetime.now(UTC) - timedelta(days=1)).value,
+        *(
+            lambda claim=claim: forge(without=claim)
+            for claim in ["iss", "aud", "sub", "iat", "exp", "jti"]
+        ),
+    ],
+)
+def test_bad_token_is_refused(make: Callable[[], str]) -> None:
+    with pytest.raises(NotAuthenticated):
+        TokenCodec(SETTINGS).read(make())

@@ -1,0 +1,75 @@
+"""The operator's commands, as far as they need no server."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fastapi_base.cli import app
+
+run = CliRunner().invoke
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@127.0.0.1:9/none")
+    return tmp_path
+
+
+def test_help_lists_the_commands() -> None:
+    result = run(app, ["--help"])
+    assert result.exit_code == 0
+    for command in ["migrate", "create-admin", "openapi", "make-migration"]:
+        assert command in result.output
+
+
+@pytest.mark.parametrize("command", ["migrate", "create-admin"])
+def test_database_that_is_down_is_one_sentence(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRST_ADMIN_EMAIL", "root@example.com")
+    monkeypatch.setenv("FIRST_ADMIN_PASSWORD", "correct horse battery")
+    result = run(app, [command])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("DATABASE_URL: the database does not answer")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "name"),
+    [
+        ("", "", "FIRST_ADMIN_EMAIL and FIRST_ADMIN_PASSWORD"),
+        ("root@example.com", "short", "FIRST_ADMIN_PASSWORD"),
+    ],
+)
+def test_admin_without_good_settings(
+    email: str, password: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRST_ADMIN_EMAIL", email)
+    monkeypatch.setenv("FIRST_ADMIN_PASSWORD", password)
+    result = run(app, ["create-admin"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"{name}: ")
+
+
+def test_unsafe_settings_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    result = run(app, ["openapi"])
+    assert result.exit_code == 1
+    assert "AUTH_JWT_SECRET: production needs" in result.stderr
+
+
+def test_description_goes_to_a_file_or_to_standard_output(folder: Path) -> None:
+    run(app, ["openapi", "--output", "api.json"])
+    written = json.loads((folder / "api.json").read_text())
+    assert written["openapi"].startswith("3.1")
+    assert json.loads(run(app, ["openapi"]).stdout) == written
+
+
+def test_settings_come_from_a_file_too(folder: Path) -> None:
+    (folder / ".env").write_text("API_PORT=none\n")
+    result = run(app, ["openapi"])
+    assert result.exit_code == 1
+    assert "API_PORT: " in result.stderr
