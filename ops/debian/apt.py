@@ -63,10 +63,14 @@ class Apt:
         Those in ``exclude`` are shown to the solver as installed, at the version of the suite, so
         neither they nor what only they need is in the answer. Raises AptError.
         """
-        status = "".join(self._installed(name) for name in exclude)
-        (self.root / "var/lib/dpkg/status").write_text(status, encoding="utf-8")
+        installed = self.root / "var/lib/dpkg/status"
+        installed.write_text("", encoding="utf-8")
+        # Held: the archive's record of the same version has dependencies, and would replace this.
+        installed.write_text("".join(map(self._installed, exclude)), encoding="utf-8")
         printed = self._run("apt-get", "install", "--yes", "--print-uris", *packages)
         found = [self._package(match) for match in _PRINTED.finditer(printed)]
+        if unwanted := {package.name for package in found} & set(exclude):
+            raise AptError(f"{', '.join(sorted(unwanted))} cannot be excluded")
         if missing := set(packages) - {package.name for package in found}:
             raise AptError(f"apt does not install {', '.join(sorted(missing))} by that name")
         return found
@@ -123,7 +127,7 @@ class Apt:
             record + "\n",
             flags=re.MULTILINE,
         )
-        return f"{kept.rstrip()}\nDescription: stands in\nStatus: install ok installed\n\n"
+        return f"{kept.rstrip()}\nDescription: stands in\nStatus: hold ok installed\n\n"
 
     def _package(self, match: re.Match[str]) -> Package:
         name, version, _ = urllib.parse.unquote(match["file"]).removesuffix(".deb").split("_")

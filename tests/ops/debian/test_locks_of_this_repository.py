@@ -1,0 +1,20 @@
+"""Every manifest has its lock, which holds what the manifest names and no address."""
+
+from pathlib import Path
+
+import pytest
+
+from ops.debian import lock, manifest
+
+FOLDER = Path(__file__).parents[3] / "3rdparty/debian"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_lock_holds_what_the_manifest_names(path: Path) -> None:
+    wanted = manifest.read(path)
+    locked = lock.read(wanted.lock)
+    for architecture in wanted.architectures:
+        names = {package.name for package in locked if package.architecture == architecture}
+        assert names >= set(wanted.packages)
+        assert not names & set(wanted.exclude)
+    assert "://" not in wanted.lock.read_text(encoding="utf-8")
