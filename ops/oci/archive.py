@@ -1,157 +1,169 @@
-"""Archives of images: an OCI layout in a tar file that ``docker load`` of every release takes, too."""
+"""One archive that every engine takes: an OCI layout that is a `docker load` archive as well."""
 
-import io
 import json
-import shutil
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ops.oci.image import (
-    INDEX_TYPE,
-    Blob,
-    Image,
-    ImageError,
-    Settings,
-    encode,
-    json_blob,
-    layer_blob,
-    settings_of,
-)
+from ops.oci import config as oci
+from ops.oci import stack, tarball
+from ops.oci.config import Config, descriptor, encode
+from ops.oci.entry import Entry, directory, file
+from ops.oci.errors import OciError
 from ops.oci.layer import Layer
+from ops.oci.tarball import Blob
 
-_REF = "org.opencontainers.image.ref.name"
+_BLOBS = "blobs/sha256"
 
 
-def write(images: Sequence[Image], output: Path) -> str:
-    """Write an archive of one image, or of several for different platforms.
+@dataclass(frozen=True)
+class Built:
+    """``digest`` is the manifest's (or index's), ``image_id`` the configuration's.
 
-    One image: index.json points to its manifest. Several: to an index that joins them, and for
-    ``docker load``, which knows no index, each image's tags end in its architecture. Returns the
-    digest of the manifest or index, by which a registry would know it.
+    ``unpacked`` counts the bytes of all files, ``layers`` holds the digests from the lowest.
     """
-    joined = len(images) > 1
-    blobs: dict[str, Blob] = {}
-    for image in images:
-        for blob in (image.config, image.manifest, *map(layer_blob, image.layers)):
-            blobs[blob.name] = blob
-    top = images[0].descriptor
-    if joined:
-        index = json_blob(
-            {
-                "schemaVersion": 2,
-                "mediaType": INDEX_TYPE,
-                "manifests": [image.descriptor for image in images],
-            },
-            INDEX_TYPE,
-        )
-        blobs[index.name] = index
-        top = index.descriptor
-    entries = [{**top, "annotations": {_REF: tag}} for tag in images[0].tags] or [top]
-    documents = {
-        "index.json": {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries},
-        "manifest.json": [
-            {
-                "Config": image.config.name,
-                "RepoTags": [f"{t}-{image.architecture}" if joined else t for t in image.tags],
-                "Layers": [layer_blob(layer).name for layer in image.layers],
-            }
-            for image in images
-        ],
-        "oci-layout": {"imageLayoutVersion": "1.0.0"},
-    }
-    members: dict[str, bytes | Path] = {name: encode(value) for name, value in documents.items()}
-    members |= {blob.name: blob.source for blob in blobs.values()}
-    with tarfile.open(output, "w", format=tarfile.PAX_FORMAT) as tar:
-        for name in sorted(members):
-            _add(tar, name, members[name])
-    return str(top["digest"])
+
+    digest: str
+    image_id: str
+    unpacked: int
+    layers: tuple[str, ...] = ()
 
 
-def read(file: Path, folder: Path) -> list[tuple[Image, Settings]]:
-    """Read an OCI archive with plain tar layers, unpacking its layers into a folder.
-
-    Raises ImageError for what is no such archive.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with tarfile.open(file) as tar:
-            reader = _Reader(tar, folder)
-            top = reader.document("index.json")
-            tags = tuple(
-                tag for entry in top["manifests"] if (tag := entry.get("annotations", {}).get(_REF))
+def image(
+    how: Config,
+    layers: Sequence[tuple[Layer, Path]],
+    platform: str,
+    reference: str,
+    origin: str,
+    output: Path,
+) -> Built:
+    """Write an image of one platform. Raises OciError, which names ``origin`` and what is wrong."""
+    _check_reference(reference, origin)
+    records = [layer for layer, _ in layers]
+    if not records:
+        raise OciError(f"{origin}: has no layer; give it a base, layers or a pex")
+    configuration = oci.config(how, records, platform, origin)
+    architecture = oci.PLATFORMS[platform]["architecture"]
+    for one in records:
+        if one.architecture != architecture:
+            raise OciError(
+                f"{origin}: layer {one.origin} is for {one.architecture}, not {platform}"
             )
-            found = {entry["digest"]: entry for entry in top["manifests"]}
-            return [
-                reader.image(manifest, tags)
-                for entry in found.values()
-                for manifest in reader.manifests(entry)
-            ]
-    except (KeyError, TypeError, tarfile.TarError, json.JSONDecodeError) as error:
-        raise ImageError(f"{file}: not a complete OCI archive: {error!r}") from None
+    unpacked = stack.check(layers)
+    configuration_blob = _blob(configuration)
+    manifest = oci.manifest(configuration_blob, records)
+    entry = {
+        **descriptor(_blob(manifest), oci.MANIFEST_TYPE),
+        "platform": dict(oci.PLATFORMS[platform]),
+        "annotations": _name(reference),
+    }
+    docker = {
+        "Config": _path(configuration_blob.digest),
+        "RepoTags": [reference],
+        "Layers": [_path(layer.digest) for layer in records],
+    }
+    blobs: dict[str, bytes | Path] = {layer.digest: path for layer, path in layers}
+    blobs |= {configuration_blob.digest: configuration, _blob(manifest).digest: manifest}
+    _write(output, [entry], [docker], blobs)
+    return Built(
+        _blob(manifest).digest,
+        configuration_blob.digest,
+        unpacked,
+        tuple(layer.digest for layer in records),
+    )
 
 
-class _Reader:
-    def __init__(self, tar: tarfile.TarFile, folder: Path) -> None:
-        self.tar, self.folder = tar, folder
+def index(archives: Sequence[Path], reference: str, origin: str, output: Path) -> Built:
+    """Join images of several platforms under one index; a blob that they share is kept once.
 
-    def content(self, name: str) -> bytes:
-        member = self.tar.extractfile(name)
-        if member is None:
-            raise KeyError(name)
-        return member.read()
-
-    def document(self, name: str) -> Any:
-        return json.loads(self.content(name))
-
-    def blob(self, descriptor: dict[str, Any]) -> Blob:
-        digest = str(descriptor["digest"])
-        content = self.content(f"blobs/{digest.replace(':', '/')}")
-        return Blob(str(descriptor["mediaType"]), digest, len(content), content)
-
-    def manifests(self, descriptor: dict[str, Any]) -> Iterator[Blob]:
-        blob = self.blob(descriptor)
-        if blob.media_type == INDEX_TYPE:
-            for entry in json.loads(_bytes(blob))["manifests"]:
-                yield from self.manifests(entry)
-        else:
-            yield blob
-
-    def image(self, manifest: Blob, tags: tuple[str, ...]) -> tuple[Image, Settings]:
-        document = json.loads(_bytes(manifest))
-        config = self.blob(document["config"])
-        setup = json.loads(_bytes(config))
-        names = [entry.get("created_by", "layer") for entry in setup.get("history", ())]
-        layers = tuple(
-            self.layer(name, descriptor)
-            for name, descriptor in zip(names, document["layers"], strict=True)
+    Engines that know no index load the images one by one, under the tags that they have. Raises
+    OciError for two images of one platform or of one tag.
+    """
+    _check_reference(reference, origin)
+    manifests: list[dict[str, Any]] = []
+    docker: list[dict[str, Any]] = []
+    blobs: dict[str, bytes | Path] = {}
+    for path in archives:
+        with tarfile.open(path) as archive:
+            for name in archive.getnames():
+                if name.startswith(f"{_BLOBS}/"):
+                    blobs[f"sha256:{name.removeprefix(f'{_BLOBS}/')}"] = _read(archive, name)
+            for entry in json.loads(_read(archive, "index.json"))["manifests"]:
+                entry.pop("annotations", None)
+                if any(entry["platform"] == other["platform"] for other in manifests):
+                    platform = f"{entry['platform']['os']}/{entry['platform']['architecture']}"
+                    raise OciError(
+                        f"{origin}: images: two are for {platform}; name one image a platform"
+                    )
+                manifests.append(entry)
+            docker += json.loads(_read(archive, "manifest.json"))
+    tags = [tag for one in docker for tag in one["RepoTags"]]
+    if doubled := sorted({tag for tag in tags if tags.count(tag) > 1}):
+        raise OciError(
+            f"{origin}: images: two are named {doubled[0]}, and an engine without indexes would "
+            "keep the last; give each platform a tag of its own"
         )
-        image = Image(setup["architecture"], layers, config, manifest, tags)
-        return image, settings_of(setup.get("config", {}))
-
-    def layer(self, name: str, descriptor: dict[str, Any]) -> Layer:
-        digest = str(descriptor["digest"])
-        file = self.folder / digest.replace(":", "-")
-        member = self.tar.extractfile(f"blobs/{digest.replace(':', '/')}")
-        if member is None:
-            raise KeyError(digest)
-        with file.open("wb") as target:
-            shutil.copyfileobj(member, target)
-        return Layer(name, file, digest, file.stat().st_size)
+    if len(manifests) < 2:
+        raise OciError(f"{origin}: images: an index joins two images or more")
+    manifests.sort(key=lambda entry: str(entry["platform"]["architecture"]))
+    docker.sort(key=lambda one: str(one["RepoTags"]))
+    joined = encode({"schemaVersion": 2, "mediaType": oci.INDEX_TYPE, "manifests": manifests})
+    blob = _blob(joined)
+    blobs[blob.digest] = joined
+    top = {**descriptor(blob, oci.INDEX_TYPE), "annotations": _name(reference)}
+    _write(output, [top], docker, blobs)
+    return Built(blob.digest, "", 0)
 
 
-def _bytes(blob: Blob) -> bytes:
-    return blob.source if isinstance(blob.source, bytes) else blob.source.read_bytes()
+def _write(
+    output: Path,
+    top: list[dict[str, Any]],
+    docker: list[dict[str, Any]],
+    blobs: dict[str, bytes | Path],
+) -> None:
+    def entries() -> Iterator[Entry]:
+        yield directory("blobs")
+        yield directory(_BLOBS)
+        for digest, content in sorted(blobs.items()):
+            data = content if isinstance(content, bytes) else content.read_bytes()
+            if _blob(data).digest != digest:
+                raise OciError(f"blob {digest} of {output.name} was changed since it was made")
+            yield file(_path(digest), data)
+        index = {"schemaVersion": 2, "mediaType": oci.INDEX_TYPE, "manifests": top}
+        yield file("index.json", encode(index))
+        yield file("manifest.json", json.dumps(docker, sort_keys=True).encode())
+        yield file("oci-layout", encode({"imageLayoutVersion": "1.0.0"}))
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("wb") as out:
+        tarball.write(entries(), out)
 
 
-def _add(tar: tarfile.TarFile, name: str, source: bytes | Path) -> None:
-    info = tarfile.TarInfo(name)
-    info.mode, info.mtime = 0o644, 0
-    if isinstance(source, bytes):
-        info.size = len(source)
-        tar.addfile(info, io.BytesIO(source))
-    else:
-        info.size = source.stat().st_size
-        with source.open("rb") as stream:
-            tar.addfile(info, stream)
+def _read(archive: tarfile.TarFile, name: str) -> bytes:
+    member = archive.extractfile(name)
+    return member.read() if member else b""
+
+
+def _blob(data: bytes) -> Blob:
+    return Blob(f"sha256:{sha256(data).hexdigest()}", len(data))
+
+
+def _path(digest: str) -> str:
+    return f"{_BLOBS}/{digest.removeprefix('sha256:')}"
+
+
+def _name(reference: str) -> dict[str, str]:
+    return {"org.opencontainers.image.ref.name": reference.rpartition(":")[2]}
+
+
+def _check_reference(reference: str, origin: str) -> None:
+    part = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
+    if not re.fullmatch(rf"{part}(?:/{part})*:[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}}", reference):
+        raise OciError(
+            f"{origin}: {reference!r} is not a name that engines take: REPOSITORY:TAG, the "
+            "repository in lower-case letters and digits with . _ - and / between them"
+        )

@@ -37,7 +37,7 @@ def compiled(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def pyc(source: bytes, path: str) -> bytes | None:
-    """The content of the bytecode file of a source that will lie at ``path``; None if it is none."""
+    """The bytecode file of a source that will lie at ``path``; None if it does not compile."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

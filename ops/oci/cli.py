@@ -1,14 +1,16 @@
-"""The builder: one step of an image, told by a JSON file.
+"""The builder's commands, each a function of a JSON file and the files that it names alone.
 
-    python -m ops.oci.cli SPEC.json
+    python -m ops.oci.cli COMMAND SPEC.json
 
-Pants runs each step as a process whose result it keeps by the content of what went in. A mistake in
-what was asked for ends with one sentence and exit code 1.
+Pants runs them as processes and keeps their results. The result comes on stdout, as one line of
+JSON; what is wrong with the input comes on stderr as a sentence, with exit code 1.
 """
 
+import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +18,90 @@ from ops.debian.deb import DebError
 from ops.debian.fetch import FetchError
 from ops.debian.lock import LockError
 from ops.debian.mirrors import MirrorError
-from ops.oci import steps
-from ops.oci.elf import MachineError
-from ops.oci.image import ImageError
-from ops.oci.tree import TreeError
+from ops.oci import archive, debian, folder, layer, packages
+from ops.oci.config import Config
+from ops.oci.errors import OciError
+from ops.oci.tree import Tree
 
-STEPS: dict[str, Callable[[Any], None]] = {
-    "fetch": steps.fetch_packages,
-    "rootfs": steps.rootfs,
-    "dependencies": steps.dependencies,
-    "sources": steps.sources,
-    "image": steps.image,
-    "index": steps.index,
+Spec = Mapping[str, Any]
+Result = Mapping[str, Any]
+
+
+def fetch(spec: Spec) -> Result:
+    """The Debian packages of a layer, downloaded and verified."""
+    locks = [Path(path) for path in spec["without"]]
+    chosen = packages.select(Path(spec["lock"]), spec["architecture"], locks, spec["origin"])
+    cache = Path(spec["cache"] or ".debs")
+    return {"packages": len(packages.gather(chosen, Path(spec["output"]), cache))}
+
+
+def rootfs(spec: Spec) -> Result:
+    """A layer of Debian packages."""
+    debs = sorted(Path(spec["debs"]).glob("*.deb")) if spec["debs"] else []
+    return _layer(spec, debian.rootfs(debian.Rootfs(spec["origin"], debs, **spec["rootfs"])))
+
+
+def python(spec: Spec) -> Result:
+    """A layer of Python code: a folder and its bytecode."""
+    return _layer(spec, folder.python(Path(spec["folder"]), spec["into"], spec["origin"]))
+
+
+def files(spec: Spec) -> Result:
+    """A layer of loose files."""
+    return _layer(
+        spec, Tree(folder.files(Path(spec["folder"]), spec["into"], spec["origin"], spec["mode"]))
+    )
+
+
+def image(spec: Spec) -> Result:
+    """An image of one platform."""
+    return asdict(
+        archive.image(
+            Config(**spec["config"]),
+            [layer.read(Path(record)) for record in spec["layers"]],
+            spec["platform"],
+            spec["reference"],
+            spec["origin"],
+            Path(spec["output"]),
+        )
+    )
+
+
+def index(spec: Spec) -> Result:
+    """Images of several platforms under one name."""
+    images = [Path(path) for path in spec["images"]]
+    return asdict(archive.index(images, spec["reference"], spec["origin"], Path(spec["output"])))
+
+
+COMMANDS: Mapping[str, Callable[[Spec], Result]] = {
+    command.__name__: command for command in (fetch, rootfs, python, files, image, index)
 }
 
 
-def main(argv: list[str]) -> int:
-    """Run the step of a spec. Returns the exit code."""
-    spec = json.loads(Path(argv[0]).read_text(encoding="utf-8"))
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m ops.oci.cli", description=__doc__)
+    parser.add_argument("command", choices=sorted(COMMANDS))
+    parser.add_argument("spec", type=Path)
+    chosen = parser.parse_args(arguments)
+    spec = json.loads(chosen.spec.read_text(encoding="utf-8"))
     try:
-        STEPS[spec["step"]](spec)
-    except (
-        DebError,
-        FetchError,
-        ImageError,
-        LockError,
-        MachineError,
-        MirrorError,
-        TreeError,
-    ) as error:
-        print(f"{spec['target']}: {error}", file=sys.stderr)
+        result = COMMANDS[chosen.command](spec)
+    except (OciError, DebError, FetchError, LockError, MirrorError) as error:
+        origin, text = str(spec["origin"]), str(error)
+        print(text if text.startswith(origin) else f"{origin}: {text}", file=sys.stderr)
         return 1
+    print(json.dumps(result, sort_keys=True))
     return 0
 
 
+def _layer(spec: Spec, tree: Tree) -> Result:
+    output = Path(spec["output"])
+    made = layer.write(
+        tree.entries(), output, spec["origin"], spec["comment"], spec["architecture"]
+    )
+    return asdict(made)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -31,7 +31,7 @@ def files(root: Path, into: str, origin: str, mode: int | None = None) -> Iterat
             path = Path(folder) / name
             target = prefix + path.relative_to(root).as_posix()
             if path.is_symlink():
-                yield symlink(target, os.readlink(path), origin)
+                yield symlink(target, path.readlink().as_posix(), origin)
             elif path.is_file():
                 yield file(target, path.read_bytes(), mode or path.stat().st_mode, origin)
             else:
@@ -41,7 +41,7 @@ def files(root: Path, into: str, origin: str, mode: int | None = None) -> Iterat
 def python(root: Path, into: str, origin: str) -> Tree:
     """Python sources and packages below ``root`` with their bytecode, put below ``into``."""
     tree = Tree()
-    prefix = paths.normal(into, origin)
+    prefix = paths.canonical(paths.normal(into, origin))
     for entry in files(root, into, origin):
         below = entry.path.removeprefix(prefix).strip("/").split("/")
         if below[0] not in _NOT_TAKEN and "__pycache__" not in below:

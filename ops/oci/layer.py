@@ -9,8 +9,8 @@ from ops.oci import elf, tarball
 from ops.oci.entry import Entry
 from ops.oci.tarball import Blob
 
-#: Layers are plain tar. See docs/decisions: a compressed layer would hang on a compressor's version,
-#: and the only one that every engine reads, gzip, has many.
+#: Layers are plain tar: the bytes of a compressed one hang on the compressor's version, and older
+#: engines read no compression that has only one implementation (docs/decisions/0006).
 MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 

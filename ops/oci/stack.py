@@ -1,4 +1,4 @@
-"""Checks the layers of an image against each other, before an engine shows the result of a clash."""
+"""Checks the layers of an image against each other, before an engine buries one in another."""
 
 import hashlib
 from collections.abc import Iterable
