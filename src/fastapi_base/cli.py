@@ -7,7 +7,6 @@ from typing import Annotated, NoReturn
 
 import orjson
 import typer
-from pydantic import TypeAdapter, ValidationError
 
 from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.errors import DomainError
@@ -17,7 +16,7 @@ from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
-from fastapi_base.schemas.user import PASSWORD_MIN, Email
+from fastapi_base.schemas.user import PASSWORD_MIN, normal_email
 from fastapi_base.services import users
 
 app = typer.Typer(
@@ -58,11 +57,11 @@ def create_admin() -> None:
     password = given.password.get_secret_value()
     if len(password) < PASSWORD_MIN:
         _fail(f"FIRST_ADMIN_PASSWORD: must have at least {PASSWORD_MIN} characters")
+    email = normal_email(given.email)
+    if email is None:
+        _fail("FIRST_ADMIN_EMAIL: must be an email address")
     try:
-        email: str = TypeAdapter(Email).validate_python(given.email)
         added = asyncio.run(_add_admin(settings, email, password))
-    except ValidationError as error:
-        _fail(f"FIRST_ADMIN_EMAIL: {error.errors()[0]['msg']}")
     except DomainError as error:
         _fail(f"DATABASE_URL: {error.detail}")
     typer.echo(f"{email}: {'superuser created' if added else 'has an account already, unchanged'}.")

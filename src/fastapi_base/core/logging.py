@@ -103,6 +103,8 @@ def configure_logging(settings: LogSettings) -> None:
                 # The access log is ours; these would say everything twice.
                 "uvicorn.access": {"handlers": [], "propagate": False},
                 "uvicorn.error": {"level": "INFO"},
+                # It logs results at level info, which belong to callers; see tasks/logs.py.
+                "celery.app.trace": {"level": "WARNING"},
             },
         }
     )

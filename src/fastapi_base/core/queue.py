@@ -7,6 +7,7 @@ client blocks, so its calls run in few threads with an end to the queue and to t
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from celery import Celery
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError
@@ -16,6 +17,7 @@ from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import Unavailable
 from fastapi_base.core.executor import BoundedExecutor
 
+REQUEST_ID_HEADER = "fastapi_base_request_id"
 HEARTBEAT_KEY = "fastapi-base:heartbeat"
 _NO_RETRY = {"retry_policy": {"max_retries": 0}}
 _DOWN = (CeleryError, KombuError, RedisError, OSError)
@@ -90,8 +92,14 @@ class TaskQueue:
     async def send(self, task: str, task_id: str, arguments: Sequence[Any]) -> None:
         """Enqueue the task of this name. Raises Unavailable (it may still run) or Overloaded."""
 
+        # Taken here, since the thread has no part in the request's context.
+        request_id = structlog.contextvars.get_contextvars().get("request_id")
+        headers = {REQUEST_ID_HEADER: request_id} if request_id else None
+
         def publish() -> None:
-            self._app.send_task(task, args=list(arguments), task_id=task_id, retry=False)
+            self._app.send_task(
+                task, args=list(arguments), task_id=task_id, headers=headers, retry=False
+            )
 
         await self._call(publish)
 

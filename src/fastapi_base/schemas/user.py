@@ -4,7 +4,16 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    EmailStr,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 PASSWORD_MIN = 12
 PASSWORD_MAX = 256
@@ -22,6 +31,17 @@ Email = Annotated[
     AfterValidator(str.lower),
     Field(max_length=254, examples=["ada@example.com"]),
 ]
+_email = TypeAdapter[str](Email)
+
+
+def normal_email(value: str) -> str | None:
+    """The address as it is stored, or None for what is no address and so can have no account."""
+    try:
+        return _email.validate_python(value)
+    except ValidationError:
+        return None
+
+
 Password = Annotated[
     str,
     Field(

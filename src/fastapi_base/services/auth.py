@@ -3,7 +3,7 @@
 from fastapi_base.core.errors import InvalidCredentials, NotAuthenticated
 from fastapi_base.core.security import AccessToken, PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database
-from fastapi_base.schemas.user import UserRead
+from fastapi_base.schemas.user import UserRead, normal_email
 from fastapi_base.services import users
 
 
@@ -24,11 +24,13 @@ async def log_in(
 ) -> AccessToken:
     """A token for who knows the password.
 
-    Raises InvalidCredentials alike, and after the same work, for an unknown address, a wrong
+    Raises InvalidCredentials alike, and after the same hashing, for an unknown address, a wrong
     password and an account that is not active.
     """
-    async with database.read() as connection:
-        found = await users.credentials(connection, email)
+    found = None
+    if address := normal_email(email):
+        async with database.read() as connection:
+            found = await users.credentials(connection, address)
     fits = await hasher.verify(password, found.password_hash if found else None)
     if found is None or not fits or not found.is_active:
         raise InvalidCredentials

@@ -4,12 +4,13 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, task_postrun, task_prerun
 
 from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.logging import configure_logging
 from fastapi_base.core.queue import celery_app
 from fastapi_base.services.jobs import HEARTBEAT
+from fastapi_base.tasks import logs
 
 
 def create_tasks_app(settings: Settings) -> Celery:
@@ -36,6 +37,9 @@ def create_tasks_app(settings: Settings) -> Celery:
             beat_schedule_filename=str(settings.celery.beat_schedule_file),
         )
     created.set_default()
+
+    task_prerun.connect(logs.begin)
+    task_postrun.connect(logs.end)
 
     # That there is a receiver keeps Celery from setting up its own logging.
     def configure(**_: Any) -> None:

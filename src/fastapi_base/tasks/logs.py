@@ -1,0 +1,27 @@
+"""What workers log about tasks: never arguments or results, which are the callers' own."""
+
+import time
+from typing import Any
+
+import structlog
+from celery import Task
+
+from fastapi_base.core.queue import REQUEST_ID_HEADER
+
+log = structlog.stdlib.get_logger("fastapi_base.tasks")
+
+
+def begin(task_id: str, task: Task, **_: Any) -> None:
+    """Put the task, and the id of the request that enqueued it, into every log line from here."""
+    request_id = getattr(task.request, REQUEST_ID_HEADER, None)
+    structlog.contextvars.bind_contextvars(
+        task=task.name, task_id=task_id, **({"request_id": request_id} if request_id else {})
+    )
+    task.request.started = time.perf_counter()
+
+
+def end(task: Task, state: str, **_: Any) -> None:
+    """Log that the task ended, and how; Celery logs the error of one that failed."""
+    seconds = time.perf_counter() - task.request.started
+    log.info("task ended", state=state, milliseconds=round(seconds * 1000, 1))
+    structlog.contextvars.clear_contextvars()

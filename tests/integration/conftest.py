@@ -1,0 +1,186 @@
+"""Real servers for the tests, started once; a database of its own for each pytest worker.
+
+The process that pytest was started as runs the servers and migrates a template database from empty.
+Workers of pytest-xdist get the addresses handed down and clone the template.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from redis.asyncio import Redis
+from sqlalchemy import NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from fastapi_base.api.resources import Resources, open_resources
+from fastapi_base.core.config import (
+    ApiSettings,
+    AppSettings,
+    AuthSettings,
+    CelerySettings,
+    DatabaseSettings,
+    RedisSettings,
+    Settings,
+)
+from fastapi_base.main import create_app
+from fastapi_base.migrations import runner
+from tests import servers
+from tests.integration.databases import RolledBackDatabase, clone, drop, sibling
+
+TEMPLATE = "service_template"
+_stack = pytest.StashKey[ExitStack]()
+_addresses = pytest.StashKey[dict[str, str]]()
+
+
+def _start(config: pytest.Config) -> dict[str, str]:
+    """Start the servers, once for this process and its workers."""
+    if _addresses not in config.stash:
+        given: dict[str, str] | None = getattr(config, "workerinput", {}).get("servers")
+        config.stash[_stack] = ExitStack()
+        if given is None:
+            admin = config.stash[_stack].enter_context(servers.postgres_server())
+            redis = config.stash[_stack].enter_context(servers.redis_server())
+            asyncio.run(clone(admin, TEMPLATE, "template0"))
+            runner.upgrade(sibling(admin, TEMPLATE))
+            given = {"postgres": admin, "redis": redis}
+        config.stash[_addresses] = given
+    return config.stash[_addresses]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: pytest.Session) -> None:
+    """Called by pytest-xdist, in the process that starts the workers."""
+    node.workerinput["servers"] = _start(node.config)  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what was started."""
+    if _stack in config.stash:
+        config.stash[_stack].close()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The event loop that the service runs on."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def admin_url(pytestconfig: pytest.Config) -> str:
+    """The superuser's address of the PostgreSQL server."""
+    return _start(pytestconfig)["postgres"]
+
+
+@pytest.fixture(scope="session")
+def redis_url(pytestconfig: pytest.Config, worker_number: int) -> str:
+    """A Redis database of this pytest worker."""
+    server = _start(pytestconfig)["redis"]
+    return urlsplit(server)._replace(path=f"/{worker_number % 16}").geturl()
+
+
+@pytest.fixture(scope="session")
+def worker_number(request: pytest.FixtureRequest) -> int:
+    """0, 1, ... for the workers of pytest-xdist; 0 without it."""
+    name: str = getattr(request.config, "workerinput", {}).get("workerid", "gw0")
+    return int(name.removeprefix("gw"))
+
+
+@pytest.fixture(scope="session")
+def database_url(admin_url: str, worker_number: int) -> Iterator[str]:
+    """A migrated database of this pytest worker. Tests leave it as they found it."""
+    name = f"service_{worker_number}"
+    asyncio.run(clone(admin_url, name, TEMPLATE))
+    yield sibling(admin_url, name)
+    asyncio.run(drop(admin_url, name))
+
+
+@pytest.fixture
+def fresh_database_url(admin_url: str, worker_number: int) -> Iterator[str]:
+    """A migrated database of this test alone, for tests that commit."""
+    name = f"service_{worker_number}_fresh"
+    asyncio.run(clone(admin_url, name, TEMPLATE))
+    yield sibling(admin_url, name)
+    asyncio.run(drop(admin_url, name))
+
+
+@pytest.fixture
+def empty_database_url(admin_url: str, worker_number: int) -> Iterator[str]:
+    """A database of this test alone, with nothing in it."""
+    name = f"service_{worker_number}_empty"
+    asyncio.run(clone(admin_url, name, "template0"))
+    yield sibling(admin_url, name)
+    asyncio.run(drop(admin_url, name))
+
+
+@pytest.fixture
+def make_settings(redis_url: str) -> Callable[[str], Settings]:
+    """Settings for a database, fast where tests need no strength."""
+
+    def make(url: str) -> Settings:
+        return Settings(
+            app=AppSettings(environment="test"),
+            api=ApiSettings(),
+            database=DatabaseSettings.model_validate({"url": url}),
+            redis=RedisSettings.model_validate({"url": redis_url}),
+            auth=AuthSettings(bcrypt_rounds=4),
+            celery=CelerySettings(),
+        )
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: Callable[[str], Settings], database_url: str) -> Settings:
+    """Settings of the application under test."""
+    return make_settings(database_url)
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """Redis, empty."""
+    async with Redis.from_url(redis_url) as client:
+        await client.flushdb()
+        yield client
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[AsyncConnection]:
+    """A connection in a transaction that is rolled back at the end of the test."""
+    engine = create_async_engine(database_url, poolclass=NullPool)
+    async with engine.connect() as opened, opened.begin() as outer:
+        yield opened
+        await outer.rollback()
+
+
+@pytest.fixture
+def database(connection: AsyncConnection) -> RolledBackDatabase:
+    """The database of the application under test: whatever it commits is rolled back."""
+    return RolledBackDatabase(connection)
+
+
+@pytest.fixture
+def app(settings: Settings, database: RolledBackDatabase, redis: Redis) -> FastAPI:
+    """The application, all of it, on the test's transaction and an empty Redis."""
+
+    @asynccontextmanager
+    async def open_test(given: Settings) -> AsyncIterator[Resources]:
+        async with open_resources(given) as resources:
+            yield replace(resources, database=database)
+
+    return create_app(settings, open_test)
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """Calls the application in this process."""
+    transport = httpx2.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://test") as opened,
+    ):
+        yield opened
