@@ -1,0 +1,130 @@
+"""The whole stack as `make up` runs it: log in, stop, find the data again; clear mistakes."""
+
+import json
+import re
+import signal
+import socket
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ops.dev.stack import ROOT
+from tests.ops.dev.helpers import Run, gone, run, until
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def up(folder: Path, port: int, *options: str) -> Iterator[Run]:
+    ports = ("--postgres-port=0", "--redis-port=0")
+    with run(
+        "-m",
+        "ops.dev.up",
+        f"--data={folder}",
+        *ports,
+        *options,
+        API_PORT=str(port),
+        API_WORKERS="1",
+        CELERY_CONCURRENCY="1",
+    ) as started:
+        yield started
+
+
+def post(port: int, path: str, body: bytes, kind: str) -> dict[str, str]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/v1{path}", body, {"Content-Type": kind}
+    )
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        answer: dict[str, str] = json.load(reply)
+        return answer
+
+
+def log_in(port: int, email: str, password: str) -> bool:
+    form = urllib.parse.urlencode({"username": email, "password": password}).encode()
+    answer = post(port, "/auth/login", form, "application/x-www-form-urlencoded")
+    return bool(answer["access_token"])
+
+
+def admin_of(started: Run) -> tuple[str, str]:
+    found = re.search(r"admin +(\S+), password: (\S+)", started.text)
+    assert found
+    return found[1], found[2]
+
+
+def test_it_serves_stops_in_order_and_finds_its_data_again(tmp_path: Path) -> None:
+    port = free_port()
+    account = {"email": "someone@example.com", "password": "correct horse battery staple"}
+    with up(tmp_path / "data", port) as started:
+        started.expect("Ctrl-C stops everything")
+        admin = admin_of(started)
+        assert log_in(port, *admin)
+        post(port, "/auth/register", json.dumps(account).encode(), "application/json")
+
+        with up(tmp_path / "data", port) as second:
+            assert second.finish() == 1
+        assert f"runs already on the data in {tmp_path / 'data'}" in second.text
+        with up(tmp_path / "other", port) as second:
+            assert second.finish() == 1
+        assert f"make up: port {port} for the API cannot be used" in second.text
+        assert "Traceback" not in second.text
+
+        family = started.family()
+        started.send(signal.SIGINT)
+        assert started.finish() == 0
+        assert gone(family)
+    stopped = [line.rsplit(" ", 1)[1] for line in started.lines if "| stopping" in line]
+    assert stopped == ["beat", "worker", "api", "redis", "postgres"]
+
+    with up(tmp_path / "data", port) as started:
+        started.expect("Ctrl-C stops everything")
+        assert admin_of(started) == admin
+        assert log_in(port, account["email"], account["password"])
+        # Killed outright, it leaves nothing either, and the data stays good.
+        family = started.family()
+        started.send(signal.SIGKILL)
+        assert gone(family)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("postgres/PG_VERSION", "16\n", "holds data of PostgreSQL 16, and this is 17"),
+        ("postgres/notes.txt", "", "is not a data folder of PostgreSQL"),
+        ("redis", "", "cannot hold Redis' data"),
+        ("secrets.json", "{}", "secrets.json is damaged"),
+    ],
+)
+def test_a_broken_data_folder_is_named(tmp_path: Path, file: str, content: str, said: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    with up(tmp_path, free_port()) as started:
+        assert started.finish() == 1
+    assert said in started.text
+    assert "Traceback" not in started.text
+    assert path.read_text() == content
+
+
+def test_changed_code_is_served_without_a_new_start(tmp_path: Path) -> None:
+    port = free_port()
+    touched = ROOT / "src/fastapi_base/main.py"
+    with up(tmp_path / "data", port, "--reload") as started:
+        started.expect("Ctrl-C stops everything")
+        touched.touch()
+        started.expect("the code changed: restarting")
+        for name in ("api", "worker"):
+            started.expect(f"{name} is ready")
+        until(lambda: log_in(port, *admin_of(started)))
+        family = started.family()
+        started.send(signal.SIGTERM)
+        assert started.finish() == 0
+        assert gone(family)
