@@ -1,5 +1,7 @@
 """Registration, login, and who is calling."""
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from fastapi_base.core.errors import InvalidCredentials, NotAuthenticated
 from fastapi_base.core.security import AccessToken, PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database
@@ -8,15 +10,15 @@ from fastapi_base.services import users
 
 
 async def register(
-    database: Database, hasher: PasswordHasher, *, email: str, password: str
+    session: AsyncSession, hasher: PasswordHasher, *, email: str, password: str
 ) -> None:
     """Add an account, or do the same work for nothing when the address has one.
 
-    The hash comes first: nothing that holds a database connection waits for a thread.
+    The hash comes first. A session takes its connection when it is first used, so nothing that
+    holds a connection waits for a thread.
     """
     password_hash = await hasher.hash(password)
-    async with database.transaction() as session:
-        await users.add(session, email=email, password_hash=password_hash)
+    await users.add(session, email=email, password_hash=password_hash)
 
 
 async def log_in(

@@ -140,7 +140,7 @@ async def test_commit_happens_before_the_reply_leaves(
     app: FastAPI = create_app(make_settings(fresh_database_url))
 
     @app.post("/people")
-    async def create(session: SessionDep, twice: bool = False) -> str:
+    async def create(session: SessionDep) -> str:
         session.add(ada())
         return "created"
 
@@ -170,6 +170,16 @@ async def test_commit_happens_before_the_reply_leaves(
     assert second.status_code == 409
     assert second.json()["type"] == "urn:fastapi-base:email-taken"
     assert seen == [1, 1]
+
+
+async def test_session_takes_its_connection_when_it_is_first_used(
+    database: EngineDatabase,
+) -> None:
+    # The pool has one connection, and the session does not hold it.
+    async with database.transaction() as session:
+        assert await count(database) == 0
+        session.add(ada())
+    assert await count(database) == 1
 
 
 async def test_two_registrations_at_once_make_one_account(

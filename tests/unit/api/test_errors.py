@@ -92,6 +92,11 @@ async def test_servers_that_are_down(client: httpx2.AsyncClient) -> None:
         "/api/v1/auth/login", data={"username": "ada@example.com", "password": "x"}
     )
     problem(reply, 503, "unavailable")
+    reply = await client.post(
+        "/api/v1/auth/register",
+        json={"email": "ada@example.com", "password": "correct horse battery"},
+    )
+    problem(reply, 503, "unavailable")
     assert int(reply.headers["retry-after"]) > 0
 
 

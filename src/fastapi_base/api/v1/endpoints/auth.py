@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from fastapi.security import OAuth2PasswordRequestForm
 
-from fastapi_base.api.deps import ResourcesDep
+from fastapi_base.api.deps import ResourcesDep, SessionDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import InvalidCredentials, Overloaded, Unavailable
 from fastapi_base.schemas.auth import TokenRead
@@ -23,11 +23,11 @@ router = APIRouter(prefix="/auth", tags=["auth"])
     response_description="Received",
     responses=problems(400, 413, 422, Overloaded, Unavailable),
 )
-async def register(body: UserRegister, resources: ResourcesDep) -> RegistrationReceived:
+async def register(
+    body: UserRegister, session: SessionDep, resources: ResourcesDep
+) -> RegistrationReceived:
     """Add an account unless the address has one."""
-    await auth.register(
-        resources.database, resources.hasher, email=body.email, password=body.password
-    )
+    await auth.register(session, resources.hasher, email=body.email, password=body.password)
     return RegistrationReceived(message="If the address was free, the account exists now. Log in.")
 
 
