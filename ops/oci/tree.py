@@ -69,8 +69,7 @@ class Tree:
 
 def clash(one: Entry, other: Entry) -> str:
     """The message for two entries that disagree on a path."""
-    first, second = sorted((one, other), key=lambda entry: entry.origin)
     return (
-        f"{first.origin} and {second.origin} disagree on /{first.path}: "
-        f"{first.difference(second)}. Leave the file out of one of them, or make them agree"
+        f"{one.origin} and {other.origin} disagree on /{one.path}: "
+        f"{one.difference(other)}. Leave the file out of one of them, or make them agree"
     )

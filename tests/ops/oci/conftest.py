@@ -1,0 +1,9 @@
+"""Settings of Hypothesis for these tests."""
+
+from hypothesis import HealthCheck, settings
+
+# Files are written for each example; a shared machine is slow at times.
+settings.register_profile(
+    "oci", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("oci")

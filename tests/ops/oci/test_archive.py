@@ -1,0 +1,153 @@
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.oci import archive
+from ops.oci.config import Config
+from ops.oci.entry import file
+from ops.oci.errors import OciError
+from tests.ops.oci import samples
+
+
+class Read:
+    """An archive as an engine reads it: every blob by its digest."""
+
+    def __init__(self, path: Path) -> None:
+        with tarfile.open(path) as tar:
+            self.files = {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}  # type: ignore[union-attr]
+
+    def document(self, name: str) -> Any:
+        return json.loads(self.files[name])
+
+    def blob(self, descriptor: dict[str, Any]) -> bytes:
+        data = self.files["blobs/" + descriptor["digest"].replace(":", "/")]
+        assert "sha256:" + hashlib.sha256(data).hexdigest() == descriptor["digest"]
+        assert len(data) == descriptor["size"]
+        return data
+
+
+def build(
+    folder: Path, architecture: str = "amd64", content: bytes = b"1", tag: str = "1"
+) -> tuple[archive.Built, Path]:
+    folder.mkdir(exist_ok=True)
+    base = samples.made(folder, f"base-{architecture}", file("x", b"0"), architecture=architecture)
+    top = samples.made(folder, f"top-{architecture}", file("y", content), architecture=architecture)
+    output = folder / f"{architecture}.oci.tar"
+    built = archive.image(
+        Config(entrypoint=["/y"], user="app"),
+        [base, top],
+        f"linux/{architecture}",
+        f"try/it:{tag}",
+        "//:image",
+        output,
+    )
+    return built, output
+
+
+def test_archive_is_an_oci_layout_whose_digests_hold(tmp_path: Path) -> None:
+    built, output = build(tmp_path)
+    read = Read(output)
+    assert read.document("oci-layout") == {"imageLayoutVersion": "1.0.0"}
+    (top,) = read.document("index.json")["manifests"]
+    assert top["digest"] == built.digest
+    assert top["platform"] == {"os": "linux", "architecture": "amd64"}
+    manifest = json.loads(read.blob(top))
+    config = json.loads(read.blob(manifest["config"]))
+    assert manifest["config"]["digest"] == built.image_id
+    # Not compressed, so a layer goes by one digest in both documents.
+    assert config["rootfs"]["diff_ids"] == [one["digest"] for one in manifest["layers"]]
+    assert tuple(config["rootfs"]["diff_ids"]) == built.layers
+    for layer in manifest["layers"]:
+        assert layer["mediaType"] == "application/vnd.oci.image.layer.v1.tar"
+        read.blob(layer)
+
+
+def test_archive_is_one_for_docker_load(tmp_path: Path) -> None:
+    built, output = build(tmp_path)
+    read = Read(output)
+    (image,) = read.document("manifest.json")
+    assert image["RepoTags"] == ["try/it:1"]
+    assert hashlib.sha256(read.files[image["Config"]]).hexdigest() in built.image_id
+    assert [
+        "sha256:" + hashlib.sha256(read.files[path]).hexdigest() for path in image["Layers"]
+    ] == list(built.layers)
+
+
+def test_same_inputs_in_another_folder_give_the_same_bytes(tmp_path: Path) -> None:
+    _, one = build(tmp_path / "one")
+    _, two = build(tmp_path / "somewhere-else")
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_change_in_the_last_layer_leaves_the_others_alone(tmp_path: Path) -> None:
+    before, _ = build(tmp_path / "one", content=b"1")
+    after, _ = build(tmp_path / "two", content=b"2")
+    assert before.layers[0] == after.layers[0]
+    assert before.layers[1] != after.layers[1]
+    assert before.digest != after.digest
+
+
+def test_index_joins_platforms_and_keeps_the_images_digests(tmp_path: Path) -> None:
+    amd64, one = build(tmp_path, "amd64")
+    arm64, two = build(tmp_path, "arm64", tag="1-arm64")
+    output = tmp_path / "index.tar"
+    built = archive.index([two, one], "try/it:1", "//:index", output)
+    read = Read(output)
+    (top,) = read.document("index.json")["manifests"]
+    assert top["digest"] == built.digest
+    index = json.loads(read.blob(top))
+    assert [(m["platform"]["architecture"], m["digest"]) for m in index["manifests"]] == [
+        ("amd64", amd64.digest),
+        ("arm64", arm64.digest),
+    ]
+    assert [one["RepoTags"] for one in read.document("manifest.json")] == [
+        ["try/it:1"],
+        ["try/it:1-arm64"],
+    ]
+    for manifest in index["manifests"]:
+        read.blob(manifest)
+    again = archive.index([one, two], "try/it:1", "//:index", tmp_path / "again.tar")
+    assert again == built
+    assert (tmp_path / "again.tar").read_bytes() == output.read_bytes()
+
+
+def test_index_of_one_platform_twice_or_one_tag_twice_is_refused(tmp_path: Path) -> None:
+    _, one = build(tmp_path, "amd64")
+    _, two = build(tmp_path, "arm64")
+    with pytest.raises(OciError, match="//:index: images: two are for linux/amd64"):
+        archive.index([one, one], "try/it:1", "//:index", tmp_path / "index.tar")
+    with pytest.raises(OciError, match="//:index: images: two are named try/it:1"):
+        archive.index([one, two], "try/it:1", "//:index", tmp_path / "index.tar")
+    with pytest.raises(OciError, match="//:index: images: an index joins two images or more"):
+        archive.index([one], "try/it:1", "//:index", tmp_path / "index.tar")
+
+
+def test_layer_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    layer = samples.made(tmp_path, "app", file("x", b""), architecture="arm64")
+    with pytest.raises(OciError, match="//:image: layer //:app is for arm64, not linux/amd64"):
+        archive.image(Config(), [layer], "linux/amd64", "a:1", "//:image", tmp_path / "x.tar")
+
+
+def test_layer_that_was_changed_after_it_was_made_is_refused(tmp_path: Path) -> None:
+    record, tar = samples.made(tmp_path, "app", file("x", b"1"))
+    tar.write_bytes(tar.read_bytes().replace(b"1" + bytes(511), b"2" + bytes(511)))
+    with pytest.raises(OciError, match="was changed since it was made"):
+        archive.image(
+            Config(), [(record, tar)], "linux/amd64", "a:1", "//:image", tmp_path / "x.tar"
+        )
+
+
+@pytest.mark.parametrize("reference", ["Upper:1", "no-tag", "a:b:c", "a//b:1", "a:-x", ":1"])
+def test_reference_that_engines_refuse_is_refused(tmp_path: Path, reference: str) -> None:
+    layer = samples.made(tmp_path, "app", file("x", b""))
+    with pytest.raises(OciError, match=r"//:image: .* is not a name that engines take"):
+        archive.image(Config(), [layer], "linux/amd64", reference, "//:image", tmp_path / "x.tar")
+
+
+def test_image_without_layers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OciError, match="//:image: has no layer"):
+        archive.image(Config(), [], "linux/amd64", "a:1", "//:image", tmp_path / "x.tar")

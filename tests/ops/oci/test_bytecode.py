@@ -1,0 +1,86 @@
+import marshal
+import subprocess
+import sys
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.oci import bytecode, folder
+from ops.oci.entry import file
+
+SOURCE = b"""
+NAMES = frozenset({"a", "b", "c", 1, 2.5, ("x", "y")})
+def f(x, *, y={"a", "b", "c"}):
+    return x in {"left", "right", "middle"} and (1, "two", b"three", None, ...)
+class C:
+    "doc"
+"""
+PROGRAM = """
+import hashlib, random, sys
+from ops.oci import bytecode
+paths = sys.argv[2:]
+random.Random(sys.argv[1]).shuffle(paths)
+for path in sorted(paths) if sys.argv[1] == "0" else paths:
+    with open(path, "rb") as file:
+        data = bytecode.pyc(file.read(), path)
+    print(path, data and hashlib.sha256(data).hexdigest())
+"""
+
+
+def test_bytecode_is_the_same_in_any_order_hash_seed_and_process() -> None:
+    folder_ = Path(subprocess.__file__).parent
+    paths = [str(path) for path in sorted(folder_.glob("*.py"))[:60]]
+    seen = {
+        tuple(
+            sorted(
+                subprocess.run(
+                    [sys.executable, "-c", PROGRAM, seed, *paths],
+                    env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                ).stdout.splitlines()
+            )
+        )
+        for seed in ("0", "1", "2")
+    }
+    assert len(seen) == 1
+
+
+def test_python_takes_it_without_looking_at_the_source(tmp_path: Path) -> None:
+    (source,) = [file("m.py", b"print('compiled')")]
+    (cached,) = bytecode.compiled([source])
+    target = tmp_path / cached.path
+    target.parent.mkdir()
+    target.write_bytes(cached.content)
+    (tmp_path / "m.py").write_text("print('source')")
+    done = subprocess.run(
+        [sys.executable, "-m", "m"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "compiled\n"
+
+
+def test_code_names_the_path_in_the_image() -> None:
+    data = bytecode.pyc(SOURCE, "/app/m.py")
+    assert data
+    assert marshal.loads(data[16:]).co_filename == "/app/m.py"
+
+
+@given(st.binary(max_size=200))
+def test_source_that_does_not_compile_has_no_bytecode(source: bytes) -> None:
+    data = bytecode.pyc(source, "/x.py")
+    assert data is None or len(data) > 16
+
+
+def test_scripts_of_wheels_and_foreign_bytecode_are_not_taken(tmp_path: Path) -> None:
+    for name in ("bin/tool", "pkg/__init__.py", "pkg/__pycache__/old.pyc", "pkg/bin/kept"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    found = {entry.path for entry in folder.python(tmp_path, "/app", "//:x").entries()}
+    assert {path for path in found if "." in path or path.endswith(("tool", "kept"))} == {
+        "app/pkg/__init__.py",
+        "app/pkg/__pycache__/__init__.cpython-313.pyc",
+        "app/pkg/bin/kept",
+    }
