@@ -1,10 +1,10 @@
 # The commands that a person types. `make` alone lists them; each says its options after the colon.
 .DEFAULT_GOAL := help
-.PHONY: help up test check fmt package lock clean
+.PHONY: help up test check fmt package lock reproduce clean
 export ARGS RELOAD KEEP
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## run the whole service on embedded PostgreSQL and Redis (RELOAD=1: restart on change)
 	@exec ops/dev/up.sh
@@ -23,6 +23,9 @@ package: ## build the PEX binaries and OCI images into dist/
 
 lock: ## refresh every lock (KEEP=1: only what changed in the manifests)
 	@exec ops/locks/refresh.sh
+
+reproduce: ## build everything twice, differently, and compare bit for bit
+	@exec ops/ci/reproduce.sh
 
 clean: ## remove build output and the data of `make up`
 	rm -rf dist .local .pants.d .pids

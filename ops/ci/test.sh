@@ -39,16 +39,15 @@ find_engine() {
   return 1
 }
 
-install_engine() {
-  command -v dockerd > /dev/null && return
-  if ! command -v apt-get > /dev/null || [ ! -e /etc/debian_version ]; then
-    reason="no container engine answers, and only on Debian can it be installed from here"
+install() { # PACKAGE...: as root on Debian; else says why not in $reason
+  if ! command -v apt-get > /dev/null || [ ! -e /etc/debian_version ] || [ "$(id -u)" != 0 ]; then
+    reason="$1 is not installed, and only root on a Debian can install it from here"
     return 1
   fi
-  say "installing Debian's docker.io (its output goes to $cache/docker-install.log)"
-  if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends docker.io iptables; } \
-    > "$cache/docker-install.log" 2>&1; then
-    reason="docker.io could not be installed (see $cache/docker-install.log)"
+  say "installing Debian's $* (output: $cache/install.log)"
+  if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; } \
+    > "$cache/install.log" 2>&1; then
+    reason="$1 could not be installed (see $cache/install.log)"
     return 1
   fi
 }
@@ -60,7 +59,7 @@ start_engine() {
     reason="no container engine answers, and only root can start one"
     return 1
   fi
-  install_engine || return 1
+  command -v dockerd > /dev/null || install docker.io iptables || return 1
   mkdir -p "$run"
   say "starting dockerd for this run (its output goes to $cache/dockerd.log)"
   dockerd --host "unix://$run/docker.sock" --data-root "$cache/docker" --exec-root "$run/exec" --pidfile "$run/dockerd.pid" \
@@ -86,6 +85,12 @@ stop_engine() {
 trap stop_engine EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+
+# The README's tour is run as it stands there, with curl.
+command -v curl > /dev/null || install curl || {
+  say "$reason; the test of the README's tour needs it"
+  exit 1
+}
 
 # shellcheck disable=SC2206  # words on purpose
 targets=(${ARGS:-::})
