@@ -99,24 +99,31 @@ class Supervisor:
         if running.popen.returncode:
             raise UpError(_ended(running))
 
-    def start(self, process: Process) -> None:
-        """Start a process and wait until it is ready. Raises UpError when it ends or time is up."""
-        running = self._spawn(process)
-        self._order[process.name] = process
-        threading.Thread(target=self._await_end, args=(running,), daemon=True).start()
+    def start(self, *processes: Process) -> None:
+        """Start processes together and wait until all are ready.
+
+        Raises UpError when one ends or its time is up.
+        """
+        started = [(process, self._spawn(process)) for process in processes]
+        for process, running in started:
+            self._order[process.name] = process
+            threading.Thread(target=self._await_end, args=(running,), daemon=True).start()
         began = said = time.monotonic()
-        while process.ready and not process.ready():
-            if running.popen.poll() is not None:
-                raise UpError(_ended(running))
-            now = time.monotonic()
-            if now - began > process.ready_seconds:
-                raise UpError(f"{process.name} was not ready within {process.ready_seconds:.0f} s")
-            if now - said > 5:
-                said = now
-                self._console.say(f"waiting for {process.name} ({now - began:.0f} s)")
-            self._pause()
-        if process.ready:
-            self._console.say(f"{process.name} is ready ({time.monotonic() - began:.1f} s)")
+        for process, running in started:
+            while process.ready and not process.ready():
+                if running.popen.poll() is not None:
+                    raise UpError(_ended(running))
+                now = time.monotonic()
+                if now - began > process.ready_seconds:
+                    raise UpError(
+                        f"{process.name} was not ready within {process.ready_seconds:.0f} s"
+                    )
+                if now - said > 5:
+                    said = now
+                    self._console.say(f"waiting for {process.name} ({now - began:.0f} s)")
+                self._pause()
+            if process.ready:
+                self._console.say(f"{process.name} is ready ({time.monotonic() - began:.1f} s)")
 
     def wait(self, on_change: Callable[[], bool] | None = None) -> None:
         """Return when asked to stop. Raises UpError when a process ends by itself.
@@ -144,14 +151,10 @@ class Supervisor:
         self._console.say("the code changed: restarting")
         for running in reversed([one for one in self._running if one.process.reloads]):
             self._end(running)
-        for process in [one for one in self._order.values() if one.reloads]:
-            try:
-                self.start(process)
-            except UpError as error:
-                self._console.say(f"{error}\nwaiting for a change of the code")
-                for running in [one for one in self._running if one.process is process]:
-                    self._end(running)
-                return
+        try:
+            self.start(*[one for one in self._order.values() if one.reloads])
+        except UpError as error:
+            self._console.say(f"{error}\nwaiting for a change of the code")
 
     def _spawn(self, process: Process) -> _Running:
         try:

@@ -42,8 +42,7 @@ class Stack:
         environ = {**self.environ, "DATABASE_URL": database, "REDIS_URL": self.redis.url()}
         for step in ("migrate", "create-admin"):
             supervisor.run(_python("migrate", "fastapi_base.cli", step, environ=environ))
-        for process in (self._api(environ), self._worker(environ), self._beat(environ)):
-            supervisor.start(process)
+        supervisor.start(self._api(environ), self._worker(environ), self._beat(environ))
 
     def _postgres(self) -> Process:
         return Process(
