@@ -100,7 +100,7 @@ def _layer(spec: Spec, tree: Tree) -> Result:
     made = layer.write(
         tree.entries(), output, spec["origin"], spec["comment"], spec["architecture"]
     )
-    return asdict(made)
+    return {**asdict(made), "components": len(made.components)}
 
 
 if __name__ == "__main__":

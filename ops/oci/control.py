@@ -3,6 +3,7 @@
 import io
 import re
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from ops.oci.errors import OciError
@@ -23,29 +24,40 @@ _FIELDS = (
     "Priority",
     "Multi-Arch",
     "Homepage",
+    "SHA256",
     "Description",
 )
 
 
 def fields(deb: Path) -> dict[str, str]:
     """The fields of the package's control file (deb-control(5)). Raises OciError."""
-    found: dict[str, str] = {}
-    name = ""
-    for line in _text(deb).splitlines():
-        if line[:1].isspace() and name:
-            found[name] += "\n" + line
-        elif ":" in line:
-            name, _, value = line.partition(":")
-            found[name] = value.strip()
+    found = parse(_text(deb))
     for wanted in ("Package", "Version", "Architecture"):
         if wanted not in found:
             raise OciError(f"{deb.name}: its control file has no {wanted}")
     return found
 
 
-def status(control: dict[str, str]) -> str:
-    """A paragraph for ``var/lib/dpkg/status.d``, where scanners look for packages without dpkg."""
-    lines = [f"{name}: {control[name]}" for name in _FIELDS if name in control]
+def parse(text: str) -> dict[str, str]:
+    """The fields of a paragraph; a value keeps its further lines as they are."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines():
+        if line[:1].isspace() and name:
+            found[name] += "\n" + line
+        elif ":" in line:
+            name, _, value = line.partition(":")
+            found[name] = value.strip()
+    return found
+
+
+def status(control: Mapping[str, str], sha256: str) -> str:
+    """A paragraph for ``var/lib/dpkg/status.d``, where scanners look for packages without dpkg.
+
+    It has a field that dpkg's own database lacks: the SHA-256 of the package's file.
+    """
+    known = {**control, "SHA256": sha256}
+    lines = [f"{name}: {known[name]}" for name in _FIELDS if name in known]
     lines.insert(1, "Status: install ok installed")
     return "\n".join(lines) + "\n"
 

@@ -1,5 +1,6 @@
 """A root file system out of Debian packages: unpacked, never installed; no script is run."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -116,7 +117,7 @@ def _shaped(spec: Rootfs) -> Iterator[Entry]:
                 used.add(pattern)
         yield file(
             f"var/lib/dpkg/status.d/{fields['Package']}",
-            control.status(fields).encode(),
+            control.status(fields, hashlib.sha256(path.read_bytes()).hexdigest()).encode(),
             origin=origin,
         )
     if spec.debs and (unused := [one for one in spec.omit if one not in used]):

@@ -1,0 +1,91 @@
+"""The third-party packages that a layer holds, by what they say of themselves in its files."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from posixpath import dirname, join, normpath
+
+from ops.oci import control
+from ops.oci.entry import Entry, Kind
+
+_STATUS = "var/lib/dpkg/status.d/"
+_METADATA = re.compile(r"(?:.*/)?[^/]+\.dist-info/METADATA")
+_CLASSIFIER = "License :: "
+
+
+@dataclass(frozen=True, order=True)
+class Component:
+    """A Debian package (``kind`` deb) or a distribution from PyPI (``pypi``).
+
+    ``licences`` are names as the package has them; ``sha256`` is that of the .deb, where known.
+    """
+
+    kind: str
+    name: str
+    version: str
+    architecture: str = ""
+    source: str = ""
+    sha256: str = ""
+    licences: tuple[str, ...] = ()
+
+
+def find(entries: Iterable[Entry]) -> tuple[Component, ...]:
+    """The packages in these files, sorted."""
+    files = {entry.path: entry for entry in entries}
+    found = [*_debian(files), *_python(files)]
+    return tuple(sorted(found))
+
+
+def _debian(files: Mapping[str, Entry]) -> Iterator[Component]:
+    for path, entry in files.items():
+        if path.startswith(_STATUS) and entry.kind is Kind.FILE:
+            fields = control.parse(entry.content.decode())
+            name = fields["Package"]
+            yield Component(
+                "deb",
+                name,
+                fields["Version"],
+                fields["Architecture"],
+                fields.get("Source", ""),
+                fields.get("SHA256", ""),
+                tuple(control.licences(_copyright(files, name))),
+            )
+
+
+def _copyright(files: Mapping[str, Entry], package: str) -> str:
+    """Its text; a package may share its documentation's folder with another, by a link."""
+    path = f"usr/share/doc/{package}"
+    folder = files.get(path)
+    if folder is not None and folder.kind is Kind.SYMLINK:
+        path = normpath(join(dirname(path), folder.target)).lstrip("/")
+    entry = files.get(f"{path}/copyright")
+    return entry.content.decode(errors="replace") if entry else ""
+
+
+def _python(files: Mapping[str, Entry]) -> Iterator[Component]:
+    for path, entry in files.items():
+        if entry.kind is Kind.FILE and _METADATA.fullmatch(path):
+            fields = HeaderParser().parsestr(entry.content.decode(errors="replace"))
+            yield Component(
+                "pypi",
+                re.sub(r"[-_.]+", "-", fields["Name"]).lower(),
+                fields["Version"],
+                licences=_licences(
+                    fields.get("License-Expression", ""),
+                    fields.get("License", ""),
+                    fields.get_all("Classifier", []),
+                ),
+            )
+
+
+def _licences(expression: str, free: str, classifiers: Iterable[str]) -> tuple[str, ...]:
+    """PEP 639's expression; else the old field, where it is a name and no whole text; else those
+    of the classifiers."""
+    if expression:
+        return (expression,)
+    # "UNKNOWN" is what old tools wrote for an empty field.
+    if free and "\n" not in free and len(free) < 80 and free != "UNKNOWN":
+        return (free,)
+    names = {one.split(" :: ")[-1] for one in classifiers if one.startswith(_CLASSIFIER)}
+    return tuple(sorted(names))
