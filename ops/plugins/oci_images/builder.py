@@ -1,0 +1,138 @@
+"""Runs the builder (ops/oci), a program of CPython 3.13 that is told its step by a JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Tuple
+
+from pants.backend.python.target_types import EntryPoint
+from pants.backend.python.util_rules import pex, pex_from_targets
+from pants.backend.python.util_rules.pex import VenvPex, VenvPexProcess
+from pants.backend.python.util_rules.pex_from_targets import PexFromTargetsRequest
+from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
+from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
+from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
+from pants.engine.process import ProcessResult
+from pants.engine.rules import Get, MultiGet, collect_rules, rule
+from pants.option.option_types import StrListOption, StrOption
+from pants.option.subsystem import Subsystem
+from pants.util.frozendict import FrozenDict
+from pants.util.logging import LogLevel
+
+SPEC = "__spec.json"
+CACHE = ".cache/debian"
+
+
+class OciImages(Subsystem):
+    options_scope = "oci-images"
+    help = "Builds OCI images."
+
+    builder = StrOption(default="ops/oci/cli.py", help="Address of the builder's program.")
+    module = StrOption(default="ops.oci.cli", help="The builder's module.")
+
+
+class Debian(Subsystem):
+    options_scope = "debian"
+    help = "Where Debian packages come from."
+
+    mirrors = StrListOption(
+        help=(
+            "Addresses of mirrors (the folders that hold pool/), tried in order: for instance the "
+            "machine's mirror, then a snapshot that keeps what the mirror has dropped. Without them "
+            "DEBIAN_MIRROR, else the machine's apt sources."
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Builder:
+    pex: VenvPex
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of the builder: a command of ops/oci/cli.py, its spec as JSON, and what it writes."""
+
+    command: str
+    spec: str
+    inputs: Digest
+    description: str
+    files: Tuple[str, ...] = ()
+    folders: Tuple[str, ...] = ()
+
+    @property
+    def fetches(self) -> bool:
+        return self.command == "fetch"
+
+
+def as_json(address: Address, **spec: Any) -> str:
+    """A spec, with the target that messages are to name."""
+    return json.dumps({**spec, "origin": str(address)}, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What the builder wrote, and the line of JSON that it reported."""
+
+    digest: Digest
+    report: str
+
+
+@rule
+async def set_up_builder(options: OciImages) -> Builder:
+    addresses = await Get(
+        Addresses,
+        UnparsedAddressInputs(
+            [options.builder],
+            owning_address=None,
+            description_of_origin="[oci-images].builder",
+        ),
+    )
+    tool = await Get(
+        VenvPex,
+        PexFromTargetsRequest(
+            addresses,
+            output_filename="oci_builder.pex",
+            internal_only=True,
+            main=EntryPoint(options.module),
+        ),
+    )
+    return Builder(tool)
+
+
+@rule(desc="Run the OCI builder", level=LogLevel.DEBUG)
+async def run_step(step: Step, builder: Builder, debian: Debian) -> StepResult:
+    spec_file, env = await MultiGet(
+        Get(Digest, CreateDigest([FileContent(SPEC, step.spec.encode())])),
+        Get(
+            EnvironmentVars,
+            EnvironmentVarsRequest(
+                ("DEBIAN_MIRROR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
+            ),
+        ),
+    )
+    inputs = await Get(Digest, MergeDigests((spec_file, step.inputs)))
+    online = dict(env)
+    if debian.mirrors:
+        online["DEBIAN_MIRROR"] = " ".join(debian.mirrors)
+    result = await Get(
+        ProcessResult,
+        VenvPexProcess(
+            builder.pex,
+            argv=(step.command, SPEC),
+            input_digest=inputs,
+            # Only who fetches may depend on the machine's settings.
+            extra_env=FrozenDict(online) if step.fetches else None,
+            append_only_caches={"debian_packages": CACHE} if step.fetches else None,
+            output_files=step.files,
+            output_directories=step.folders,
+            description=step.description,
+            level=LogLevel.INFO,
+        ),
+    )
+    return StepResult(result.output_digest, result.stdout.decode().strip())
+
+
+def rules():
+    return [*collect_rules(), *pex.rules(), *pex_from_targets.rules()]

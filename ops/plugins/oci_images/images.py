@@ -1,0 +1,222 @@
+"""Rules of `oci_image` and `oci_index`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Tuple
+
+from pants.core.goals.package import (
+    BuiltPackage,
+    BuiltPackageArtifact,
+    OutputPathField,
+    PackageFieldSet,
+)
+from pants.engine.addresses import Addresses, UnparsedAddressInputs
+from pants.engine.fs import Digest, MergeDigests
+from pants.engine.rules import Get, MultiGet, collect_rules, rule
+from pants.engine.target import InvalidTargetException, Targets
+from pants.engine.unions import UnionRule
+from pants.util.logging import LogLevel
+
+from oci_images import target_types as fields
+from oci_images.builder import Step, StepResult, as_json
+from oci_images.layers import (
+    PACKAGES,
+    SOURCES,
+    Layer,
+    LayerRequest,
+    PythonLayers,
+    PythonLayersRequest,
+    require,
+)
+
+
+@dataclass(frozen=True)
+class ImageFieldSet(PackageFieldSet):
+    required_fields = (fields.PlatformField, fields.BaseField)
+
+    platform: fields.PlatformField
+    reference: fields.ReferenceField
+    base: fields.BaseField
+    layers: fields.LayersField
+    pex: fields.PexField
+    entrypoint: fields.EntrypointField
+    cmd: fields.CmdField
+    user: fields.UserField
+    env: fields.EnvField
+    labels: fields.LabelsField
+    ports: fields.PortsField
+    volumes: fields.VolumesField
+    workdir: fields.WorkdirField
+    stop_signal: fields.StopSignalField
+    healthcheck: fields.HealthcheckField
+    interval: fields.HealthcheckIntervalField
+    timeout: fields.HealthcheckTimeoutField
+    start_period: fields.HealthcheckStartField
+    output_path: OutputPathField
+
+
+@dataclass(frozen=True)
+class IndexFieldSet(PackageFieldSet):
+    required_fields = (fields.ImagesField,)
+
+    images: fields.ImagesField
+    reference: fields.ReferenceField
+    output_path: OutputPathField
+
+
+@dataclass(frozen=True)
+class ImagePlanRequest:
+    field_set: ImageFieldSet
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """The layers of an image from the lowest, and its settings as JSON, with those of its base."""
+
+    platform: str
+    layers: Tuple[Layer, ...]
+    settings: str
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """The archive of an image; what builds it and an index that joins it ask for the same."""
+
+    field_set: ImageFieldSet
+
+
+@dataclass(frozen=True)
+class Archive:
+    file: str
+    digest: Digest
+    report: str
+
+
+def merged(base: dict[str, Any], image: ImageFieldSet) -> dict[str, Any]:
+    """The settings of an image on those of its base."""
+    env = {**base.get("env", {}), **(image.env.value or {})}
+    if image.pex.value:
+        env.setdefault("PYTHONPATH", f"{SOURCES}:{PACKAGES}")
+    entrypoint = image.entrypoint.value
+    check = {
+        "test": image.healthcheck.value,
+        "interval": image.interval.value,
+        "timeout": image.timeout.value,
+        "start_period": image.start_period.value,
+        "retries": 3,
+    }
+    own = {
+        "entrypoint": entrypoint,
+        # A base's command makes no sense to another program.
+        "cmd": image.cmd.value or (() if entrypoint else None),
+        "user": image.user.value,
+        "workdir": image.workdir.value,
+        "stop_signal": image.stop_signal.value,
+        "healthcheck": check if image.healthcheck.value else None,
+    }
+    return {
+        **base,
+        **{name: value for name, value in own.items() if value is not None},
+        "env": env,
+        "labels": {**base.get("labels", {}), **(image.labels.value or {})},
+        "ports": sorted({*base.get("ports", ()), *(image.ports.value or ())}),
+        "volumes": sorted({*base.get("volumes", ()), *(image.volumes.value or ())}),
+    }
+
+
+@rule
+async def plan_image(request: ImagePlanRequest) -> ImagePlan:
+    image = request.field_set
+    platform = image.platform.value or ""
+    base_targets, layer_targets, pexes = await MultiGet(
+        Get(Targets, UnparsedAddressInputs, image.base.to_unparsed_address_inputs()),
+        Get(Targets, UnparsedAddressInputs, image.layers.to_unparsed_address_inputs()),
+        Get(Addresses, UnparsedAddressInputs, image.pex.to_unparsed_address_inputs()),
+    )
+    require(base_targets, fields.BaseField, "an oci_image", image.address, "base")
+    for target in layer_targets:
+        kinds = [fields.OnField, fields.LooseFilesField]
+        if not any(target.has_field(kind) for kind in kinds):
+            require(layer_targets, kinds[0], "oci_rootfs and oci_files", image.address, "layers")
+    for target in (*base_targets, *layer_targets):
+        if target[fields.PlatformField].value != platform:
+            raise InvalidTargetException(
+                f"{image.address} is for {platform}, and {target.address} below it for "
+                f"{target[fields.PlatformField].value}; name the one of its own platform"
+            )
+    bases = await MultiGet(
+        Get(ImagePlan, ImagePlanRequest(ImageFieldSet.create(target))) for target in base_targets
+    )
+    own = await MultiGet(Get(Layer, LayerRequest(target.address)) for target in layer_targets)
+    layers = [*(layer for base in bases for layer in base.layers), *own]
+    if pexes:
+        python = await Get(PythonLayers, PythonLayersRequest(image.address, pexes, platform))
+        layers += [python.packages, python.sources]
+    below = json.loads(bases[0].settings) if bases else {}
+    return ImagePlan(platform, tuple(layers), json.dumps(merged(below, image), sort_keys=True))
+
+
+@rule(desc="Build an OCI image", level=LogLevel.DEBUG)
+async def build_image(request: ImageRequest) -> Archive:
+    image = request.field_set
+    plan = await Get(ImagePlan, ImagePlanRequest(image))
+    output = image.output_path.value_or_default(file_ending="oci.tar")
+    spec = as_json(
+        image.address,
+        config=json.loads(plan.settings),
+        layers=[layer.record for layer in plan.layers],
+        platform=plan.platform,
+        reference=image.reference.value,
+        output=output,
+    )
+    inputs = await Get(Digest, MergeDigests(layer.digest for layer in plan.layers))
+    made = await Get(
+        StepResult, Step("image", spec, inputs, f"Build {image.address}", files=(output,))
+    )
+    return Archive(output, made.digest, made.report)
+
+
+@rule
+async def package_image(field_set: ImageFieldSet) -> BuiltPackage:
+    return _built(await Get(Archive, ImageRequest(field_set)))
+
+
+@rule(desc="Build an OCI index", level=LogLevel.DEBUG)
+async def package_index(field_set: IndexFieldSet) -> BuiltPackage:
+    targets = await Get(
+        Targets, UnparsedAddressInputs, field_set.images.to_unparsed_address_inputs()
+    )
+    require(targets, fields.BaseField, "oci_image targets", field_set.address, "images")
+    archives = await MultiGet(
+        Get(Archive, ImageRequest(ImageFieldSet.create(target))) for target in targets
+    )
+    output = field_set.output_path.value_or_default(file_ending="oci.tar")
+    spec = as_json(
+        field_set.address,
+        images=[archive.file for archive in archives],
+        reference=field_set.reference.value,
+        output=output,
+    )
+    inputs = await Get(Digest, MergeDigests(archive.digest for archive in archives))
+    made = await Get(
+        StepResult, Step("index", spec, inputs, f"Build {field_set.address}", files=(output,))
+    )
+    return _built(Archive(output, made.digest, made.report))
+
+
+def _built(archive: Archive) -> BuiltPackage:
+    report = json.loads(archive.report)
+    unpacked = f", {report['unpacked'] / 1e6:.1f} MB unpacked" if report["unpacked"] else ""
+    lines = [f"{report['digest']}{unpacked}", *(f"  layer {one}" for one in report["layers"])]
+    artifact = BuiltPackageArtifact(archive.file, extra_log_lines=tuple(lines))
+    return BuiltPackage(archive.digest, (artifact,))
+
+
+def rules():
+    return [
+        *collect_rules(),
+        UnionRule(PackageFieldSet, ImageFieldSet),
+        UnionRule(PackageFieldSet, IndexFieldSet),
+    ]

@@ -1,0 +1,12 @@
+"""OCI images that are the same bytes everywhere, made without a daemon or registry."""
+
+from oci_images import rules as oci_rules
+from oci_images.target_types import DebianPackages, OciFiles, OciImage, OciIndex, OciRootfs
+
+
+def target_types():
+    return [DebianPackages, OciRootfs, OciFiles, OciImage, OciIndex]
+
+
+def rules():
+    return oci_rules.rules()

@@ -1,0 +1,9 @@
+"""What is made of the targets: each step is a cached run of the builder, keyed by what goes in."""
+
+from __future__ import annotations
+
+from oci_images import builder, images, layers
+
+
+def rules():
+    return [*builder.rules(), *layers.rules(), *images.rules()]
