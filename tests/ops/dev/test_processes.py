@@ -146,3 +146,31 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
         assert it.finish() == 1
     assert "error: two cannot be started" in it.text
     assert "Traceback" not in it.text
+
+
+def test_broken_code_waits_for_the_next_change_when_reloading(tmp_path: Path) -> None:
+    reloading = """
+    broken, changed = folder / "broken", folder / "changed"
+    code = (
+        f"import os, sys, time; os.path.exists({str(broken)!r}) and sys.exit('oops');"
+        "print('fine', flush=True); time.sleep(1000)"
+    )
+    def change():
+        return changed.exists() and (changed.unlink() or True)
+    supervisor.start(server("one"))
+    supervisor.start(python("two", code, reloads=True))
+    supervisor.wait(change)
+    """
+    broken, changed = tmp_path / "broken", tmp_path / "changed"
+    with run("-c", program(textwrap.dedent(reloading)), str(tmp_path)) as started:
+        started.expect("fine")
+        broken.touch()
+        changed.touch()
+        started.expect("restarting")
+        started.expect("waiting for a change")
+        broken.unlink()
+        changed.touch()
+        started.expect("fine")
+        started.send(signal.SIGINT)
+        assert started.finish() == 0
+    assert started.text.count("one | one serves") == 1
