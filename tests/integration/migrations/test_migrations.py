@@ -1,7 +1,6 @@
 """Every migration goes up, down and up; models and migrations agree; migrators take turns."""
 
 import asyncio
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from fastapi_base.migrations import runner
+from tests.integration.processes import environment
 
 
 @pytest.fixture
@@ -51,16 +51,11 @@ async def test_downgrade_to_base_leaves_nothing(empty_database_url: str) -> None
 
 
 def test_migrators_that_start_at_once_migrate_once(empty_database_url: str) -> None:
-    environment = os.environ | {
-        "DATABASE_URL": empty_database_url,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "LOG_FORMAT": "json",
-    }
     command = [sys.executable, "-m", "fastapi_base.cli", "migrate"]
     migrators = [
         subprocess.Popen(
             command,
-            env=environment,
+            env=environment(DATABASE_URL=empty_database_url, LOG_FORMAT="json"),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,39 +13,25 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.integration.accounts import new_user
+from tests.integration.processes import CELERY, running
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 
 @contextmanager
-def celery(folder: Path, redis_url: str, *arguments: str) -> Iterator[Path]:
-    """Run Celery with these arguments; yields its log. It must end well when it is asked to."""
-    environment = os.environ | {
-        "REDIS_URL": redis_url,
-        "CELERY_HEARTBEAT_SECONDS": "1",
-        "CELERY_CONCURRENCY": "1",
-        "LOG_FORMAT": "json",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    log = folder / f"{arguments[0]}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "--app=fastapi_base.tasks.app", *arguments],
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
+def celery(folder: Path, redis_url: str, role: str) -> Iterator[Path]:
+    """Run a worker, or Beat; yields its log."""
+    log = folder / f"{role}.log"
+    with running(
+        (*CELERY, role),
+        log,
+        REDIS_URL=redis_url,
+        CELERY_HEARTBEAT_SECONDS="1",
+        CELERY_CONCURRENCY="1",
+        LOG_FORMAT="json",
+    ):
         yield log
-        process.terminate()
-        assert process.wait(30) == 0, log.read_text()
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture
@@ -73,11 +56,16 @@ async def test_worker_counts_words_and_the_owner_sees_the_result(
     job = await until(finished, f"the job is done; see {worker}")
     assert job["status"] == "succeeded"
     assert job["result"] == {"words": 4, "unique_words": 3, "characters": 17}
-    # Texts are the callers' own: neither arguments nor results belong into logs.
+
+    async def logged() -> dict[str, Any] | None:
+        lines = (await asyncio.to_thread(worker.read_text)).splitlines()
+        found: list[dict[str, Any]] = [json.loads(line) for line in lines if job["id"] in line]
+        return next((event for event in found if event["event"] == "task ended"), None)
+
+    ended = await until(logged, "the end of the task is logged")
+    assert ended["request_id"] == reply.headers["x-request-id"]
     written = await asyncio.to_thread(worker.read_text)
-    assert job["id"] in written
-    ended = next(line for line in written.splitlines() if '"task ended"' in line)
-    assert json.loads(ended)["request_id"] == reply.headers["x-request-id"]
+    # Texts are the callers' own: neither arguments nor results belong into logs.
     assert "fish" not in written
     assert "unique_words" not in written
 

@@ -1,0 +1,66 @@
+"""Our own programs, started as processes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+END_SECONDS = 30
+CELERY = (sys.executable, "-m", "celery", "--app=fastapi_base.tasks.app")
+GUNICORN = (
+    sys.executable,
+    "-m",
+    "gunicorn",
+    "--config=python:fastapi_base.gunicorn_conf",
+    "fastapi_base.main:create_app()",
+)
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's environment, with its modules, and these settings."""
+    # The build's sandbox has relative places in sys.path, and processes start elsewhere.
+    modules = os.pathsep.join(str(Path(place).absolute()) for place in sys.path)
+    return os.environ | {"PYTHONPATH": modules, **settings}
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path, **settings: str) -> Iterator[None]:
+    """Run a command in the folder of its log; it must end well when it is asked to."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=environment(**settings),
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield
+        assert process.poll() is None, f"it ended early:\n{log.read_text()}"
+        process.terminate()
+        assert process.wait(END_SECONDS) == 0, log.read_text()
+    except BaseException as error:
+        error.add_note(f"The process said:\n{log.read_text()}")
+        raise
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def outcome(command: Sequence[str], folder: Path, **settings: str) -> tuple[int, str]:
+    """Run a command to its end: its exit code and what it wrote to standard error."""
+    result = subprocess.run(
+        command,
+        env=environment(**settings),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    return result.returncode, result.stderr
