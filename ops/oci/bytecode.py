@@ -1,51 +1,98 @@
 """Compiles Python sources to bytecode files that are the same wherever they are made.
 
 They are hash-based and unchecked (PEP 552): Python takes them without looking at the source's time,
-which images do not keep.
+which images do not keep. The compiler is the locked one that images run: what CPython's compiler
+emits changes between patch releases, so the builder's own interpreter must have no say.
 """
 
-import importlib.util
 import marshal
+import platform
+import subprocess
 import sys
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from ops.debian import deb as debian
+from ops.oci import pyc
 from ops.oci.entry import Entry, Kind, file
 from ops.oci.errors import OciError
 
 #: What images run. A .pyc's format is the same in all patch releases of a version.
 VERSION = (3, 13)
-_HASH_BASED = 0b01
+_LOADERS = {
+    "x86_64": ("usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
+    "aarch64": ("usr/lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu"),
+}
 
 
-def compiled(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The bytecode file of each ``*.py``; a source that does not compile has none.
+@dataclass(frozen=True)
+class Compiler:
+    """The interpreter that compiles: the command that runs it, and where its own files lie."""
 
-    Raises OciError when it runs on another Python than images do.
-    """
+    command: tuple[str, ...]
+    home: Path | None = None
+
+
+def own() -> Compiler:
+    """The interpreter that runs this. Raises OciError when images run another version."""
     if sys.version_info[:2] != VERSION:
         raise OciError(f"bytecode for CPython {VERSION} cannot be made by {sys.version_info[:2]}")
+    return Compiler((sys.executable,))
+
+
+def locked(debs: Sequence[Path], root: Path, origin: str) -> Compiler:
+    """Unpack CPython's packages below ``root``, and compile with that.
+
+    It is run by its own loader, on its own C library. Raises OciError where this machine cannot run
+    it.
+    """
+    machine = platform.machine()
+    if platform.system() != "Linux" or machine not in _LOADERS:
+        raise OciError(
+            f"{origin}: images are built on Linux, x86-64 or arm64, since their bytecode is made "
+            f"by the locked interpreter; this is {platform.system()} on {machine}"
+        )
+    # Links of merged /usr: some packages still name their files by them.
+    root = root.absolute()
+    for name in ("bin", "lib", "lib64", "sbin"):
+        (root / "usr" / name).mkdir(parents=True)
+        (root / name).symlink_to(f"usr/{name}")
+    for path in debs:
+        debian.unpack(path, root)
+    loader, libraries = (root / one for one in _LOADERS[machine])
+    program = root / f"usr/bin/python{VERSION[0]}.{VERSION[1]}"
+    if not loader.exists() or not program.exists():
+        raise OciError(
+            f"{origin}: interpreter: no {program.name} and C library for {machine} among its "
+            f"{len(debs)} packages"
+        )
+    command = (str(loader), "--library-path", str(libraries), str(program))
+    return Compiler(command, root / "usr")
+
+
+def compiled(entries: Iterable[Entry], compiler: Compiler) -> Iterator[Entry]:
+    """The bytecode file of each ``*.py``; a source that does not compile has none.
+
+    Raises OciError when the compiler does not run.
+    """
+    sources = [e for e in entries if e.kind is Kind.FILE and e.path.endswith(".py")]
+    request = marshal.dumps([(f"/{entry.path}", entry.content) for entry in sources])
+    done = subprocess.run(
+        [*compiler.command, "-s", "-S", "-P", "-B", pyc.__file__],
+        input=request,
+        env={"PYTHONHOME": str(compiler.home)} if compiler.home else {},
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise OciError(
+            f"{compiler.command[-1]} did not compile: exit code {done.returncode}: {said}"
+        )
     tag = f"cpython-{VERSION[0]}{VERSION[1]}"
-    for entry in entries:
-        if entry.kind is not Kind.FILE or not entry.path.endswith(".py"):
-            continue
-        data = pyc(entry.content, f"/{entry.path}")
+    for entry, data in zip(sources, marshal.loads(done.stdout), strict=True):
         if data is not None:
             folder, _, name = entry.path.rpartition("/")
             cache = f"{folder}/__pycache__" if folder else "__pycache__"
             yield file(f"{cache}/{name[:-3]}.{tag}.pyc", data, origin=entry.origin)
-
-
-def pyc(source: bytes, path: str) -> bytes | None:
-    """The bytecode file of a source that will lie at ``path``; None if it does not compile."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            code = compile(source, path, "exec", dont_inherit=True, optimize=0)
-    except (SyntaxError, ValueError):
-        return None
-    # What else this process holds shows in an object's first dump: whether it is shared. Not so in
-    # a dump of an object that was read back.
-    body = marshal.dumps(marshal.loads(marshal.dumps(code)))
-    flags = _HASH_BASED.to_bytes(4, "little")
-    return importlib.util.MAGIC_NUMBER + flags + importlib.util.source_hash(source) + body

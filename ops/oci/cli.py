@@ -9,7 +9,9 @@ JSON; what is wrong with the input comes on stderr as a sentence, with exit code
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from ops.debian.deb import DebError
 from ops.debian.fetch import FetchError
 from ops.debian.lock import LockError
 from ops.debian.mirrors import MirrorError
-from ops.oci import archive, debian, folder, layer, packages
+from ops.oci import archive, bytecode, debian, folder, layer, packages
+from ops.oci.bytecode import Compiler
 from ops.oci.config import Config
 from ops.oci.errors import OciError
 from ops.oci.tree import Tree
@@ -38,12 +41,16 @@ def fetch(spec: Spec) -> Result:
 def rootfs(spec: Spec) -> Result:
     """A layer of Debian packages."""
     debs = sorted(Path(spec["debs"]).glob("*.deb")) if spec["debs"] else []
-    return _layer(spec, debian.rootfs(debian.Rootfs(spec["origin"], debs, **spec["rootfs"])))
+    wanted = debian.Rootfs(spec["origin"], debs, **spec["rootfs"])
+    with _compiler(spec) as compiler:
+        return _layer(spec, debian.rootfs(wanted, compiler))
 
 
 def python(spec: Spec) -> Result:
     """A layer of Python code: a folder and its bytecode."""
-    return _layer(spec, folder.python(Path(spec["folder"]), spec["into"], spec["origin"]))
+    with _compiler(spec) as compiler:
+        tree = folder.python(Path(spec["folder"]), spec["into"], spec["origin"], compiler)
+    return _layer(spec, tree)
 
 
 def files(spec: Spec) -> Result:
@@ -93,6 +100,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(json.dumps(result, sort_keys=True))
     return 0
+
+
+@contextmanager
+def _compiler(spec: Spec) -> Iterator[Compiler]:
+    """The locked interpreter out of the folder of .debs that the spec names, else this one."""
+    if not spec.get("interpreter"):
+        yield bytecode.own()
+        return
+    with tempfile.TemporaryDirectory() as root:
+        debs = sorted(Path(spec["interpreter"]).glob("*.deb"))
+        yield bytecode.locked(debs, Path(root), spec["origin"])
 
 
 def _layer(spec: Spec, tree: Tree) -> Result:

@@ -9,7 +9,7 @@ from tarfile import TarInfo
 
 from ops.debian import deb as debian
 from ops.oci import control, paths
-from ops.oci.bytecode import compiled
+from ops.oci.bytecode import Compiler, compiled
 from ops.oci.entry import Entry, directory, file, hardlink, symlink
 from ops.oci.errors import OciError
 from ops.oci.system import CERTIFICATES, account_files, base_files, certificates
@@ -70,7 +70,7 @@ class Rootfs:
     bytecode: Sequence[str] = ()
 
 
-def rootfs(spec: Rootfs) -> Tree:
+def rootfs(spec: Rootfs, compiler: Compiler) -> Tree:
     """The file system of the packages. Raises OciError, or DebError for a damaged package."""
     tree = Tree(_shaped(spec))
     packaged = list(tree.entries()) if spec.debs else []
@@ -96,7 +96,7 @@ def rootfs(spec: Rootfs) -> Tree:
         sources = [entry for entry in packaged if entry.path.startswith(prefix)]
         if not sources:
             raise OciError(f"{spec.origin}: bytecode: no package brings {folder}")
-        for entry in compiled(sources):
+        for entry in compiled(sources, compiler):
             tree.add(entry)
     return tree
 

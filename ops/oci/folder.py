@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ops.oci import paths
-from ops.oci.bytecode import compiled
+from ops.oci.bytecode import Compiler, compiled
 from ops.oci.entry import Entry, file, symlink
 from ops.oci.errors import OciError
 from ops.oci.tree import Tree
@@ -38,7 +38,7 @@ def files(root: Path, into: str, origin: str, mode: int | None = None) -> Iterat
                 raise OciError(f"{origin}: {path} is neither a file nor a link")
 
 
-def python(root: Path, into: str, origin: str) -> Tree:
+def python(root: Path, into: str, origin: str, compiler: Compiler) -> Tree:
     """Python sources and packages below ``root`` with their bytecode, put below ``into``."""
     tree = Tree()
     prefix = paths.canonical(paths.normal(into, origin))
@@ -46,6 +46,6 @@ def python(root: Path, into: str, origin: str) -> Tree:
         below = entry.path.removeprefix(prefix).strip("/").split("/")
         if below[0] not in _NOT_TAKEN and "__pycache__" not in below:
             tree.add(entry)
-    for entry in compiled(list(tree.entries())):
+    for entry in compiled(list(tree.entries()), compiler):
         tree.add(entry)
     return tree

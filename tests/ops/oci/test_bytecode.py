@@ -3,12 +3,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.oci import bytecode, folder
+from ops.oci import bytecode, folder, pyc
 from ops.oci.entry import file
+from ops.oci.errors import OciError
+from tests.ops.oci import samples
 
+STDLIB = Path(subprocess.__file__).parent
 SOURCE = b"""
 NAMES = frozenset({"a", "b", "c", 1, 2.5, ("x", "y")})
 def f(x, *, y={"a", "b", "c"}):
@@ -18,19 +22,18 @@ class C:
 """
 PROGRAM = """
 import hashlib, random, sys
-from ops.oci import bytecode
+from ops.oci import pyc
 paths = sys.argv[2:]
 random.Random(sys.argv[1]).shuffle(paths)
 for path in sorted(paths) if sys.argv[1] == "0" else paths:
     with open(path, "rb") as file:
-        data = bytecode.pyc(file.read(), path)
+        data = pyc.pyc(file.read(), path)
     print(path, data and hashlib.sha256(data).hexdigest())
 """
 
 
 def test_bytecode_is_the_same_in_any_order_hash_seed_and_process() -> None:
-    folder_ = Path(subprocess.__file__).parent
-    paths = [str(path) for path in sorted(folder_.glob("*.py"))[:60]]
+    paths = [str(path) for path in sorted(STDLIB.glob("*.py"))[:60]]
     seen = {
         tuple(
             sorted(
@@ -48,9 +51,31 @@ def test_bytecode_is_the_same_in_any_order_hash_seed_and_process() -> None:
     assert len(seen) == 1
 
 
+def test_what_the_compiling_process_has_loaded_does_not_show(tmp_path: Path) -> None:
+    # These modules are loaded in this process, whose strings would be shared with theirs.
+    names = ("argparse", "functools", "typing")
+    sources = [file(f"{name}.py", (STDLIB / f"{name}.py").read_bytes()) for name in names]
+    together = {one.path: one for one in bytecode.compiled(sources, bytecode.own())}
+    for source in sources:
+        (alone,) = bytecode.compiled([source], bytecode.own())
+        assert alone == together[alone.path]
+
+
+def test_packages_without_an_interpreter_are_refused(tmp_path: Path) -> None:
+    deb = samples.deb(tmp_path / "x.deb", "x", file("usr/bin/x", b""))
+    with pytest.raises(OciError, match=r"//:x: (interpreter: no python3.13|images are built on)"):
+        bytecode.locked([deb], tmp_path / "root", "//:x")
+
+
+def test_compiler_that_fails_is_told_of() -> None:
+    broken = bytecode.Compiler((sys.executable, "-c", "import sys; sys.exit('no'); "))
+    with pytest.raises(OciError, match="did not compile: exit code 1: no"):
+        list(bytecode.compiled([file("x.py", b"")], broken))
+
+
 def test_python_takes_it_without_looking_at_the_source(tmp_path: Path) -> None:
     (source,) = [file("m.py", b"print('compiled')")]
-    (cached,) = bytecode.compiled([source])
+    (cached,) = bytecode.compiled([source], bytecode.own())
     target = tmp_path / cached.path
     target.parent.mkdir()
     target.write_bytes(cached.content)
@@ -62,14 +87,14 @@ def test_python_takes_it_without_looking_at_the_source(tmp_path: Path) -> None:
 
 
 def test_code_names_the_path_in_the_image() -> None:
-    data = bytecode.pyc(SOURCE, "/app/m.py")
+    data = pyc.pyc(SOURCE, "/app/m.py")
     assert data
     assert marshal.loads(data[16:]).co_filename == "/app/m.py"
 
 
 @given(st.binary(max_size=200))
 def test_source_that_does_not_compile_has_no_bytecode(source: bytes) -> None:
-    data = bytecode.pyc(source, "/x.py")
+    data = pyc.pyc(source, "/x.py")
     assert data is None or len(data) > 16
 
 
@@ -78,7 +103,9 @@ def test_scripts_of_wheels_and_foreign_bytecode_are_not_taken(tmp_path: Path) ->
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    found = {entry.path for entry in folder.python(tmp_path, "/app", "//:x").entries()}
+    found = {
+        entry.path for entry in folder.python(tmp_path, "/app", "//:x", bytecode.own()).entries()
+    }
     assert {path for path in found if "." in path or path.endswith(("tool", "kept"))} == {
         "app/pkg/__init__.py",
         "app/pkg/__pycache__/__init__.cpython-313.pyc",

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.oci import control, debian
+from ops.oci import bytecode, control, debian
 from ops.oci.debian import Rootfs
 from ops.oci.entry import Entry, Kind, directory, file, hardlink, symlink
 from ops.oci.errors import OciError
@@ -12,7 +12,7 @@ from tests.ops.oci import samples
 
 def layer(tmp_path: Path, *content: Entry, **fields: object) -> dict[str, Entry]:
     deb = samples.deb(tmp_path / "one.deb", "one", *content)
-    tree = debian.rootfs(Rootfs("//:os", [deb], **fields))  # type: ignore[arg-type]
+    tree = debian.rootfs(Rootfs("//:os", [deb], **fields), bytecode.own())  # type: ignore[arg-type]
     return {entry.path: entry for entry in tree.entries()}
 
 
@@ -116,7 +116,7 @@ def test_packages_that_disagree_are_named(tmp_path: Path) -> None:
         for name in ("one", "two")
     ]
     with pytest.raises(OciError, match=r"//:os \(one\) and //:os \(two\) disagree on /etc/x"):
-        debian.rootfs(Rootfs("//:os", debs))
+        debian.rootfs(Rootfs("//:os", debs), bytecode.own())
 
 
 def test_order_of_packages_does_not_matter(tmp_path: Path) -> None:
@@ -130,7 +130,10 @@ def test_order_of_packages_does_not_matter(tmp_path: Path) -> None:
         for name in ("one", "two")
     ]
     first, second = (
-        [replace(entry, origin="") for entry in debian.rootfs(Rootfs("//:os", order)).entries()]
+        [
+            replace(entry, origin="")
+            for entry in debian.rootfs(Rootfs("//:os", order), bytecode.own()).entries()
+        ]
         for order in (debs, debs[::-1])
     )
     assert first == second
