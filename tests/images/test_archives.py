@@ -1,0 +1,139 @@
+"""What the images hold, read from the archives that ship; no container engine is needed."""
+
+import re
+import struct
+
+import pytest
+
+from tests.images.archive import IMAGES, SERVICES, SUFFIXES, Archive
+
+ALL = [f"{image}{suffix}" for image in IMAGES for suffix in SUFFIXES.values()]
+SHELLS = re.compile(r"(.*/)?(sh|bash|dash|ash|zsh|ksh|busybox)")
+PACKAGE_MANAGERS = re.compile(r"(.*/)?(apt|apt-get|dpkg|dpkg-.*|pip[0-9.]*|ensurepip)")
+MACHINES = {"amd64": 62, "arm64": 183}
+BASE_LIMIT = 120_000_000
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_blob_is_what_its_name_says(name: str) -> None:
+    assert all(named == content for named, content in Archive(name).blob_digests())
+
+
+@pytest.mark.parametrize("architecture", SUFFIXES)
+def test_api_worker_and_migrate_share_their_layers(architecture: str) -> None:
+    stacks = [Archive(f"{one}{SUFFIXES[architecture]}").layers for one in SERVICES]
+    assert stacks[0] == stacks[1] == stacks[2]
+
+
+@pytest.mark.parametrize("architecture", SUFFIXES)
+def test_postgres_and_redis_stand_on_the_base_of_the_services(architecture: str) -> None:
+    suffix = SUFFIXES[architecture]
+    api = Archive(f"api{suffix}").layers
+    assert Archive(f"postgres{suffix}").layers[:2] == api[:2]
+    assert Archive(f"redis{suffix}").layers[:1] == api[:1]
+
+
+def test_an_edit_changes_only_the_last_layer() -> None:
+    before, after = Archive("service").layers, Archive("edited").layers
+    assert before[:-1] == after[:-1]
+    assert before[-1] != after[-1]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_executables_are_for_the_image_and_no_other_machine(name: str) -> None:
+    archive = Archive(name)
+    architecture = archive.config["architecture"]
+    assert architecture == ("arm64" if name.endswith("-arm64") else "amd64")
+    machines = [
+        struct.unpack_from("<H", content, 18)[0]
+        for _, content in archive.files()
+        if content.startswith(b"\x7fELF")
+    ]
+    assert len(machines) > 10
+    assert set(machines) == {MACHINES[architecture]}
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if not name.startswith("postgres")])
+def test_there_is_no_shell(name: str) -> None:
+    assert [path for path in Archive(name).names if SHELLS.fullmatch(path)] == []
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_there_is_no_package_manager(name: str) -> None:
+    files = [path for path in Archive(name).names if not path.startswith("app/")]
+    assert [path for path in files if PACKAGE_MANAGERS.fullmatch(path)] == ["var/lib/dpkg"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_certificates_and_time_zones_are_there(name: str) -> None:
+    names = Archive(name).names
+    assert "etc/ssl/certs/ca-certificates.crt" in names
+    assert {"usr/share/zoneinfo/Europe/Vienna", "usr/share/zoneinfo/Etc/UTC"} <= names
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nothing_gains_rights_and_nobody_else_may_write(name: str) -> None:
+    for info, _ in Archive(name).files():
+        if info.isreg():
+            assert info.mode & 0o7022 == 0, f"/{info.name} has mode {info.mode:o}"
+        assert info.mtime == 0
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if n.startswith(("api", "worker", "migrate"))])
+def test_third_party_packages_and_sources_have_bytecode(name: str) -> None:
+    names = Archive(name).names
+    for module in ("app/site-packages/fastapi/routing", "app/src/fastapi_base/main"):
+        folder, _, stem = module.rpartition("/")
+        assert {f"{module}.py", f"{folder}/__pycache__/{stem}.cpython-313.pyc"} <= names
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_containers_run_as_nobody_special_and_stop_in_order(name: str) -> None:
+    run = Archive(name).config["config"]
+    user, _, group = run["User"].partition(":")
+    assert int(user) > 0
+    assert int(group) > 0
+    assert run["StopSignal"] == ("SIGINT" if name.startswith("postgres") else "SIGTERM")
+    assert run["Entrypoint"][0].startswith("/usr/bin/")
+    if not name.startswith("migrate"):
+        assert run["Healthcheck"]["Test"][0] == "CMD"
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis"])
+def test_data_folder_is_a_volume_of_the_user(name: str) -> None:
+    archive = Archive(name)
+    (volume,) = archive.config["config"]["Volumes"]
+    (folder,) = (info for info, _ in archive.files() if info.name == volume.lstrip("/"))
+    assert f"{folder.uid}:{folder.gid}" == archive.config["config"]["User"]
+    assert folder.mode == 0o700
+
+
+@pytest.mark.parametrize("architecture", SUFFIXES)
+def test_a_service_without_third_party_packages_is_small(architecture: str) -> None:
+    archive = Archive(f"api{SUFFIXES[architecture]}")
+    own = sum(
+        info.size for info, _ in archive.files() if not info.name.startswith("app/site-packages/")
+    )
+    assert own < BASE_LIMIT
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_scanners_find_the_packages(name: str) -> None:
+    status = {
+        info.name.rsplit("/", 1)[-1]: content
+        for info, content in Archive(name).files()
+        if info.name.startswith("var/lib/dpkg/status.d/") and info.isreg()
+    }
+    assert b"\nVersion: " in status["libc6"]
+    assert status["tzdata"].startswith(b"Package: tzdata\n")
+
+
+def test_index_joins_the_images_of_both_architectures() -> None:
+    index = Archive("redis-index")
+    found = {
+        entry["platform"]["architecture"]: entry["digest"] for entry in index.manifest["manifests"]
+    }
+    assert found == {
+        "amd64": Archive("redis").digest,
+        "arm64": Archive("redis-arm64").digest,
+    }
