@@ -84,7 +84,9 @@ def _contained_postgres() -> Iterator[str]:
 
 @contextmanager
 def _contained_redis() -> Iterator[str]:
-    with containers.run(containers.REDIS, {}, ()) as container:
+    # Without a password Redis answers its own machine alone; the port is published on loopback only.
+    options = ("--protected-mode", "no", "--appendonly", "no", "--save", "")
+    with containers.run(containers.REDIS, {}, options) as container:
         server = Redis(container.port)
         _wait(server.ready, container.runs, container.logs)
         yield server.url()
