@@ -84,7 +84,7 @@ def _contained_postgres() -> Iterator[str]:
 
 @contextmanager
 def _contained_redis() -> Iterator[str]:
-    # Without a password Redis answers its own machine alone; the port is published on loopback only.
+    # Without a password Redis answers its own machine alone; the port is on loopback only.
     options = ("--protected-mode", "no", "--appendonly", "no", "--save", "")
     with containers.run(containers.REDIS, {}, options) as container:
         server = Redis(container.port)
