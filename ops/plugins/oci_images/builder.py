@@ -30,6 +30,13 @@ class OciImages(Subsystem):
 
     builder = StrOption(default="ops/oci/cli.py", help="Address of the builder's program.")
     module = StrOption(default="ops.oci.cli", help="The builder's module.")
+    interpreter = StrOption(
+        default="3rdparty/debian:image-python",
+        help=(
+            "The `debian_packages` of the interpreter that compiles the images' Python sources, so "
+            "that bytecode does not depend on the patch release of this machine's Python."
+        ),
+    )
 
 
 class Debian(Subsystem):
@@ -39,8 +46,8 @@ class Debian(Subsystem):
     mirrors = StrListOption(
         help=(
             "Addresses of mirrors (the folders that hold pool/), tried in order: for instance the "
-            "machine's mirror, then a snapshot that keeps what the mirror has dropped. Without them "
-            "DEBIAN_MIRROR, else the machine's apt sources."
+            "machine's mirror, then a snapshot that keeps what the mirror has dropped. Without "
+            "them DEBIAN_MIRROR, else the machine's apt sources."
         )
     )
 

@@ -27,6 +27,7 @@ from pants.engine.fs import (
     MergeDigests,
     PathGlobs,
 )
+from pants.engine.platform import Platform
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
 from pants.engine.target import (
     DescriptionField,
@@ -41,10 +42,11 @@ from pants.engine.target import (
 from pants.util.logging import LogLevel
 
 from oci_images import target_types as fields
-from oci_images.builder import CACHE, Step, StepResult, as_json
+from oci_images.builder import CACHE, OciImages, Step, StepResult, as_json
 
 PACKAGES = "/app/site-packages"
 SOURCES = "/app/src"
+INTERPRETER = "interpreter"
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
 
@@ -60,6 +62,13 @@ class Layer:
     """A layer's record and, beside it, its archive."""
 
     record: str
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """In the folder INTERPRETER, the packages of the interpreter that compiles."""
+
     digest: Digest
 
 
@@ -119,19 +128,48 @@ def path_name(address: Address) -> str:
 
 
 @rule
+async def fetch_interpreter(options: OciImages, platform: Platform) -> Interpreter:
+    targets = await Get(
+        Targets,
+        UnparsedAddressInputs(
+            [options.interpreter],
+            owning_address=None,
+            description_of_origin="[oci-images].interpreter",
+        ),
+    )
+    lock = await Get(SourceFiles, SourceFilesRequest([targets[0][fields.LockField]]))
+    spec = as_json(
+        targets[0].address,
+        architecture="arm64" if platform.value.endswith("arm64") else "amd64",
+        lock=lock.files[0],
+        without=(),
+        output=INTERPRETER,
+        cache=CACHE,
+    )
+    fetched = await Get(
+        StepResult,
+        Step(
+            "fetch",
+            spec,
+            lock.snapshot.digest,
+            "Fetch the interpreter that compiles",
+            folders=(INTERPRETER,),
+        ),
+    )
+    return Interpreter(fetched.digest)
+
+
+@rule
 async def plan_rootfs(request: RootfsPlanRequest) -> RootfsPlan:
     wrapped = await Get(
         WrappedTarget,
         WrappedTargetRequest(request.address, description_of_origin="the field `on`"),
     )
     target = wrapped.target
+    packages_field = target[fields.PackagesField]
     on, packages = await MultiGet(
         Get(Targets, UnparsedAddressInputs, target[fields.OnField].to_unparsed_address_inputs()),
-        Get(
-            Targets,
-            UnparsedAddressInputs,
-            target[fields.PackagesField].to_unparsed_address_inputs(),
-        ),
+        Get(Targets, UnparsedAddressInputs, packages_field.to_unparsed_address_inputs()),
     )
     require(on, fields.OnField, "an oci_rootfs", target.address, "on")
     require(packages, fields.LockField, "a debian_packages", target.address, "packages")
@@ -174,12 +212,14 @@ async def _rootfs(target: Target) -> Layer:
             ),
         )
         debs = fetched.digest
-    name = path_name(target.address)
-    record, archive = layer_files(name)
+    compiled = target[fields.CompileField].value or ()
+    interpreter = await Get(Interpreter) if compiled else Interpreter(EMPTY_DIGEST)
+    record, archive = layer_files(path_name(target.address))
     spec = as_json(
         target.address,
         architecture=architecture(target),
         comment=target[DescriptionField].value or "",
+        interpreter=INTERPRETER if compiled else "",
         output=record,
         debs="debs" if plan.lock else "",
         rootfs={
@@ -188,12 +228,13 @@ async def _rootfs(target: Target) -> Layer:
             "directories": dict(target[fields.DirectoriesField].value or {}),
             "links": dict(target[fields.LinksField].value or {}),
             "omit": target[fields.ExcludeField].value or (),
-            "bytecode": target[fields.CompileField].value or (),
+            "bytecode": compiled,
         },
     )
+    inputs = await Get(Digest, MergeDigests((debs, interpreter.digest)))
     made = await Get(
         StepResult,
-        Step("rootfs", spec, debs, f"Build the layer {target.address}", files=(record, archive)),
+        Step("rootfs", spec, inputs, f"Build the layer {target.address}", files=(record, archive)),
     )
     return Layer(record, made.digest)
 
@@ -288,6 +329,7 @@ async def build_python_layers(request: PythonLayersRequest) -> PythonLayers:
         ),
         Get(Digest, AddPrefix(sources.stripped_source_files.snapshot.digest, "sources")),
     )
+    interpreter = await Get(Interpreter)
     made = []
     for folder, into, digest, comment in (
         ("packages", PACKAGES, flat.digest, "third-party Python packages"),
@@ -301,9 +343,11 @@ async def build_python_layers(request: PythonLayersRequest) -> PythonLayers:
             output=record,
             folder=folder,
             into=into,
+            interpreter=INTERPRETER,
         )
+        inputs = await Get(Digest, MergeDigests((digest, interpreter.digest)))
         what = f"Build the layer of {comment} of {request.image}"
-        made.append((record, Step("python", spec, digest, what, files=(record, archive))))
+        made.append((record, Step("python", spec, inputs, what, files=(record, archive))))
     results = await MultiGet(Get(StepResult, Step, step) for _, step in made)
     return PythonLayers(*(Layer(made[i][0], one.digest) for i, one in enumerate(results)))
 

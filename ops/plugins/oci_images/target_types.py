@@ -121,9 +121,9 @@ class DebianPackages(Target):
     alias = "debian_packages"
     core_fields = (*COMMON_TARGET_FIELDS, OciDependencies, LockField)
     help = (
-        "Debian packages of a lock, for both architectures. They are fetched by hash, when an image "
-        "needs them, from [debian].mirrors, else DEBIAN_MIRROR, else the Debian entries of apt's "
-        "sources on this machine."
+        "Debian packages of a lock, for both architectures. They are fetched by hash, when an "
+        "image needs them, from [debian].mirrors, else DEBIAN_MIRROR, else the Debian entries of "
+        "this machine's apt sources."
     )
 
 
@@ -138,9 +138,9 @@ class PackagesField(OneAddress):
 class OnField(OneAddress):
     alias = "on"
     help = (
-        "The `oci_rootfs` that this one lies on. Packages that it or one below it has are left out; "
-        "a package of another version is an error. Without it this is the lowest layer, which has "
-        "the links of a merged /usr, /tmp, /etc/passwd and the like."
+        "The `oci_rootfs` that this one lies on. Packages that it or one below it has are left "
+        "out; a package of another version is an error. Without it this is the lowest layer, which "
+        "has the links of a merged /usr, /tmp, /etc/passwd and the like."
     )
 
 
@@ -149,8 +149,8 @@ class UsersField(CheckedDict):
     pattern = r"\d+"
     expected = "a number"
     help = (
-        'Users beside root and nobody, with their numbers, such as {"app": "10001"}. For the lowest '
-        "layer, as /etc/passwd is in it."
+        'Users beside root and nobody, with their numbers, such as {"app": "10001"}. For the '
+        "lowest layer, as /etc/passwd is in it."
     )
 
 
@@ -169,8 +169,9 @@ class LinksField(DictStringToStringField):
 class ExcludeField(StringSequenceField):
     alias = "exclude"
     help = (
-        'Patterns of paths to leave out, such as "usr/lib/python3.13/idlelib/*"; `*` spans slashes. '
-        "Documentation, manuals and translations are left out in any case, copyright files never."
+        'Patterns of paths to leave out, such as "usr/lib/python3.13/idlelib/*"; `*` spans '
+        "slashes. Documentation, manuals and translations are left out in any case, copyright "
+        "files never."
     )
 
 
@@ -195,8 +196,8 @@ class OciRootfs(Target):
         OutputPathField,
     )
     help = (
-        "A layer of a root file system, out of locked Debian packages, files, directories and links. "
-        "Two packages that disagree on a file are an error."
+        "A layer of a root file system, out of locked Debian packages, directories and links. Two "
+        "packages that disagree on a file are an error."
     )
 
 
@@ -365,9 +366,10 @@ class OciImage(Target):
         OutputPathField,
     )
     help = (
-        "An OCI image for one platform, as an archive that `docker load` and `podman load` take. It "
-        "is made without a daemon or registry, and the same inputs give the same digest anywhere. "
-        "Two layers that disagree on a file, and an executable for another machine, are errors."
+        "An OCI image for one platform, as an archive that `docker load` and `podman load` take. "
+        "It is made without a daemon or registry, and the same inputs give the same digest "
+        "anywhere. Two layers that disagree on a file, and an executable for another machine, are "
+        "errors."
     )
 
 
