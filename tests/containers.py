@@ -5,6 +5,7 @@ by its label: ``docker rm -f $(docker ps -aq --filter label=fastapi-base.tests)`
 """
 
 import json
+import platform
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,8 +30,11 @@ class Image:
     port: int
 
 
-POSTGRES = Image(Path("postgres.oci.tar"), 5432)
-REDIS = Image(Path("redis.oci.tar"), 6379)
+#: The images of amd64 have the plain names.
+SUFFIX = "-arm64" if platform.machine().lower() in ("aarch64", "arm64") else ""
+
+POSTGRES = Image(Path(f"postgres{SUFFIX}.oci.tar"), 5432)
+REDIS = Image(Path(f"redis{SUFFIX}.oci.tar"), 6379)
 
 
 class Container:
