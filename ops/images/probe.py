@@ -36,6 +36,6 @@ def worker() -> bool:
 if __name__ == "__main__":
     try:
         well = {"api": api, "worker": worker}[sys.argv[1]]()
-    except OSError as error:
-        sys.exit(str(error))
+    except Exception as error:  # Whatever it is, one line of it is what an engine shows.
+        sys.exit(f"{type(error).__name__}: {error}")
     sys.exit(0 if well else "no answer")

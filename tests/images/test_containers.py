@@ -1,0 +1,184 @@
+"""The archives that ship, loaded into an engine and run as an operator would."""
+
+import json
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.images.network import Container, Network, network
+
+PASSWORD = secrets.token_urlsafe(12)
+
+
+@dataclass
+class Service:
+    """The whole service on its network."""
+
+    network: Network
+    environ: dict[str, str]
+    containers: dict[str, Container]
+
+    @property
+    def url(self) -> str:
+        """The API's address on loopback."""
+        return f"http://127.0.0.1:{self.containers['api'].port('8000/tcp')}"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with network() as net:
+        postgres = net.start(
+            "postgres",
+            "postgres",
+            {
+                "POSTGRES_USER": "ada",
+                "POSTGRES_PASSWORD": PASSWORD,
+                "POSTGRES_DB": "tour",
+                "POSTGRES_DURABILITY": "off",
+            },
+        )
+        redis = net.start("redis", "redis", {})
+        postgres.wait_until_healthy()
+        redis.wait_until_healthy()
+        environ = {
+            "ENVIRONMENT": "test",
+            "DATABASE_URL": f"postgresql://ada:{PASSWORD}@postgres:5432/tour",
+            "REDIS_URL": "redis://redis:6379/0",
+            "API_WORKERS": "1",
+            "CELERY_CONCURRENCY": "1",
+            "CELERY_HEARTBEAT_SECONDS": "1",
+            "AUTH_BCRYPT_ROUNDS": "4",
+        }
+        net.finish("migrate", "migrate", environ)
+        started = {
+            "postgres": postgres,
+            "redis": redis,
+            "worker": net.start("worker", "worker", environ),
+            "beat": net.start("beat", "worker", environ, ["beat"]),
+            "api": net.start("api", "api", environ, publish="8000/tcp"),
+        }
+        for name in ("api", "worker", "beat"):
+            started[name].wait_until_healthy()
+        yield Service(net, environ, started)
+
+
+def test_tour_of_the_readme(service: Service, tmp_path: Path) -> None:
+    (tour,) = re.findall(r"^```bash tour\n(.*?)^```$", Path("README.md").read_text(), re.M | re.S)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", tour],
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path), "API": service.url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    job = json.loads(done.stdout.splitlines()[-1])
+    assert (job["status"], job["result"]["words"]) == ("succeeded", 4)
+
+
+def test_beat_schedules_what_the_worker_runs(service: Service) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with urlopen(f"{service.url}/health/ready", timeout=5) as reply:
+            if json.load(reply)["last_heartbeat"]:
+                return
+        assert time.monotonic() < deadline, service.containers["beat"].logs()
+        time.sleep(0.1)
+
+
+def test_migrating_again_finds_nothing_to_do(service: Service) -> None:
+    service.network.finish("migrate-again", "migrate", service.environ)
+
+
+@pytest.mark.parametrize("name", ["api", "worker", "beat", "redis"])
+def test_no_shell_can_be_run(service: Service, name: str) -> None:
+    for shell in ("sh", "/bin/sh", "/bin/bash", "/usr/bin/dash"):
+        code, output = service.containers[name].run(shell, "-c", "true")
+        assert code in (126, 127), output
+
+
+@pytest.mark.parametrize("name", ["api", "worker"])
+def test_root_is_read_only_and_the_user_is_nobody_special(service: Service, name: str) -> None:
+    program = (
+        "import errno, os, sys\n"
+        "assert os.getuid() == os.getgid() == 10001\n"
+        "try:\n"
+        "    open('/app/written', 'w')\n"
+        "except OSError as error:\n"
+        "    sys.exit(0 if error.errno in (errno.EROFS, errno.EACCES) else 1)\n"
+        "sys.exit('it was written')\n"
+    )
+    code, output = service.containers[name].run("/usr/bin/python3.13", "-c", program)
+    assert code == 0, output
+
+
+def test_every_module_of_the_service_can_be_imported(service: Service) -> None:
+    program = (
+        "import importlib, pkgutil, ssl, sqlite3, zoneinfo, fastapi_base\n"
+        "zoneinfo.ZoneInfo('Europe/Vienna')\n"
+        "assert ssl.create_default_context().cert_store_stats()['x509_ca'] > 100\n"
+        "for found in pkgutil.walk_packages(fastapi_base.__path__, 'fastapi_base.'):\n"
+        "    if '.migrations.' not in found.name:\n"
+        "        importlib.import_module(found.name)\n"
+    )
+    code, output = service.containers["api"].run("/usr/bin/python3.13", "-c", program)
+    assert code == 0, output
+
+
+def test_server_knows_its_user_and_database_and_gives_up_durability(service: Service) -> None:
+    query = (
+        "select current_setting('server_version_num')::int / 10000, current_setting('fsync'),"
+        " current_setting('jit'), current_database(), current_user"
+    )
+    code, output = service.containers["postgres"].run(
+        "psql", f"postgresql://ada:{PASSWORD}@127.0.0.1/tour", "-Atc", query
+    )
+    assert (code, output.strip()) == (0, "17|off|off|tour|ada")
+
+
+def test_wrong_password_is_refused(service: Service) -> None:
+    code, output = service.containers["postgres"].run(
+        "psql", "postgresql://ada:wrong@127.0.0.1/tour", "-c", "select 1"
+    )
+    assert code == 2
+    assert "password authentication failed" in output
+
+
+def test_redis_is_version_8(service: Service) -> None:
+    code, output = service.containers["redis"].run("redis-cli", "info", "server")
+    assert code == 0
+    assert "redis_version:8." in output
+
+
+def test_postgres_keeps_its_data_and_says_what_is_missing() -> None:
+    with network() as net:
+        silent = net.start("silent", "postgres", {})
+        assert silent.wrapped.wait(timeout=60)["StatusCode"] == 1
+        assert "POSTGRES_PASSWORD is not set" in silent.logs()
+        server = net.start("server", "postgres", {"POSTGRES_PASSWORD": PASSWORD})
+        server.wait_until_healthy()
+        address = f"postgresql://postgres:{PASSWORD}@127.0.0.1/postgres"
+        code, output = server.run("psql", address, "-c", "create table kept (id int)")
+        assert code == 0, output
+        assert server.stop() == 0
+        server.wrapped.start()
+        server.wait_until_healthy()
+        code, output = server.run("psql", address, "-Atc", "show fsync; select count(*) from kept")
+        assert (code, output.split()) == (0, ["on", "0"])
+
+
+@pytest.mark.parametrize("name", ["api", "worker", "beat", "redis", "postgres"])
+def test_stops_in_order_when_asked(service: Service, name: str) -> None:
+    """Last, as it stops what the others need; process 1 gets the signal, and ends well."""
+    container = service.containers[name]
+    start = time.monotonic()
+    assert container.stop() == 0, container.logs()
+    assert time.monotonic() - start < 25
