@@ -1,6 +1,7 @@
 """Commands for operators: `python -m fastapi_base.cli --help`."""
 
 import asyncio
+import secrets
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -65,6 +66,28 @@ def create_admin() -> None:
     except DomainError as error:
         _fail(f"DATABASE_URL: {error.detail}")
     typer.echo(f"{email}: {'superuser created' if added else 'has an account already, unchanged'}.")
+
+
+@app.command()
+def rotate_keys() -> None:
+    """Make a new key for access tokens, and print what to set so that nobody is logged out.
+
+    Changes nothing itself: keys come from the environment of every process.
+    """
+    settings = _settings().auth
+    old, new = settings.jwt_secret.get_secret_value(), secrets.token_urlsafe(48)
+    typer.echo(
+        "1. Let every process accept the new key. Set, and restart them all:\n"
+        f"   AUTH_JWT_ACCEPTED_SECRETS={new}\n"
+        "2. Sign with it, and accept the old one. Set, and restart them all:\n"
+        f"   AUTH_JWT_SECRET={new}\n"
+        f"   AUTH_JWT_ACCEPTED_SECRETS={old}\n"
+        f"3. After {settings.access_token_seconds} seconds no good token has the old signature."
+        " Set, and restart them all:\n"
+        "   AUTH_JWT_ACCEPTED_SECRETS=\n"
+        "When the old key is known to others, do 2 and 3 at once: everybody's next request is"
+        " refused, and their refresh token gets them a new access token."
+    )
 
 
 @app.command()

@@ -1,12 +1,17 @@
 """The operator's commands, as far as they need no server."""
 
 import json
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from fastapi_base.cli import app
+from fastapi_base.core.config import AuthSettings
+from fastapi_base.core.ids import uuid7
+from fastapi_base.core.security import TokenCodec
 
 run = CliRunner().invoke
 
@@ -21,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_help_lists_the_commands() -> None:
     result = run(app, ["--help"])
     assert result.exit_code == 0
-    for command in ["migrate", "create-admin", "openapi", "make-migration"]:
+    for command in ["migrate", "create-admin", "openapi", "make-migration", "rotate-keys"]:
         assert command in result.output
 
 
@@ -73,3 +78,24 @@ def test_settings_come_from_a_file_too(folder: Path) -> None:
     result = run(app, ["openapi"])
     assert result.exit_code == 1
     assert "API_PORT: " in result.stderr
+
+
+def test_rotate_keys_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step as settings: at every point, tokens of the step before are taken."""
+    old = "a-secret-of-its-own-with-more-than-32-bytes"
+    monkeypatch.setenv("AUTH_JWT_SECRET", old)
+    output = run(app, ["rotate-keys"]).output
+    accepted = re.findall(r"AUTH_JWT_ACCEPTED_SECRETS=(\S*)", output)
+    (new,) = re.findall(r"AUTH_JWT_SECRET=(\S+)", output)
+    assert accepted == [new, old, ""]
+    assert new != old
+    steps = [(old, ""), (old, new), (new, old), (new, "")]
+    codecs = [
+        TokenCodec(
+            AuthSettings.model_validate({"jwt_secret": sign, "jwt_accepted_secrets": accept or ()})
+        )
+        for sign, accept in steps
+    ]
+    for one, following in pairwise(codecs):
+        user, session = uuid7(), uuid7()
+        assert following.read(one.issue(user, session).value).user_id == user

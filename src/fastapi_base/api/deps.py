@@ -7,10 +7,12 @@ from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastapi_base.api.middleware.request_id import request_id_of
 from fastapi_base.api.resources import Resources
+from fastapi_base.core.caller import Origin
 from fastapi_base.core.errors import NotAuthenticated
 from fastapi_base.schemas.user import UserRead
-from fastapi_base.services import auth
+from fastapi_base.services.auth import Principal
 
 LOGIN_PATH = "/api/v1/auth/login"
 _bearer = OAuth2PasswordBearer(
@@ -37,12 +39,31 @@ async def _session(resources: ResourcesDep) -> AsyncIterator[AsyncSession]:
 SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
 
 
-async def _current_user(
+def _origin(request: Request) -> Origin:
+    return Origin(
+        # The peer, or what a proxy in API_FORWARDED_ALLOW_IPS says of it; the server decides.
+        address=request.client.host if request.client else None,
+        user_agent=request.headers.get("user-agent"),
+        request_id=request_id_of(request.scope),
+    )
+
+
+OriginDep = Annotated[Origin, Depends(_origin)]
+
+
+async def _principal(
     resources: ResourcesDep, token: Annotated[str | None, Depends(_bearer)]
-) -> UserRead:
+) -> Principal:
     if not token:
         raise NotAuthenticated
-    return await auth.identify(resources.database, resources.tokens, token)
+    return await resources.auth.identify(token)
+
+
+CurrentPrincipal = Annotated[Principal, Depends(_principal)]
+
+
+async def _current_user(principal: CurrentPrincipal) -> UserRead:
+    return principal.user
 
 
 CurrentUser = Annotated[UserRead, Depends(_current_user)]

@@ -20,7 +20,8 @@ kind and does not change; quote `request_id` when asking for help.
 """
 
 TAGS = [
-    {"name": "auth", "description": "Registration and login."},
+    {"name": "auth", "description": "Registration, login, tokens."},
+    {"name": "sessions", "description": "Where an account is logged in."},
     {"name": "users", "description": "Accounts."},
     {"name": "jobs", "description": "Work that goes on after the reply."},
     {"name": "health", "description": "For load balancers and orchestrators."},

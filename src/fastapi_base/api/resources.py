@@ -12,6 +12,7 @@ from fastapi_base.core.redis import create_redis
 from fastapi_base.core.security import PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
+from fastapi_base.services.auth import Auth
 from fastapi_base.services.jobs import JobService
 
 
@@ -23,7 +24,13 @@ class Resources:
     redis: Redis
     hasher: PasswordHasher
     tokens: TokenCodec
+    settings: Settings
     jobs: JobService
+
+    @property
+    def auth(self) -> Auth:
+        """Login and what follows from it."""
+        return Auth(self.database, self.hasher, self.tokens, self.settings.auth)
 
 
 OpenResources = Callable[[Settings], AbstractAsyncContextManager[Resources]]
@@ -46,5 +53,6 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             redis=redis,
             hasher=hasher,
             tokens=TokenCodec(settings.auth),
+            settings=settings,
             jobs=JobService(redis, queue, settings.celery.result_expires),
         )

@@ -40,6 +40,7 @@ def _split(value: Any) -> Any:
 
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 Secret = Annotated[SecretStr, Field(repr=False)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(config_rules.asyncpg_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(config_rules.redis_url)]
@@ -106,9 +107,13 @@ class AuthSettings(_Section):
     model_config = SettingsConfigDict(env_prefix="AUTH_")
 
     jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    jwt_accepted_secrets: Secrets = ()
     jwt_issuer: str = "fastapi-base"
     jwt_audience: str = "fastapi-base-api"
     access_token_seconds: int = Field(default=900, gt=0)
+    refresh_token_seconds: int = Field(default=1_209_600, gt=0)
+    session_seconds: int = Field(default=7_776_000, gt=0)
+    refresh_leeway_seconds: int = Field(default=0, ge=0, le=60)
     bcrypt_rounds: int = Field(default=12, ge=4, le=16)
     hash_threads: int = Field(default=1, ge=1, le=16)
     hash_queue: int = Field(default=16, ge=1)

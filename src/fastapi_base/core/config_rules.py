@@ -44,6 +44,11 @@ def unsafe(settings: "Settings") -> list[str]:
         found.append(
             f"AUTH_JWT_SECRET: must have at least {MINIMUM_SECRET_BYTES} bytes (RFC 7518, 3.2)"
         )
+    for secret in settings.auth.jwt_accepted_secrets:
+        if len(secret.get_secret_value().encode()) < MINIMUM_SECRET_BYTES:
+            found.append(
+                f"AUTH_JWT_ACCEPTED_SECRETS: each must have at least {MINIMUM_SECRET_BYTES} bytes"
+            )
     if settings.app.environment == "production":
         found += _unsafe_in_production(settings)
     return found
@@ -56,6 +61,11 @@ def _unsafe_in_production(settings: "Settings") -> list[str]:
             "AUTH_JWT_SECRET: production needs a secret of its own;"
             " `python -c 'import secrets; print(secrets.token_urlsafe(48))'` makes one"
         )
+    if any(
+        secret.get_secret_value().startswith("development-only")
+        for secret in settings.auth.jwt_accepted_secrets
+    ):
+        found.append("AUTH_JWT_ACCEPTED_SECRETS: production must not accept the development key")
     if settings.auth.bcrypt_rounds < 10:
         found.append("AUTH_BCRYPT_ROUNDS: production needs at least 10")
     if settings.app.debug:

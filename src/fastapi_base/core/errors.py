@@ -34,6 +34,13 @@ class NotAuthenticated(DomainError):
     title = "A valid access token is needed"
 
 
+class InvalidRefreshToken(NotAuthenticated):
+    """A refresh token that is unknown, expired, used already, or of a session that ended."""
+
+    code = "invalid-refresh-token"
+    title = "The refresh token is not valid; log in"
+
+
 class NotFound(DomainError):
     """The object does not exist, or belongs to somebody else: the caller cannot tell which."""
 

@@ -81,27 +81,41 @@ class AccessToken:
     seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Whose token it is, and of which session."""
+
+    user_id: uuid.UUID
+    session_id: uuid.UUID
+
+
 class TokenCodec:
     """Makes and reads JWT access tokens (RFC 9068 type, RFC 8725 practices).
 
     The algorithm is fixed here and never taken from the token; `kid` is a digest of the key, so a
-    token signed with another key is refused by name.
+    token signed with a key that is not ours is refused by name. One key signs, and others may be
+    accepted besides it, so that keys can be changed while tokens are out.
     """
 
     def __init__(self, settings: AuthSettings) -> None:
         self._key = settings.jwt_secret.get_secret_value().encode()
-        self._key_id = hashlib.sha256(b"kid:" + self._key).hexdigest()[:16]
+        self._key_id = key_id(self._key)
+        others = (secret.get_secret_value().encode() for secret in settings.jwt_accepted_secrets)
+        self._keys = {key_id(key): key for key in (*others, self._key)}
         self._issuer = settings.jwt_issuer
         self._audience = settings.jwt_audience
         self._seconds = settings.access_token_seconds
 
-    def issue(self, subject: uuid.UUID, now: datetime | None = None) -> AccessToken:
-        """A token for the user with this id, from `now` on."""
+    def issue(
+        self, user_id: uuid.UUID, session_id: uuid.UUID, now: datetime | None = None
+    ) -> AccessToken:
+        """A token for this user in this session, from `now` on."""
         start = now or datetime.now(UTC)
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
-            "sub": str(subject),
+            "sub": str(user_id),
+            "sid": str(session_id),
             "iat": start,
             "exp": start + timedelta(seconds=self._seconds),
             "jti": uuid.uuid4().hex,
@@ -110,21 +124,28 @@ class TokenCodec:
         value = jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers=headers)
         return AccessToken(value, self._seconds)
 
-    def read(self, token: str) -> uuid.UUID:
-        """The id of the token's user. Raises NotAuthenticated for every kind of bad token."""
+    def read(self, token: str) -> Claims:
+        """What a good token says. Raises NotAuthenticated for every kind of bad token."""
         try:
-            whole = jwt.decode_complete(
+            header = jwt.get_unverified_header(token)
+            key = self._keys.get(header.get("kid", ""))
+            if key is None or header.get("typ") != _TOKEN_TYPE:
+                raise NotAuthenticated
+            payload = jwt.decode(
                 token,
-                self._key,
+                key,
                 algorithms=[_ALGORITHM],
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=_LEEWAY,
-                options={"require": ["iss", "aud", "sub", "iat", "exp", "jti"]},
+                options={"require": ["iss", "aud", "sub", "sid", "iat", "exp", "jti"]},
             )
-            header = whole["header"]
-            if header.get("kid") != self._key_id or header.get("typ") != _TOKEN_TYPE:
-                raise NotAuthenticated
-            return uuid.UUID(whole["payload"]["sub"])
-        except (jwt.InvalidTokenError, ValueError) as error:
+            return Claims(uuid.UUID(payload["sub"]), uuid.UUID(payload["sid"]))
+        # TypeError, AttributeError: a claim or a kid that is no text.
+        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError) as error:
             raise NotAuthenticated from error
+
+
+def key_id(key: bytes) -> str:
+    """The name of a key: it tells keys apart and tells nothing about them."""
+    return hashlib.sha256(b"kid:" + key).hexdigest()[:16]

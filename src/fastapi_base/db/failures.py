@@ -6,12 +6,24 @@ from contextlib import asynccontextmanager
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from fastapi_base.core.errors import Conflict, DomainError, EmailTaken, Overloaded, Unavailable
+from fastapi_base.core.errors import (
+    Conflict,
+    DomainError,
+    EmailTaken,
+    InvalidCredentials,
+    Overloaded,
+    Unavailable,
+)
+from fastapi_base.models.session import SESSION_USER
 from fastapi_base.models.user import UNIQUE_EMAIL
 
 # The one table from constraint to error. Services insert and let the constraint judge: checking
 # first would lose the race against a second request.
-CONSTRAINTS: dict[str, type[DomainError]] = {UNIQUE_EMAIL: EmailTaken}
+CONSTRAINTS: dict[str, type[DomainError]] = {
+    UNIQUE_EMAIL: EmailTaken,
+    # The account went away between the check of its password and the session.
+    SESSION_USER: InvalidCredentials,
+}
 
 # SQLSTATE classes and codes that say "not now" (PostgreSQL manual, appendix A): connection
 # exception, insufficient resources, operator intervention.

@@ -1,6 +1,7 @@
 """Tables. Importing this package registers all of them in `metadata`."""
 
 from fastapi_base.models.base import metadata
+from fastapi_base.models.session import LoginSession, RefreshToken
 from fastapi_base.models.user import User
 
-__all__ = ["User", "metadata"]
+__all__ = ["LoginSession", "RefreshToken", "User", "metadata"]

@@ -1,12 +1,27 @@
 """Registration, login, and who is calling."""
 
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastapi_base.core.caller import Origin
+from fastapi_base.core.config import AuthSettings
 from fastapi_base.core.errors import InvalidCredentials, NotAuthenticated
 from fastapi_base.core.security import AccessToken, PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database
+from fastapi_base.schemas.auth import TokenRead
 from fastapi_base.schemas.user import UserRead, normal_email
-from fastapi_base.services import users
+from fastapi_base.services import sessions, users
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling, and in which session."""
+
+    user: UserRead
+    session_id: uuid.UUID
 
 
 async def register(
@@ -21,29 +36,55 @@ async def register(
     await users.add(session, email=email, password_hash=password_hash)
 
 
-async def log_in(
-    database: Database, hasher: PasswordHasher, tokens: TokenCodec, *, email: str, password: str
-) -> AccessToken:
-    """A token for who knows the password.
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Login and what follows from it."""
 
-    Raises InvalidCredentials alike, and after the same hashing, for an unknown address, a wrong
-    password and an account that is not active.
-    """
-    found = None
-    if address := normal_email(email):
-        async with database.read() as connection:
-            found = await users.credentials(connection, address)
-    fits = await hasher.verify(password, found.password_hash if found else None)
-    if found is None or not fits or not found.is_active:
-        raise InvalidCredentials
-    return tokens.issue(found.id)
+    database: Database
+    hasher: PasswordHasher
+    tokens: TokenCodec
+    settings: AuthSettings
 
+    async def log_in(self, *, email: str, password: str, origin: Origin) -> TokenRead:
+        """Tokens of a new session, for who knows the password.
 
-async def identify(database: Database, tokens: TokenCodec, token: str) -> UserRead:
-    """The active user whose token this is. Raises NotAuthenticated."""
-    user_id = tokens.read(token)
-    async with database.read() as connection:
-        user = await users.get(connection, user_id)
-    if user is None or not user.is_active:
-        raise NotAuthenticated
-    return user
+        Raises InvalidCredentials alike, and after the same hashing, for an unknown address, a wrong
+        password and an account that is not active.
+        """
+        found = None
+        if address := normal_email(email):
+            async with self.database.read() as connection:
+                found = await users.credentials(connection, address)
+        fits = await self.hasher.verify(password, found.password_hash if found else None)
+        if found is None or not fits or not found.is_active:
+            raise InvalidCredentials
+        async with self.database.transaction() as session:
+            grant = await sessions.begin(session, self.settings, found.id, origin)
+        return self._reply(grant)
+
+    async def refresh(self, refresh_token: str) -> TokenRead:
+        """The next tokens of a session. Raises InvalidRefreshToken."""
+        return self._reply(await sessions.refresh(self.database, self.settings, refresh_token))
+
+    async def identify(self, token: str) -> Principal:
+        """The active user whose token this is, in a session that goes on.
+
+        Raises NotAuthenticated. It asks the database each time, so a session that was ended is
+        refused from the next request on.
+        """
+        claims = self.tokens.read(token)
+        async with self.database.read() as connection:
+            user = await users.in_session(
+                connection, claims.user_id, claims.session_id, datetime.now(UTC)
+            )
+        if user is None or not user.is_active:
+            raise NotAuthenticated
+        return Principal(user, claims.session_id)
+
+    def _reply(self, grant: sessions.Grant) -> TokenRead:
+        token: AccessToken = self.tokens.issue(grant.user_id, grant.session_id)
+        return TokenRead(
+            access_token=token.value,
+            expires_in=token.seconds,
+            refresh_token=grant.refresh_token,
+        )

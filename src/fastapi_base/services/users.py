@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -10,8 +11,18 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.ids import uuid7
+from fastapi_base.models.session import LoginSession
 from fastapi_base.models.user import UNIQUE_EMAIL, User
 from fastapi_base.schemas.user import UserRead
+
+_READ = select(
+    col(User.id),
+    col(User.email),
+    col(User.is_active),
+    col(User.is_superuser),
+    col(User.created_at),
+    col(User.updated_at),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +50,16 @@ async def add(
     return await session.scalar(statement) is not None
 
 
-async def get(connection: AsyncConnection, user_id: uuid.UUID) -> UserRead | None:
-    """The account with this id."""
-    statement = select(
-        col(User.id),
-        col(User.email),
-        col(User.is_active),
-        col(User.is_superuser),
-        col(User.created_at),
-        col(User.updated_at),
-    ).where(col(User.id) == user_id)
+async def in_session(
+    connection: AsyncConnection, user_id: uuid.UUID, session_id: uuid.UUID, now: datetime
+) -> UserRead | None:
+    """The account with this id, when this session is its own and goes on."""
+    statement = _READ.join(LoginSession, col(LoginSession.user_id) == col(User.id)).where(
+        col(User.id) == user_id,
+        col(LoginSession.id) == session_id,
+        col(LoginSession.revoked_at).is_(None),
+        col(LoginSession.expires_at) > now,
+    )
     row = (await connection.execute(statement)).first()
     return UserRead.model_validate(row) if row else None
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fastapi_base.core.config import AuthSettings
 from fastapi_base.core.errors import NotAuthenticated
 from fastapi_base.core.security import (
+    Claims,
     PasswordHasher,
     TokenCodec,
     hash_password,
@@ -19,6 +21,7 @@ from fastapi_base.core.security import (
 
 SETTINGS = AuthSettings(bcrypt_rounds=4)
 USER = uuid.UUID("0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55")
+SESSION = uuid.UUID("0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c56")
 KEY = SETTINGS.jwt_secret.get_secret_value()
 
 
@@ -62,21 +65,21 @@ async def test_nobody_has_a_password() -> None:
 
 def test_token_names_its_user() -> None:
     codec = TokenCodec(SETTINGS)
-    token = codec.issue(USER)
-    assert codec.read(token.value) == USER
+    token = codec.issue(USER, SESSION)
+    assert codec.read(token.value) == Claims(USER, SESSION)
     assert token.seconds == SETTINGS.access_token_seconds
 
 
 def forge(
     *,
-    key: str = KEY,
+    key: str | rsa.RSAPrivateKey = KEY,
     algorithm: str = "HS256",
     headers: dict[str, Any] | None = None,
     without: str | None = None,
     **changes: object,
 ) -> str:
     """A token like ours with something changed."""
-    good = TokenCodec(SETTINGS).issue(USER).value
+    good = TokenCodec(SETTINGS).issue(USER, SESSION).value
     claims = jwt.decode(good, options={"verify_signature": False}) | changes
     header = jwt.get_unverified_header(good) | (headers or {}) | {"alg": algorithm}
     return jwt.encode(
@@ -88,7 +91,7 @@ def forge(
 
 
 def test_forgery_helper_makes_good_tokens_when_nothing_is_changed() -> None:
-    assert TokenCodec(SETTINGS).read(forge()) == USER
+    assert TokenCodec(SETTINGS).read(forge()) == Claims(USER, SESSION)
 
 
 @pytest.mark.parametrize(
@@ -100,19 +103,60 @@ def test_forgery_helper_makes_good_tokens_when_nothing_is_changed() -> None:
         lambda: forge(key="another-secret-that-is-long-enough-0123456789"),
         lambda: forge(algorithm="HS512", key=KEY * 2),
         lambda: forge(headers={"kid": "other"}),
+        lambda: forge(headers={"kid": "../../dev/null"}),
+        lambda: forge(headers={"jwk": {"kty": "oct", "k": "aGk"}, "kid": "other"}),
         lambda: forge(headers={"typ": "JWT"}),
         lambda: forge(iss="somebody"),
         lambda: forge(aud="something"),
         lambda: forge(sub="42"),
+        lambda: forge(sid="42"),
+        lambda: forge(sid=7),
+        lambda: forge(nbf=datetime.now(UTC) + timedelta(hours=1)),
+        lambda: forge().rpartition(".")[0] + ".",
+        lambda: "rt_a-refresh-token-is-no-access-token",
         lambda: forge(exp=1),
         lambda: forge(iat=datetime.now(UTC) + timedelta(hours=1)),
-        lambda: TokenCodec(SETTINGS).issue(USER, datetime.now(UTC) - timedelta(days=1)).value,
+        lambda: (
+            TokenCodec(SETTINGS).issue(USER, SESSION, datetime.now(UTC) - timedelta(days=1)).value
+        ),
         *(
             lambda claim=claim: forge(without=claim)
-            for claim in ["iss", "aud", "sub", "iat", "exp", "jti"]
+            for claim in ["iss", "aud", "sub", "sid", "iat", "exp", "jti"]
         ),
     ],
 )
 def test_bad_token_is_refused(make: Callable[[], str]) -> None:
     with pytest.raises(NotAuthenticated):
         TokenCodec(SETTINGS).read(make())
+
+
+OLD = AuthSettings.model_validate({"jwt_secret": "old-" * 10})
+BOTH = AuthSettings.model_validate({"jwt_secret": "new-" * 10, "jwt_accepted_secrets": "old-" * 10})
+NEW = AuthSettings.model_validate({"jwt_secret": "new-" * 10})
+
+
+def test_keys_change_while_tokens_are_out() -> None:
+    before = TokenCodec(OLD).issue(USER, SESSION).value
+    after = TokenCodec(BOTH).issue(USER, SESSION).value
+    assert TokenCodec(BOTH).read(before).user_id == USER
+    assert TokenCodec(BOTH).read(after).user_id == USER
+    assert TokenCodec(NEW).read(after).user_id == USER
+    with pytest.raises(NotAuthenticated):
+        TokenCodec(NEW).read(before)
+
+
+def test_token_under_the_name_of_another_key_of_ours_is_refused() -> None:
+    header = jwt.get_unverified_header(TokenCodec(NEW).issue(USER, SESSION).value)
+    payload = jwt.decode(
+        TokenCodec(OLD).issue(USER, SESSION).value, options={"verify_signature": False}
+    )
+    mixed = jwt.encode(payload, "old-" * 10, algorithm="HS256", headers=header)
+    with pytest.raises(NotAuthenticated):
+        TokenCodec(BOTH).read(mixed)
+
+
+def test_public_key_is_not_taken_for_a_shared_secret() -> None:
+    """Key confusion (RFC 8725, 2.1): an RS256 token, or one that claims to be."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    with pytest.raises(NotAuthenticated):
+        TokenCodec(SETTINGS).read(forge(key=private, algorithm="RS256"))

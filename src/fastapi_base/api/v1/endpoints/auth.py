@@ -1,18 +1,26 @@
-"""Registration and login."""
+"""Registration, login, refresh, logout."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
-from fastapi_base.api.deps import ResourcesDep, SessionDep
+from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep, SessionDep
 from fastapi_base.api.openapi import problems
-from fastapi_base.core.errors import InvalidCredentials, Overloaded, Unavailable
-from fastapi_base.schemas.auth import TokenRead
+from fastapi_base.core.errors import (
+    InvalidCredentials,
+    InvalidRefreshToken,
+    NotAuthenticated,
+    Overloaded,
+    Unavailable,
+)
+from fastapi_base.schemas.auth import RefreshRequest, TokenRead
 from fastapi_base.schemas.user import RegistrationReceived, UserRegister
-from fastapi_base.services import auth
+from fastapi_base.services import auth, sessions
 
 router = APIRouter(prefix="/auth", tags=["auth"])
+# RFC 6749, 5.1
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 @router.post(
@@ -36,18 +44,42 @@ async def register(
     summary="Log in",
     description="OAuth2 password form; `username` is the email address. The token goes into the"
     " header `Authorization: Bearer ...` of other requests.",
-    response_description="An access token",
+    response_description="An access token and a refresh token",
     responses=problems(400, 413, 422, InvalidCredentials, Overloaded, Unavailable),
 )
 async def login(
-    form: Annotated[OAuth2PasswordRequestForm, Depends()], resources: ResourcesDep
+    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    resources: ResourcesDep,
+    origin: OriginDep,
+    response: Response,
 ) -> TokenRead:
-    """Exchange email address and password for an access token."""
-    token = await auth.log_in(
-        resources.database,
-        resources.hasher,
-        resources.tokens,
-        email=form.username,
-        password=form.password,
-    )
-    return TokenRead(access_token=token.value, expires_in=token.seconds)
+    """Exchange email address and password for the tokens of a new session."""
+    response.headers.update(_NO_STORE)
+    return await resources.auth.log_in(email=form.username, password=form.password, origin=origin)
+
+
+@router.post(
+    "/refresh",
+    summary="Go on with a session",
+    description="Exchange a refresh token for the next pair. Each is good once: using one again"
+    " ends its session, since somebody has a copy.",
+    response_description="The next tokens",
+    responses=problems(400, 413, 422, InvalidRefreshToken, Overloaded, Unavailable),
+)
+async def refresh(body: RefreshRequest, resources: ResourcesDep, response: Response) -> TokenRead:
+    """Exchange a refresh token."""
+    response.headers.update(_NO_STORE)
+    return await resources.auth.refresh(body.refresh_token)
+
+
+@router.post(
+    "/logout",
+    status_code=204,
+    summary="Log out",
+    description="Ends the session that the access token belongs to, from the next request on.",
+    response_description="Logged out",
+    responses=problems(NotAuthenticated, Overloaded, Unavailable),
+)
+async def logout(principal: CurrentPrincipal, session: SessionDep) -> None:
+    """End this session."""
+    await sessions.revoke(session, principal.user.id, principal.session_id, reason="logout")

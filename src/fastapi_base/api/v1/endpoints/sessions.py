@@ -1,0 +1,54 @@
+"""Where the caller is logged in."""
+
+import uuid
+
+from fastapi import APIRouter
+
+from fastapi_base.api.deps import CurrentPrincipal, ResourcesDep, SessionDep
+from fastapi_base.api.openapi import problems
+from fastapi_base.core.errors import NotAuthenticated, NotFound, Overloaded, Unavailable
+from fastapi_base.schemas.session import SessionRead
+from fastapi_base.services import sessions
+
+router = APIRouter(prefix="/sessions", tags=["sessions"])
+
+
+@router.get(
+    "",
+    summary="List my sessions",
+    description="Those that have not ended, the newest first; at most 100.",
+    response_description="The sessions",
+    responses=problems(NotAuthenticated, Overloaded, Unavailable),
+)
+async def read_sessions(principal: CurrentPrincipal, resources: ResourcesDep) -> list[SessionRead]:
+    """The caller's sessions."""
+    async with resources.database.read() as connection:
+        return await sessions.active(connection, principal.user.id, principal.session_id)
+
+
+@router.delete(
+    "",
+    status_code=204,
+    summary="Log out everywhere",
+    description="Ends all sessions of the account, this one too, from their next request on.",
+    response_description="Logged out",
+    responses=problems(NotAuthenticated, Overloaded, Unavailable),
+)
+async def delete_sessions(principal: CurrentPrincipal, session: SessionDep) -> None:
+    """End all sessions."""
+    await sessions.revoke_all(session, principal.user.id, reason="logout-everywhere")
+
+
+@router.delete(
+    "/{session_id}",
+    status_code=204,
+    summary="End a session",
+    description="From its next request on, its tokens are refused.",
+    response_description="Ended",
+    responses=problems(422, NotAuthenticated, NotFound, Overloaded, Unavailable),
+)
+async def delete_session(
+    session_id: uuid.UUID, principal: CurrentPrincipal, session: SessionDep
+) -> None:
+    """End one of the caller's sessions."""
+    await sessions.revoke(session, principal.user.id, session_id, reason="revoked-by-owner")

@@ -1,0 +1,186 @@
+"""Sessions: begin one at login, go on by refresh tokens, end it.
+
+A refresh token is good once (RFC 9700, 4.14.2). When one comes a second time, two parties hold it
+and nobody can tell which of them is the thief: the session ends for both.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastapi_base.core.caller import Origin
+from fastapi_base.core.config import AuthSettings
+from fastapi_base.core.errors import InvalidRefreshToken, NotFound
+from fastapi_base.core.ids import uuid7
+from fastapi_base.core.opaque import OpaqueToken, digest, new_token
+from fastapi_base.db.database import Database
+from fastapi_base.models.session import ADDRESS_LENGTH, USER_AGENT_LENGTH, LoginSession
+from fastapi_base.models.session import RefreshToken as Token
+from fastapi_base.models.user import User
+from fastapi_base.schemas.session import SessionRead
+
+PREFIX = "rt"
+LIST_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A session to go on with, and the refresh token for it."""
+
+    session_id: uuid.UUID
+    user_id: uuid.UUID
+    refresh_token: str
+
+
+async def begin(
+    session: AsyncSession, settings: AuthSettings, user_id: uuid.UUID, origin: Origin
+) -> Grant:
+    """A new session. Always a new id, whatever the caller sent: nothing can be fixated."""
+    now = datetime.now(UTC)
+    begun = LoginSession(
+        id=uuid7(),
+        user_id=user_id,
+        address=(origin.address or "")[:ADDRESS_LENGTH] or None,
+        user_agent=_printable(origin.user_agent),
+        created_at=now,
+        last_used_at=now,
+        expires_at=now + timedelta(seconds=settings.session_seconds),
+    )
+    session.add(begun)
+    await session.flush()
+    token = await _add_token(session, settings, begun.id, now)
+    return Grant(begun.id, user_id, token.value)
+
+
+async def refresh(database: Database, settings: AuthSettings, value: str) -> Grant:
+    """Exchange a refresh token, once. Raises InvalidRefreshToken.
+
+    In a transaction of its own: that a second use ends the session is committed before the error
+    leaves. The row of the token is the lock: of two uses at once exactly one updates it, and the
+    other then sees it used.
+    """
+    async with database.transaction() as session:
+        grant = await _rotate(session, settings, digest(value))
+    if grant is None:
+        raise InvalidRefreshToken
+    return grant
+
+
+async def _rotate(session: AsyncSession, settings: AuthSettings, key: bytes) -> Grant | None:
+    now = datetime.now(UTC)
+    session_id = await session.scalar(
+        update(Token)
+        .where(col(Token.digest) == key, col(Token.used_at).is_(None), col(Token.expires_at) > now)
+        .values(used_at=now)
+        .returning(col(Token.session_id))
+    )
+    if session_id is None:
+        await _judge(session, settings, key, now)
+        return None
+    user_id = await session.scalar(
+        update(LoginSession)
+        .where(
+            col(LoginSession.id) == session_id,
+            *_live(now),
+            col(LoginSession.user_id) == col(User.id),
+            col(User.is_active),
+        )
+        .values(last_used_at=now)
+        .returning(col(LoginSession.user_id))
+    )
+    if user_id is None:
+        return None
+    token = await _add_token(session, settings, session_id, now)
+    return Grant(session_id, user_id, token.value)
+
+
+async def _judge(session: AsyncSession, settings: AuthSettings, key: bytes, now: datetime) -> None:
+    """End the session of a token that was used already, unless that was within the leeway."""
+    copied = select(col(Token.session_id)).where(
+        col(Token.digest) == key,
+        col(Token.used_at) <= now - timedelta(seconds=settings.refresh_leeway_seconds),
+    )
+    await _revoke(session, col(LoginSession.id).in_(copied), reason="refresh-token-reused")
+
+
+async def revoke(
+    session: AsyncSession, user_id: uuid.UUID, session_id: uuid.UUID, *, reason: str
+) -> None:
+    """End one session of this user. Raises NotFound when it is not theirs, or has ended."""
+    own = (col(LoginSession.id) == session_id) & (col(LoginSession.user_id) == user_id)
+    if not await _revoke(session, own, reason=reason):
+        raise NotFound("There is no such session")
+
+
+async def revoke_all(
+    session: AsyncSession, user_id: uuid.UUID, *, reason: str, keep: uuid.UUID | None = None
+) -> int:
+    """End all sessions of this user, except `keep`. How many there were."""
+    which = col(LoginSession.user_id) == user_id
+    if keep:
+        which &= col(LoginSession.id) != keep
+    return len(await _revoke(session, which, reason=reason))
+
+
+async def active(
+    connection: AsyncConnection, user_id: uuid.UUID, current: uuid.UUID
+) -> list[SessionRead]:
+    """The user's sessions that have not ended, the newest first; at most LIST_LIMIT."""
+    statement = (
+        select(
+            col(LoginSession.id),
+            col(LoginSession.address),
+            col(LoginSession.user_agent),
+            col(LoginSession.created_at),
+            col(LoginSession.last_used_at),
+            col(LoginSession.expires_at),
+        )
+        .where(col(LoginSession.user_id) == user_id, *_live(datetime.now(UTC)))
+        .order_by(col(LoginSession.id).desc())
+        .limit(LIST_LIMIT)
+    )
+    rows = (await connection.execute(statement)).mappings()
+    return [SessionRead(current=row["id"] == current, **row) for row in rows]
+
+
+def _live(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return col(LoginSession.revoked_at).is_(None), col(LoginSession.expires_at) > now
+
+
+async def _revoke(
+    session: AsyncSession, which: ColumnElement[bool], *, reason: str
+) -> list[uuid.UUID]:
+    statement = (
+        update(LoginSession)
+        .where(which, col(LoginSession.revoked_at).is_(None))
+        .values(revoked_at=func.now(), revoked_reason=reason)
+        .returning(col(LoginSession.id))
+    )
+    return list(await session.scalars(statement))
+
+
+async def _add_token(
+    session: AsyncSession, settings: AuthSettings, session_id: uuid.UUID, now: datetime
+) -> OpaqueToken:
+    token = new_token(PREFIX)
+    await session.exec(
+        insert(Token).values(
+            digest=token.digest,
+            session_id=session_id,
+            created_at=now,
+            expires_at=now + timedelta(seconds=settings.refresh_token_seconds),
+        )
+    )
+    return token
+
+
+def _printable(text: str | None) -> str | None:
+    """Of what a stranger sent, what can be shown: no control characters, and not too much."""
+    if not text:
+        return None
+    return "".join(letter for letter in text if letter.isprintable())[:USER_AGENT_LENGTH] or None
