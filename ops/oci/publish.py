@@ -1,38 +1,97 @@
 """Pushes an archive to a registry, with what refers to it: bills of materials, provenance.
 
-    python -m ops.oci.publish ARCHIVE HOST/NAME:TAG [--attach TYPE=FILE ...]
+    python -m ops.oci.publish ARCHIVE HOST/NAME:TAG [--attach TYPE=FILE[@DIGEST] ...]
+        [--sign COMMAND]
 
 The registry then holds the very bytes of the archive, under the digest that it had when it was
-built. Credentials, where the registry wants some, are taken from OCI_CREDENTIALS (USER:PASSWORD).
+built. The tag is moved last, when the documents are there and the command that signs has succeeded:
+whoever pulls by it never gets an image without them. Credentials: see ops/oci/credentials.py.
 """
 
 import argparse
 import json
 import os
+import re
 import sys
 import tarfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ops.oci import credentials
 from ops.oci.config import INDEX_TYPE, MANIFEST_TYPE, encode
 from ops.oci.errors import OciError
 from ops.oci.registry import Reference, Registry, fallback_tag
+from ops.oci.signing import sign
 
 _EMPTY = b"{}"
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+_ATTACHMENT = re.compile(
+    r"(?P<type>[\w.+-]+/[\w.+-]+)=(?P<file>.+?)(@(?P<subject>sha256:[0-9a-f]{64}))?"
+)
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A document, and the digest of the manifest that it is about; empty for the archive's."""
+
+    media_type: str
+    content: bytes
+    subject: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Attachment":
+        """Read ``TYPE=FILE`` or ``TYPE=FILE@DIGEST``. Raises OciError."""
+        match = _ATTACHMENT.fullmatch(text)
+        if not match or not Path(match["file"]).is_file():
+            raise OciError(
+                f"--attach {text}: expected is TYPE=FILE with a media type and an existing file, "
+                "such as application/vnd.cyclonedx+json=api.cdx.json, and @DIGEST where the "
+                "document is about one image of an index"
+            )
+        return cls(match["type"], Path(match["file"]).read_bytes(), match["subject"] or "")
+
+
+def publish(
+    archive: Path, registry: Registry, attachments: Iterable[Attachment] = (), signer: str = ""
+) -> Iterator[str]:
+    """Push, attach, sign, and move the tag; yields a line for each that is done.
+
+    Raises OciError for the first that fails; the tag then is where it was.
+    """
+    digest = push(archive, registry)
+    reference = f"{registry.reference.host}/{registry.reference.name}@{digest}"
+    yield reference
+    for one in attachments:
+        place = attach(one.subject or digest, one.media_type, one.content, registry)
+        yield f"  {one.media_type} {place}"
+    if signer:
+        sign(signer, reference)
+        yield f"  signed by {signer}"
+    tag(digest, registry)
+    yield f"  tag {registry.reference.tag}"
 
 
 def push(archive: Path, registry: Registry) -> str:
-    """Push the archive's image or index as the registry's tag; returns its digest.
+    """Push the archive's image or index, without a tag; returns its digest.
 
     Blobs that the registry has are not sent again. Raises OciError.
     """
-    with tarfile.open(archive) as tar:
-        (top,) = json.loads(_read(tar, "index.json"))["manifests"]
-        _push(tar, top, registry, registry.reference.tag)
+    try:
+        with tarfile.open(archive) as tar:
+            (top,) = json.loads(_read(tar, "index.json"))["manifests"]
+            _push(tar, top, registry)
+    except (OSError, tarfile.TarError) as error:
+        raise OciError(f"{archive}: cannot be read as an archive of an image: {error}") from error
     return str(top["digest"])
+
+
+def tag(digest: str, registry: Registry) -> None:
+    """Make the registry's tag name a manifest or index that it has. Raises OciError."""
+    content = _manifest(digest, registry)
+    registry.put_manifest(registry.reference.tag, content, json.loads(content)["mediaType"])
 
 
 def attach(subject: str, media_type: str, content: bytes, registry: Registry) -> str:
@@ -41,9 +100,7 @@ def attach(subject: str, media_type: str, content: bytes, registry: Registry) ->
     Registries without the referrers API get the tag that stands for it. Doing so twice changes
     nothing. Raises OciError when the registry lacks the subject.
     """
-    manifest = registry.manifest(subject)
-    if manifest is None:
-        raise OciError(f"{registry.reference.host} has no {subject}: push the image first")
+    manifest = _manifest(subject, registry)
     for blob in (_EMPTY, content):
         _put(registry, _digest(blob), blob)
     media = json.loads(manifest)["mediaType"]
@@ -68,50 +125,56 @@ def attach(subject: str, media_type: str, content: bytes, registry: Registry) ->
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Push, attach, and print the digest; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ops.oci.publish", description=__doc__)
+    """Publish, telling each step; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ops.oci.publish",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("archive", type=Path)
     parser.add_argument("reference", help="HOST/NAME:TAG")
-    parser.add_argument("--attach", action="append", default=[], metavar="TYPE=FILE")
+    parser.add_argument("--attach", action="append", default=[], metavar="TYPE=FILE[@DIGEST]")
+    parser.add_argument(
+        "--sign",
+        default="",
+        metavar="COMMAND",
+        help="run with HOST/NAME@DIGEST as its last argument; nothing is tagged when it fails",
+    )
     chosen = parser.parse_args(arguments)
     try:
         reference = Reference.parse(chosen.reference)
-        registry = Registry(reference, os.environ.get("OCI_CREDENTIALS", ""))
-        digest = push(chosen.archive, registry)
-        print(f"{reference.host}/{reference.name}@{digest}")
-        for media_type, path in _attachments(chosen.attach):
-            print(f"  {media_type} {attach(digest, media_type, path.read_bytes(), registry)}")
+        known = credentials.find(reference.host, reference.name, os.environ)
+        attachments = [Attachment.parse(text) for text in chosen.attach]
+        registry = Registry(reference, known)
+        for line in publish(chosen.archive, registry, attachments, chosen.sign):
+            print(line, flush=True)
     except OciError as error:
         print(f"oci: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _attachments(words: Iterable[str]) -> Iterator[tuple[str, Path]]:
-    for word in words:
-        media_type, equals, name = word.partition("=")
-        if not equals or "/" not in media_type or not Path(name).is_file():
-            raise OciError(
-                f"--attach {word}: expected is TYPE=FILE with a media type and an existing file, "
-                "such as application/vnd.cyclonedx+json=api.cdx.json"
-            )
-        yield media_type, Path(name)
-
-
-def _push(tar: tarfile.TarFile, top: dict[str, Any], registry: Registry, tag: str) -> None:
+def _push(tar: tarfile.TarFile, top: dict[str, Any], registry: Registry) -> None:
     content = _blob(tar, top["digest"])
     document = json.loads(content)
     for child in document.get("manifests", []):
-        _push(tar, child, registry, child["digest"])
+        _push(tar, child, registry)
     for one in (document.get("config"), *document.get("layers", [])):
         if one and not registry.has_blob(one["digest"]):
             registry.put_blob(one["digest"], _blob(tar, one["digest"]))
-    registry.put_manifest(tag, content, top["mediaType"])
+    registry.put_manifest(top["digest"], content, top["mediaType"])
 
 
 def _put(registry: Registry, digest: str, content: bytes) -> None:
     if not registry.has_blob(digest):
         registry.put_blob(digest, content)
+
+
+def _manifest(digest: str, registry: Registry) -> bytes:
+    content = registry.manifest(digest)
+    if content is None:
+        raise OciError(f"{registry.reference.host} has no {digest}: push the image first")
+    return content
 
 
 def _blob(tar: tarfile.TarFile, digest: str) -> bytes:

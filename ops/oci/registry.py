@@ -13,6 +13,7 @@ from typing import Any, Self
 from ops.oci.errors import OciError
 
 _TIMEOUT = 60.0
+_MEND = ": log in (`docker login` or `podman login`), or give USER:PASSWORD in OCI_CREDENTIALS"
 _REFERENCE = re.compile(
     r"(?P<host>[a-zA-Z0-9.-]+(?::\d+)?)/(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*):(?P<tag>[\w.-]{1,128})"
 )
@@ -54,12 +55,14 @@ class Registry:
     """One repository of a registry. ``credentials`` is ``user:password``, where it wants some."""
 
     reference: Reference
-    credentials: str = ""
-    _token: str = field(default="", repr=False)
+    credentials: str = field(default="", repr=False)
+    _authorisation: str = field(default="", repr=False)
 
     def has_blob(self, digest: str) -> bool:
         """Whether the registry holds this blob already."""
-        return self._ask("HEAD", f"blobs/{digest}", expect=(200, 404)).status == 200
+        # A registry that keeps blobs elsewhere answers where, and only for what it has.
+        reply = self._ask("HEAD", f"blobs/{digest}", expect=(200, 302, 303, 307, 404))
+        return reply.status != 404
 
     def put_blob(self, digest: str, content: bytes) -> None:
         """Upload a blob, in one piece. Raises OciError when the registry took another content."""
@@ -68,7 +71,7 @@ class Registry:
         query = f"{place.query}&" if place.query else ""
         path = f"{place.path}?{query}digest={urllib.parse.quote(digest)}"
         headers = {"Content-Type": "application/octet-stream"}
-        self._send("PUT", path, content, headers, expect=(201,))
+        self._send("PUT", path, content, headers, expect=(201,), host=place.netloc)
 
     def manifest(self, tag: str) -> bytes | None:
         """The manifest or index of a tag or digest, if there is one."""
@@ -117,53 +120,77 @@ class Registry:
         headers: Mapping[str, str],
         *,
         expect: Iterable[int],
+        host: str = "",
     ) -> Reply:
-        reply = self._once(method, path, body, headers)
+        reply = self._once(method, path, body, headers, host)
         if reply.status == 401 and self._authorise(reply.headers.get("www-authenticate", "")):
-            reply = self._once(method, path, body, headers)
+            reply = self._once(method, path, body, headers, host)
         if reply.status not in expect:
             said = reply.body.decode(errors="replace")[:500].strip()
-            mend = ""
-            if reply.status in (401, 403):
-                mend = ": give credentials that may push, as USER:PASSWORD in OCI_CREDENTIALS"
             raise OciError(
                 f"{self.reference.host}: {method} {path.partition('?')[0]}: HTTP {reply.status}"
-                f"{mend}{': ' + said if said else ''}"
+                f"{_MEND if reply.status in (401, 403) else ''}{': ' + said if said else ''}"
             )
         return reply
 
     def _once(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], host: str
     ) -> Reply:
         sent = dict(headers)
-        if self._token:
-            sent["Authorization"] = self._token
-        return _exchange(self.reference.loopback, self.reference.host, method, path, body, sent)
+        own = host in ("", self.reference.host)
+        # Where uploads go to another host, their address is the permission.
+        if self._authorisation and own:
+            sent["Authorization"] = self._authorisation
+        return _exchange(
+            self.reference.loopback, host or self.reference.host, method, path, body, sent
+        )
 
     def _authorise(self, challenge: str) -> bool:
-        """Act on a challenge (RFC 9110, 11.6.1); False when there is nothing new to try."""
-        basic = "Basic " + base64.b64encode(self.credentials.encode()).decode()
+        """Act on a challenge (RFC 9110, 11.6.1); False when there is nothing new to try.
+
+        A token is good for what it was asked for, and for a time: one that may read is refused
+        where one writes, with a challenge for another.
+        """
         scheme, _, rest = challenge.partition(" ")
-        if scheme.lower() == "basic" and self.credentials and self._token != basic:
-            self._token = basic
-            return True
-        if scheme.lower() != "bearer" or self._token:
+        basic = ""
+        if self.credentials:
+            basic = "Basic " + base64.b64encode(self.credentials.encode()).decode()
+        if scheme.lower() == "basic":
+            before, self._authorisation = self._authorisation, basic
+            return basic not in ("", before)
+        if scheme.lower() != "bearer":
             return False
-        wanted = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+        token = self._token(dict(re.findall(r'(\w+)="([^"]*)"', rest)), basic)
+        self._authorisation = f"Bearer {token}"
+        return bool(token)
+
+    def _token(self, wanted: dict[str, str], basic: str) -> str:
+        """A token of the registry's authorisation service (distribution, "Token Authentication").
+
+        Empty when the service refuses.
+        """
         realm = urllib.parse.urlsplit(wanted.pop("realm", ""))
-        query = urllib.parse.urlencode(wanted)
+        if realm.scheme != "https" and not (realm.scheme == "http" and self.reference.loopback):
+            raise OciError(
+                f"{self.reference.host} sends to {realm.geturl()!r} for a token; it must be https"
+            )
+        known = [(name, wanted[name]) for name in ("service", "scope") if name in wanted]
+        query = "&".join(filter(None, (realm.query, urllib.parse.urlencode(known))))
         reply = _exchange(
-            realm.scheme == "http" and self.reference.loopback,
+            realm.scheme == "http",
             realm.netloc,
             "GET",
-            f"{realm.path}?{query}",
+            f"{realm.path or '/'}?{query}",
             None,
-            {"Authorization": basic} if self.credentials else {},
+            {"Authorization": basic} if basic else {},
         )
-        if reply.status == 200:
+        if reply.status != 200:
+            return ""
+        try:
             document = json.loads(reply.body)
-            self._token = f"Bearer {document.get('token') or document.get('access_token')}"
-        return reply.status == 200
+            return str(document.get("token") or document["access_token"])
+        except (ValueError, KeyError, AttributeError) as error:
+            raise OciError(f"{realm.netloc} answered with no token") from error
 
 
 def fallback_tag(digest: str) -> str:

@@ -77,7 +77,7 @@ def cyclonedx(
 def _part(
     component: Component, within: Layer, allowed: Mapping[tuple[str, str], list[str]]
 ) -> Part:
-    purl = _purl(component)
+    name = purl(component)
     checksums = [component.sha256] if component.sha256 else []
     if component.kind == "pypi":
         checksums = allowed.get((component.name, component.version), [])
@@ -87,8 +87,8 @@ def _part(
         name=component.name,
         version=component.version,
         type=ComponentType.LIBRARY,
-        bom_ref=purl.to_string(),
-        purl=purl,
+        bom_ref=name.to_string(),
+        purl=name,
         licenses=_licences(component.licences),
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=checksum)] if checksum else None,
         properties=[
@@ -99,7 +99,8 @@ def _part(
     )
 
 
-def _purl(component: Component) -> PackageURL:
+def purl(component: Component) -> PackageURL:
+    """The name of a package that is the same to everyone (package URL specification)."""
     if component.kind == "pypi":
         return PackageURL("pypi", None, component.name, component.version)
     qualifiers = {"arch": component.architecture, "distro": "debian-13"}

@@ -11,15 +11,18 @@ from pathlib import Path
 import bcrypt
 
 from ops.dev import packages, places
+from tests.ops.oci.tokens import SERVICE, Tokens
 
 _START_SECONDS = 60
 
 
 @contextmanager
-def registry(folder: Path, user: str = "", password: str = "") -> Iterator[str]:
+def registry(
+    folder: Path, user: str = "", password: str = "", tokens: Tokens | None = None
+) -> Iterator[str]:
     """Yields ``127.0.0.1:PORT`` of a registry that keeps its data in the folder.
 
-    With a user it wants to be told who comes.
+    With a user it wants to be told who comes, with an authorisation service a token of that.
     """
     root = packages.root("registry", "the registry")
     port = places.port(0, "the registry", "")
@@ -33,6 +36,11 @@ def registry(folder: Path, user: str = "", password: str = "") -> Iterator[str]:
         hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
         (folder / "users").write_text(f"{user}:{hashed}\n")
         settings.append(f"auth: {{htpasswd: {{realm: tests, path: '{folder / 'users'}'}}}}")
+    if tokens:
+        settings.append(
+            f"auth: {{token: {{realm: '{tokens.address}', service: {SERVICE}, issuer: {SERVICE}, "
+            f"rootcertbundle: '{tokens.certificate}'}}}}"
+        )
     configuration = folder / "config.yml"
     configuration.write_text("\n".join(settings) + "\n")
     folders = packages.libraries(root)

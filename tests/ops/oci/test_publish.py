@@ -1,4 +1,6 @@
 import json
+import shlex
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ from ops.oci import publish
 from ops.oci.archive import index
 from ops.oci.errors import OciError
 from ops.oci.registry import Reference, Registry
-from tests.ops.oci import registries
+from tests.ops.oci import registries, tokens
 from tests.ops.oci.test_archive import build
 
 BOM = "application/vnd.cyclonedx+json"
@@ -26,6 +28,8 @@ def test_registry_holds_the_digest_that_was_built(tmp_path: Path, host: str) -> 
     built, archive = build(tmp_path)
     registry = Registry(Reference.parse(f"{host}/try/it:1"))
     assert publish.push(archive, registry) == built.digest
+    assert registry.manifest("1") is None
+    publish.tag(built.digest, registry)
     by_tag, by_digest = registry.manifest("1"), registry.manifest(built.digest)
     assert by_tag == by_digest
     assert by_tag
@@ -76,10 +80,77 @@ def test_credentials_are_asked_for_and_taken(
         arguments = [str(archive), f"{address}/try/it:1", "--attach", f"{BOM}={bom}"]
         monkeypatch.setenv("OCI_CREDENTIALS", "ada:wrong")
         assert publish.main(arguments) == 1
-        assert "HTTP 401: give credentials that may push" in capsys.readouterr().err
+        assert "HTTP 401: log in (`docker login`" in capsys.readouterr().err
         monkeypatch.setenv("OCI_CREDENTIALS", "ada:secret")
         assert publish.main(arguments) == 0
         assert capsys.readouterr().out.startswith(f"{address}/try/it@{built.digest}\n  {BOM} sha2")
+
+
+def test_token_is_bought_for_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, archive = build(tmp_path)
+    with (
+        tokens.service(tmp_path, "ada", "secret") as service,
+        registries.registry(tmp_path, tokens=service) as address,
+    ):
+        monkeypatch.setenv("OCI_CREDENTIALS", "ada:wrong")
+        assert publish.main([str(archive), f"{address}/try/it:1"]) == 1
+        assert "HTTP 401: log in" in capsys.readouterr().err
+        monkeypatch.setenv("OCI_CREDENTIALS", "ada:secret")
+        assert publish.main([str(archive), f"{address}/try/it:1"]) == 0
+        # A registry asks for less where one only looks, so one token does not do.
+        assert service.asked[0] == "repository:try/it:pull"
+        assert service.asked[1] == "repository:try/it:pull,push"
+
+
+def test_document_is_about_one_image_of_an_index(
+    tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, one = build(tmp_path, "amd64")
+    arm64, two = build(tmp_path, "arm64", tag="arm64")
+    joined = index([one, two], "try/it:1", "//:index", tmp_path / "index.tar")
+    bom = tmp_path / "bom.json"
+    bom.write_text("{}")
+    arguments = [str(tmp_path / "index.tar"), f"{host}/try/indexed:1"]
+    assert publish.main([*arguments, "--attach", f"{BOM}={bom}@{arm64.digest}"]) == 0
+    registry = Registry(Reference.parse(f"{host}/try/indexed:1"))
+    assert [one["artifactType"] for one in registry.referrers(arm64.digest)] == [BOM]
+    assert registry.referrers(joined.digest) == []
+
+
+def test_command_that_signs_is_told_the_digest(
+    tmp_path: Path, host: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    built, archive = build(tmp_path)
+    note = tmp_path / "note"
+    program = f"import sys; open({str(note)!r}, 'w').write(repr(sys.argv[1:]))"
+    command = shlex.join([sys.executable, "-c", program, "--yes"])
+    assert publish.main([str(archive), f"{host}/try/signed:1", "--sign", command]) == 0
+    assert note.read_text() == repr(["--yes", f"{host}/try/signed@{built.digest}"])
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("sh -c 'exit 3'", "was not signed: sh ended with exit code 3, so its tag was not moved"),
+        ("/no/such/program", "the command that signs does not run: "),
+        ("sign 'it", "cannot be read: No closing quotation"),
+        (" ", "the command that signs is empty"),
+    ],
+)
+def test_tag_stays_where_it_was_when_signing_fails(
+    tmp_path: Path, host: str, capfd: pytest.CaptureFixture[str], command: str, complaint: str
+) -> None:
+    before, archive = build(tmp_path / "one", content=b"1")
+    reference = f"{host}/try/unsigned:1"
+    assert publish.main([str(archive), reference]) == 0
+    after, archive = build(tmp_path / "two", content=b"2")
+    assert publish.main([str(archive), reference, "--sign", command]) == 1
+    assert complaint in capfd.readouterr().err
+    registry = Registry(Reference.parse(reference))
+    assert registry.manifest("1") == registry.manifest(before.digest)
+    assert registry.manifest("1") != registry.manifest(after.digest)
 
 
 @pytest.mark.parametrize("word", ["x", "type=none.json", "a/b=none.json"])
@@ -108,5 +179,8 @@ def test_reference_without_all_its_parts_is_refused(text: str) -> None:
 def test_other_files_are_refused(tmp_path: Path, host: str) -> None:
     with tarfile.open(tmp_path / "x.tar", "w"):
         pass
+    (tmp_path / "x.txt").write_text("x")
+    with pytest.raises(OciError, match=r"x.txt: cannot be read as an archive of an image"):
+        publish.push(tmp_path / "x.txt", Registry(Reference.parse(f"{host}/a:1")))
     with pytest.raises(OciError, match=r"no index.json in it, so it is no archive of an image"):
         publish.push(tmp_path / "x.tar", Registry(Reference.parse(f"{host}/a:1")))

@@ -1,0 +1,142 @@
+"""How an image came to be: SLSA provenance 1.0 in an in-toto statement, the same bytes each time.
+
+    python -m ops.oci.provenance SPEC.json
+
+It names what went in, by hash: the locks, the packages that they pin, the layers. No time and no
+number of a run is in it: who builds the image again gets this document, too, and can compare.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ops.oci import layer
+from ops.oci.layer import Layer
+from ops.oci.sbom import locked_hashes, purl
+
+MEDIA_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
+#: What the parameters below mean: the target of that name, built by ops/oci out of its locks.
+BUILD_TYPE = "urn:fastapi-base:build-type:oci-image:1"
+
+Descriptor = Mapping[str, Any]
+
+
+def image(
+    origin: str,
+    digest: str,
+    reference: str,
+    platform: str,
+    layers: Sequence[Layer],
+    locks: Mapping[str, bytes],
+    builder: str,
+) -> str:
+    """The statement for an image of this manifest's digest.
+
+    ``locks`` maps the path of each lock to its content. ``builder`` is the URI of who vouches for
+    the machine that builds (SLSA, "builder.id").
+    """
+    allowed: dict[tuple[str, str], list[str]] = {}
+    for content in locks.values():
+        allowed |= locked_hashes(content.decode())
+    return _statement(
+        reference,
+        digest,
+        {"target": origin, "platform": platform},
+        [*_locks(locks), *_packages(layers, allowed)],
+        [
+            {
+                "name": one.comment,
+                "digest": _digest(one.digest),
+                "mediaType": layer.MEDIA_TYPE,
+                "annotations": {"target": one.origin},
+            }
+            for one in layers
+        ],
+        builder,
+    )
+
+
+def index(origin: str, digest: str, reference: str, images: Mapping[str, str], builder: str) -> str:
+    """The statement for an index that joins ``images``, which maps platforms to digests."""
+    joined = [
+        {"name": platform, "digest": _digest(one)} for platform, one in sorted(images.items())
+    ]
+    return _statement(reference, digest, {"target": origin}, joined, [], builder)
+
+
+def _statement(
+    reference: str,
+    digest: str,
+    parameters: Mapping[str, str],
+    inputs: Iterable[Descriptor],
+    byproducts: Iterable[Descriptor],
+    builder: str,
+) -> str:
+    made = list(byproducts)
+    document = {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": reference.rpartition(":")[0], "digest": _digest(digest)}],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": dict(parameters),
+                "resolvedDependencies": list(inputs),
+            },
+            "runDetails": {"builder": {"id": builder}, **({"byproducts": made} if made else {})},
+        },
+    }
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _locks(locks: Mapping[str, bytes]) -> Iterator[Descriptor]:
+    for path, content in sorted(locks.items()):
+        yield {"name": path, "digest": {"sha256": sha256(content).hexdigest()}}
+
+
+def _packages(
+    layers: Iterable[Layer], allowed: Mapping[tuple[str, str], list[str]]
+) -> Iterator[Descriptor]:
+    found: dict[str, Descriptor] = {}
+    for component in (one for each in layers for one in each.components):
+        uri = purl(component).to_string()
+        hashes = [component.sha256] if component.sha256 else []
+        if component.kind == "pypi":
+            hashes = allowed.get((component.name, component.version), [])
+        if len(hashes) == 1:
+            found[uri] = {"uri": uri, "digest": {"sha256": hashes[0]}}
+        else:
+            # The lock allows several files of a release, for several platforms: it was one of them.
+            found[uri] = {"uri": uri, "annotations": {"locked:sha256": hashes}}
+    yield from (found[uri] for uri in sorted(found))
+
+
+def _digest(digest: str) -> dict[str, str]:
+    algorithm, _, value = digest.partition(":")
+    return {algorithm: value}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the statement that a JSON file asks for: of an index, where it names ``images``."""
+    path = (sys.argv[1:] if arguments is None else arguments)[0]
+    spec = json.loads(Path(path).read_text(encoding="utf-8"))
+    common = spec["origin"], spec["digest"], spec["reference"]
+    if "images" in spec:
+        text = index(*common, spec["images"], spec["builder"])
+    else:
+        layers = [layer.read(Path(record))[0] for record in spec["layers"]]
+        locks = {name: Path(name).read_bytes() for name in spec["locks"]}
+        text = image(*common, spec["platform"], layers, locks, spec["builder"])
+    output = Path(spec["output"])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ops.oci import provenance
+from ops.oci.layer import read
+from tests.ops.oci import samples
+from tests.ops.oci.test_sbom import DIGEST, LOCK, content
+
+DEBIAN_LOCK = b"# a lock\namd64 one 1.0-1 10 " + b"5" * 64 + b" pool/main/o/one/one.deb\n"
+LOCKS = {"app.lock": LOCK.encode(), "debian.lock": DEBIAN_LOCK}
+
+
+def statement(folder: Path) -> str:
+    layer, _ = samples.made(folder, "layer", *content())
+    return provenance.image(
+        "//:api", DIGEST, "try/it:1", "linux/amd64", [layer], LOCKS, "urn:example:machine"
+    )
+
+
+def definition(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text)["predicate"]["buildDefinition"]
+    return found
+
+
+def test_statement_is_about_the_digest(tmp_path: Path) -> None:
+    document = json.loads(statement(tmp_path))
+    assert document["_type"] == "https://in-toto.io/Statement/v1"
+    assert document["predicateType"] == "https://slsa.dev/provenance/v1"
+    assert document["subject"] == [{"name": "try/it", "digest": {"sha256": "ab" * 32}}]
+    assert document["predicate"]["runDetails"]["builder"] == {"id": "urn:example:machine"}
+
+
+def test_parameters_are_what_one_types_to_build_it_again(tmp_path: Path) -> None:
+    parameters = definition(statement(tmp_path))["externalParameters"]
+    assert parameters == {"target": "//:api", "platform": "linux/amd64"}
+
+
+def test_locks_are_named_by_their_hashes(tmp_path: Path) -> None:
+    inputs = definition(statement(tmp_path))["resolvedDependencies"]
+    assert {one["name"]: one["digest"]["sha256"] for one in inputs if "name" in one} == {
+        name: hashlib.sha256(text).hexdigest() for name, text in LOCKS.items()
+    }
+
+
+def test_packages_are_named_by_the_hashes_that_their_locks_allow(tmp_path: Path) -> None:
+    inputs = definition(statement(tmp_path))["resolvedDependencies"]
+    packages = {one["uri"].partition("@")[0]: one for one in inputs if "uri" in one}
+    assert packages["pkg:deb/debian/one"]["digest"] == {"sha256": "5" * 64}
+    assert packages["pkg:pypi/typing-extensions"]["digest"] == {"sha256": "3" * 64}
+    locked = packages["pkg:pypi/orjson"]["annotations"]["locked:sha256"]
+    assert locked == ["1" * 64, "2" * 64]
+
+
+def test_layers_are_byproducts(tmp_path: Path) -> None:
+    (made,) = json.loads(statement(tmp_path))["predicate"]["runDetails"]["byproducts"]
+    record, _ = read(tmp_path / "layer.json")
+    assert made["digest"] == {"sha256": record.digest.removeprefix("sha256:")}
+    assert made["annotations"] == {"target": "//:layer"}
+
+
+def test_index_is_made_of_its_images() -> None:
+    images = {"linux/arm64": "sha256:" + "b" * 64, "linux/amd64": "sha256:" + "a" * 64}
+    text = provenance.index("//:both", DIGEST, "try/it:1", images, "urn:x")
+    assert definition(text)["resolvedDependencies"] == [
+        {"name": "linux/amd64", "digest": {"sha256": "a" * 64}},
+        {"name": "linux/arm64", "digest": {"sha256": "b" * 64}},
+    ]
+
+
+def test_same_inputs_give_the_same_bytes_in_any_process(tmp_path: Path) -> None:
+    expected = statement(tmp_path)
+    for name, text in LOCKS.items():
+        (tmp_path / name).write_bytes(text)
+    spec = {
+        "origin": "//:api",
+        "digest": DIGEST,
+        "reference": "try/it:1",
+        "platform": "linux/amd64",
+        "layers": ["layer.json"],
+        "locks": sorted(LOCKS, reverse=True),
+        "builder": "urn:example:machine",
+    }
+    places = ":".join(str(Path(place).absolute()) for place in sys.path)
+    for seed, zone in (("0", "UTC"), ("1", "Asia/Tokyo")):
+        output = tmp_path / seed / "out.json"
+        (tmp_path / "spec.json").write_text(json.dumps({**spec, "output": str(output)}))
+        subprocess.run(
+            [sys.executable, "-m", "ops.oci.provenance", "spec.json"],
+            env={"PYTHONHASHSEED": seed, "TZ": zone, "PYTHONPATH": places},
+            cwd=tmp_path,
+            check=True,
+        )
+        assert output.read_text() == expected
+
+
+def test_program_writes_the_statement_of_an_index(tmp_path: Path) -> None:
+    spec = {"origin": "//:both", "digest": DIGEST, "reference": "try/it:1", "builder": "urn:x"}
+    images = {"linux/amd64": "sha256:" + "a" * 64}
+    output = tmp_path / "out.json"
+    (tmp_path / "spec.json").write_text(
+        json.dumps({**spec, "images": images, "output": str(output)})
+    )
+    assert provenance.main([str(tmp_path / "spec.json")]) == 0
+    assert output.read_text() == provenance.index("//:both", DIGEST, "try/it:1", images, "urn:x")
