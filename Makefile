@@ -1,6 +1,6 @@
 # The commands that a person types. `make` alone lists them; each says its options after the colon.
 .DEFAULT_GOAL := help
-.PHONY: help up test check fmt package lock reproduce clean
+.PHONY: help up test check fmt package load lock reproduce clean
 export ARGS RELOAD KEEP
 
 help: ## list the commands
@@ -20,6 +20,9 @@ fmt: ## fix and format the code and BUILD files
 
 package: ## build the PEX binaries and OCI images into dist/
 	@./pants package ::
+
+load: ## build the images and load them into Docker or Podman
+	@exec ops/images/load.sh
 
 lock: ## refresh every lock (KEEP=1: only what changed in the manifests)
 	@exec ops/locks/refresh.sh
