@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import orjson
 import typer
 
+from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.errors import DomainError
 from fastapi_base.core.logging import configure_logging
@@ -18,7 +19,8 @@ from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
 from fastapi_base.schemas.user import PASSWORD_MIN, normal_email
-from fastapi_base.services import users
+from fastapi_base.services import audit, users
+from fastapi_base.services.audit import Action
 
 app = typer.Typer(
     help="Commands for operators of fastapi-base. Settings come from the environment and from .env"
@@ -117,9 +119,14 @@ async def _add_admin(settings: Settings, email: str, password: str) -> bool:
         async with EngineDatabase(engine).transaction() as session:
             # No event loop to protect here: hash in place.
             password_hash = hash_password(password, settings.auth.bcrypt_rounds)
-            return await users.add(
+            added = await users.add(
                 session, email=email, password_hash=password_hash, is_superuser=True
             )
+            if added:
+                await audit.record(
+                    session, Action.REGISTERED, Origin(), subject=added, added="yes", by="command"
+                )
+            return added is not None
     finally:
         await engine.dispose()
 

@@ -40,11 +40,11 @@ SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
 
 
 def _origin(request: Request) -> Origin:
-    return Origin(
+    return Origin.of(
         # The peer, or what a proxy in API_FORWARDED_ALLOW_IPS says of it; the server decides.
-        address=request.client.host if request.client else None,
-        user_agent=request.headers.get("user-agent"),
-        request_id=request_id_of(request.scope),
+        request.client.host if request.client else None,
+        request.headers.get("user-agent"),
+        request_id_of(request.scope),
     )
 
 

@@ -1,7 +1,8 @@
 """Tables. Importing this package registers all of them in `metadata`."""
 
+from fastapi_base.models.audit import AuditEvent
 from fastapi_base.models.base import metadata
 from fastapi_base.models.session import LoginSession, RefreshToken
 from fastapi_base.models.user import User
 
-__all__ = ["LoginSession", "RefreshToken", "User", "metadata"]
+__all__ = ["AuditEvent", "LoginSession", "RefreshToken", "User", "metadata"]

@@ -6,12 +6,11 @@ from datetime import datetime
 from sqlalchemy import DateTime, ForeignKey, LargeBinary, String, text
 from sqlmodel import Field, SQLModel
 
+from fastapi_base.core.caller import ADDRESS_LENGTH, USER_AGENT_LENGTH
 from fastapi_base.core.ids import uuid7
 from fastapi_base.models import base
 
 SESSION_USER = "fk_sessions_user_id_users"
-USER_AGENT_LENGTH = 256
-ADDRESS_LENGTH = 45
 REASON_LENGTH = 32
 
 

@@ -13,7 +13,8 @@ from fastapi_base.core.security import AccessToken, PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database
 from fastapi_base.schemas.auth import TokenRead
 from fastapi_base.schemas.user import UserRead, normal_email
-from fastapi_base.services import sessions, users
+from fastapi_base.services import audit, sessions, users
+from fastapi_base.services.audit import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,12 @@ class Principal:
 
 
 async def register(
-    session: AsyncSession, hasher: PasswordHasher, *, email: str, password: str
+    session: AsyncSession,
+    hasher: PasswordHasher,
+    *,
+    email: str,
+    password: str,
+    origin: Origin,
 ) -> None:
     """Add an account, or do the same work for nothing when the address has one.
 
@@ -33,7 +39,11 @@ async def register(
     holds a connection waits for a thread.
     """
     password_hash = await hasher.hash(password)
-    await users.add(session, email=email, password_hash=password_hash)
+    added = await users.add(session, email=email, password_hash=password_hash)
+    # Also when nothing was added: the same statements, the same time.
+    await audit.record(
+        session, Action.REGISTERED, origin, subject=added, added="yes" if added else "no"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +67,34 @@ class Auth:
                 found = await users.credentials(connection, address)
         fits = await self.hasher.verify(password, found.password_hash if found else None)
         if found is None or not fits or not found.is_active:
+            await self._record_failure(found, fits, origin)
             raise InvalidCredentials
         async with self.database.transaction() as session:
             grant = await sessions.begin(session, self.settings, found.id, origin)
+            await audit.record(
+                session, Action.LOGGED_IN, origin, actor=found.id, subject=found.id, by="password"
+            )
         return self._reply(grant)
 
-    async def refresh(self, refresh_token: str) -> TokenRead:
+    async def _record_failure(
+        self, found: users.Credentials | None, fits: bool, origin: Origin
+    ) -> None:
+        """In a transaction of its own, since the reply is an error."""
+        async with self.database.transaction() as session:
+            await audit.record(
+                session,
+                Action.LOGIN_FAILED,
+                origin,
+                subject=found.id if found else None,
+                reason="no such account"
+                if found is None
+                else ("account not active" if fits else "wrong password"),
+            )
+
+    async def refresh(self, refresh_token: str, origin: Origin) -> TokenRead:
         """The next tokens of a session. Raises InvalidRefreshToken."""
-        return self._reply(await sessions.refresh(self.database, self.settings, refresh_token))
+        grant = await sessions.refresh(self.database, self.settings, refresh_token, origin)
+        return self._reply(grant)
 
     async def identify(self, token: str) -> Principal:
         """The active user whose token this is, in a session that goes on.

@@ -19,10 +19,12 @@ from fastapi_base.core.errors import InvalidRefreshToken, NotFound
 from fastapi_base.core.ids import uuid7
 from fastapi_base.core.opaque import OpaqueToken, digest, new_token
 from fastapi_base.db.database import Database
-from fastapi_base.models.session import ADDRESS_LENGTH, USER_AGENT_LENGTH, LoginSession
+from fastapi_base.models.session import LoginSession
 from fastapi_base.models.session import RefreshToken as Token
 from fastapi_base.models.user import User
 from fastapi_base.schemas.session import SessionRead
+from fastapi_base.services import audit
+from fastapi_base.services.audit import Action
 
 PREFIX = "rt"
 LIST_LIMIT = 100
@@ -45,8 +47,8 @@ async def begin(
     begun = LoginSession(
         id=uuid7(),
         user_id=user_id,
-        address=(origin.address or "")[:ADDRESS_LENGTH] or None,
-        user_agent=_printable(origin.user_agent),
+        address=origin.address,
+        user_agent=origin.user_agent,
         created_at=now,
         last_used_at=now,
         expires_at=now + timedelta(seconds=settings.session_seconds),
@@ -57,7 +59,7 @@ async def begin(
     return Grant(begun.id, user_id, token.value)
 
 
-async def refresh(database: Database, settings: AuthSettings, value: str) -> Grant:
+async def refresh(database: Database, settings: AuthSettings, value: str, origin: Origin) -> Grant:
     """Exchange a refresh token, once. Raises InvalidRefreshToken.
 
     In a transaction of its own: that a second use ends the session is committed before the error
@@ -65,13 +67,15 @@ async def refresh(database: Database, settings: AuthSettings, value: str) -> Gra
     other then sees it used.
     """
     async with database.transaction() as session:
-        grant = await _rotate(session, settings, digest(value))
+        grant = await _rotate(session, settings, digest(value), origin)
     if grant is None:
         raise InvalidRefreshToken
     return grant
 
 
-async def _rotate(session: AsyncSession, settings: AuthSettings, key: bytes) -> Grant | None:
+async def _rotate(
+    session: AsyncSession, settings: AuthSettings, key: bytes, origin: Origin
+) -> Grant | None:
     now = datetime.now(UTC)
     session_id = await session.scalar(
         update(Token)
@@ -80,7 +84,7 @@ async def _rotate(session: AsyncSession, settings: AuthSettings, key: bytes) -> 
         .returning(col(Token.session_id))
     )
     if session_id is None:
-        await _judge(session, settings, key, now)
+        await _judge(session, settings, key, now, origin)
         return None
     user_id = await session.scalar(
         update(LoginSession)
@@ -99,32 +103,61 @@ async def _rotate(session: AsyncSession, settings: AuthSettings, key: bytes) -> 
     return Grant(session_id, user_id, token.value)
 
 
-async def _judge(session: AsyncSession, settings: AuthSettings, key: bytes, now: datetime) -> None:
+async def _judge(
+    session: AsyncSession, settings: AuthSettings, key: bytes, now: datetime, origin: Origin
+) -> None:
     """End the session of a token that was used already, unless that was within the leeway."""
     copied = select(col(Token.session_id)).where(
         col(Token.digest) == key,
         col(Token.used_at) <= now - timedelta(seconds=settings.refresh_leeway_seconds),
     )
-    await _revoke(session, col(LoginSession.id).in_(copied), reason="refresh-token-reused")
+    for owner in await _revoke(
+        session, col(LoginSession.id).in_(copied), reason="refresh-token-reused"
+    ):
+        await audit.record(session, Action.REFRESH_REUSED, origin, subject=owner)
 
 
 async def revoke(
-    session: AsyncSession, user_id: uuid.UUID, session_id: uuid.UUID, *, reason: str
+    session: AsyncSession,
+    user_id: uuid.UUID,
+    session_id: uuid.UUID,
+    origin: Origin,
+    *,
+    reason: str,
 ) -> None:
     """End one session of this user. Raises NotFound when it is not theirs, or has ended."""
     own = (col(LoginSession.id) == session_id) & (col(LoginSession.user_id) == user_id)
     if not await _revoke(session, own, reason=reason):
         raise NotFound("There is no such session")
+    await audit.record(
+        session, Action.SESSION_ENDED, origin, actor=user_id, subject=user_id, reason=reason
+    )
 
 
 async def revoke_all(
-    session: AsyncSession, user_id: uuid.UUID, *, reason: str, keep: uuid.UUID | None = None
+    session: AsyncSession,
+    user_id: uuid.UUID,
+    origin: Origin,
+    *,
+    actor: uuid.UUID | None,
+    reason: str,
+    keep: uuid.UUID | None = None,
 ) -> int:
     """End all sessions of this user, except `keep`. How many there were."""
     which = col(LoginSession.user_id) == user_id
     if keep:
         which &= col(LoginSession.id) != keep
-    return len(await _revoke(session, which, reason=reason))
+    count = len(await _revoke(session, which, reason=reason))
+    await audit.record(
+        session,
+        Action.SESSIONS_ENDED,
+        origin,
+        actor=actor,
+        subject=user_id,
+        reason=reason,
+        count=count,
+    )
+    return count
 
 
 async def active(
@@ -155,11 +188,12 @@ def _live(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
 async def _revoke(
     session: AsyncSession, which: ColumnElement[bool], *, reason: str
 ) -> list[uuid.UUID]:
+    """End sessions; whose they were, one entry a session."""
     statement = (
         update(LoginSession)
         .where(which, col(LoginSession.revoked_at).is_(None))
         .values(revoked_at=func.now(), revoked_reason=reason)
-        .returning(col(LoginSession.id))
+        .returning(col(LoginSession.user_id))
     )
     return list(await session.scalars(statement))
 
@@ -177,10 +211,3 @@ async def _add_token(
         )
     )
     return token
-
-
-def _printable(text: str | None) -> str | None:
-    """Of what a stranger sent, what can be shown: no control characters, and not too much."""
-    if not text:
-        return None
-    return "".join(letter for letter in text if letter.isprintable())[:USER_AGENT_LENGTH] or None

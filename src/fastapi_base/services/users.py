@@ -36,8 +36,8 @@ class Credentials:
 
 async def add(
     session: AsyncSession, *, email: str, password_hash: str, is_superuser: bool = False
-) -> bool:
-    """Add an account unless the address has one. Whether it was added.
+) -> uuid.UUID | None:
+    """Add an account unless the address has one. Its id, when it was added.
 
     One statement in both cases, so that neither time nor error tells them apart.
     """
@@ -47,7 +47,7 @@ async def add(
         .on_conflict_do_nothing(constraint=UNIQUE_EMAIL)
         .returning(col(User.id))
     )
-    return await session.scalar(statement) is not None
+    return await session.scalar(statement)
 
 
 async def in_session(

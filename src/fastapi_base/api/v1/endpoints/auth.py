@@ -32,10 +32,12 @@ _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
     responses=problems(400, 413, 422, Overloaded, Unavailable),
 )
 async def register(
-    body: UserRegister, session: SessionDep, resources: ResourcesDep
+    body: UserRegister, session: SessionDep, resources: ResourcesDep, origin: OriginDep
 ) -> RegistrationReceived:
     """Add an account unless the address has one."""
-    await auth.register(session, resources.hasher, email=body.email, password=body.password)
+    await auth.register(
+        session, resources.hasher, email=body.email, password=body.password, origin=origin
+    )
     return RegistrationReceived(message="If the address was free, the account exists now. Log in.")
 
 
@@ -66,10 +68,12 @@ async def login(
     response_description="The next tokens",
     responses=problems(400, 413, 422, InvalidRefreshToken, Overloaded, Unavailable),
 )
-async def refresh(body: RefreshRequest, resources: ResourcesDep, response: Response) -> TokenRead:
+async def refresh(
+    body: RefreshRequest, resources: ResourcesDep, origin: OriginDep, response: Response
+) -> TokenRead:
     """Exchange a refresh token."""
     response.headers.update(_NO_STORE)
-    return await resources.auth.refresh(body.refresh_token)
+    return await resources.auth.refresh(body.refresh_token, origin)
 
 
 @router.post(
@@ -80,6 +84,6 @@ async def refresh(body: RefreshRequest, resources: ResourcesDep, response: Respo
     response_description="Logged out",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
-async def logout(principal: CurrentPrincipal, session: SessionDep) -> None:
+async def logout(principal: CurrentPrincipal, session: SessionDep, origin: OriginDep) -> None:
     """End this session."""
-    await sessions.revoke(session, principal.user.id, principal.session_id, reason="logout")
+    await sessions.revoke(session, principal.user.id, principal.session_id, origin, reason="logout")

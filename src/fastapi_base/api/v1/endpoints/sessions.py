@@ -4,7 +4,7 @@ import uuid
 
 from fastapi import APIRouter
 
-from fastapi_base.api.deps import CurrentPrincipal, ResourcesDep, SessionDep
+from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep, SessionDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import NotAuthenticated, NotFound, Overloaded, Unavailable
 from fastapi_base.schemas.session import SessionRead
@@ -34,9 +34,12 @@ async def read_sessions(principal: CurrentPrincipal, resources: ResourcesDep) ->
     response_description="Logged out",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
-async def delete_sessions(principal: CurrentPrincipal, session: SessionDep) -> None:
+async def delete_sessions(
+    principal: CurrentPrincipal, session: SessionDep, origin: OriginDep
+) -> None:
     """End all sessions."""
-    await sessions.revoke_all(session, principal.user.id, reason="logout-everywhere")
+    me = principal.user.id
+    await sessions.revoke_all(session, me, origin, actor=me, reason="logout-everywhere")
 
 
 @router.delete(
@@ -48,7 +51,7 @@ async def delete_sessions(principal: CurrentPrincipal, session: SessionDep) -> N
     responses=problems(422, NotAuthenticated, NotFound, Overloaded, Unavailable),
 )
 async def delete_session(
-    session_id: uuid.UUID, principal: CurrentPrincipal, session: SessionDep
+    session_id: uuid.UUID, principal: CurrentPrincipal, session: SessionDep, origin: OriginDep
 ) -> None:
     """End one of the caller's sessions."""
-    await sessions.revoke(session, principal.user.id, session_id, reason="revoked-by-owner")
+    await sessions.revoke(session, principal.user.id, session_id, origin, reason="revoked-by-owner")

@@ -1,0 +1,50 @@
+"""The audit log."""
+
+import uuid
+from enum import StrEnum
+
+from sqlalchemy import insert
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastapi_base.core.caller import Origin
+from fastapi_base.core.ids import uuid7
+from fastapi_base.models.audit import AuditEvent
+
+
+class Action(StrEnum):
+    """What can happen. The names are stable: programs search for them."""
+
+    REGISTERED = "account.registered"
+    LOGGED_IN = "login.succeeded"
+    LOGIN_FAILED = "login.failed"
+    REFRESH_REUSED = "refresh-token.reused"
+    SESSION_ENDED = "session.ended"
+    SESSIONS_ENDED = "sessions.ended"
+
+
+async def record(
+    session: AsyncSession,
+    action: Action,
+    origin: Origin,
+    *,
+    actor: uuid.UUID | None = None,
+    subject: uuid.UUID | None = None,
+    **details: str | int,
+) -> None:
+    """Write down what happened, in the transaction in which it happens.
+
+    `actor` is the account that did it, where that is proven; `subject` the account that it was done
+    to. `details` never hold secrets, nor what a stranger typed.
+    """
+    await session.exec(
+        insert(AuditEvent).values(
+            id=uuid7(),
+            action=action,
+            actor_id=actor,
+            subject_id=subject,
+            address=origin.address,
+            user_agent=origin.user_agent,
+            request_id=origin.request_id,
+            details=details,
+        )
+    )
