@@ -34,6 +34,10 @@ class Compiler:
     home: Path | None = None
 
 
+#: For layers that have nothing to compile.
+NONE = Compiler(())
+
+
 def own() -> Compiler:
     """The interpreter that runs this. Raises OciError when images run another version."""
     if sys.version_info[:2] != VERSION:
@@ -74,8 +78,13 @@ def locked(debs: Sequence[Path], root: Path, origin: str) -> Compiler:
 def compiled(entries: Iterable[Entry], compiler: Compiler) -> Iterator[Entry]:
     """The bytecode file of each ``*.py``; a source that does not compile has none.
 
-    Raises OciError when the compiler does not run.
+    Raises OciError when there is no compiler or it does not run.
     """
+    if not compiler.command:
+        raise OciError(
+            "there is Python to compile, and no interpreter for it: name the packages of the "
+            "locked one as `interpreter`"
+        )
     sources = [e for e in entries if e.kind is Kind.FILE and e.path.endswith(".py")]
     request = marshal.dumps([(f"/{entry.path}", entry.content) for entry in sources])
     done = subprocess.run(

@@ -104,9 +104,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextmanager
 def _compiler(spec: Spec) -> Iterator[Compiler]:
-    """The locked interpreter out of the folder of .debs that the spec names, else this one."""
+    """The locked interpreter, out of the folder of .debs that the spec names."""
     if not spec.get("interpreter"):
-        yield bytecode.own()
+        # The builder's own must not step in unnoticed: its bytecode may be another.
+        yield bytecode.NONE
         return
     with tempfile.TemporaryDirectory() as root:
         debs = sorted(Path(spec["interpreter"]).glob("*.deb"))

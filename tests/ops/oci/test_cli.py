@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ops.oci import cli
+from ops.oci import bytecode, cli
 from ops.oci.entry import file
 from tests.ops.oci import samples
 
@@ -19,11 +19,18 @@ def run(
     return code, json.loads(out) if out else None, err
 
 
+@pytest.fixture
+def _own_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The locked interpreter is 20 MB of packages; what it makes is tested with the images.
+    monkeypatch.setattr(bytecode, "locked", lambda debs, root, origin: bytecode.own())
+
+
 @pytest.fixture(autouse=True)
 def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.usefixtures("_own_compiler")
 def test_from_packages_and_sources_to_an_index(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -38,7 +45,7 @@ def test_from_packages_and_sources_to_an_index(
         common = {"architecture": architecture, "comment": "a layer"}
         steps: list[tuple[str, dict[str, Any]]] = [
             ("rootfs", {"debs": "debs", "rootfs": {"base": True, "users": {"app": "10001"}}}),
-            ("python", {"folder": "src", "into": "/app"}),
+            ("python", {"folder": "src", "into": "/app", "interpreter": "debs"}),
             ("files", {"folder": "loose", "into": "/opt", "mode": 0o755}),
         ]
         records = []
@@ -65,6 +72,25 @@ def test_from_packages_and_sources_to_an_index(
     assert (code, err) == (0, "")
     assert built["digest"].startswith("sha256:")
     assert Path("index.oci.tar").is_file()
+
+
+def test_python_is_not_compiled_by_whatever_runs_the_builder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("src").mkdir()
+    Path("src/main.py").write_text("print()\n")
+    code, out, err = run(
+        tmp_path,
+        capsys,
+        "python",
+        folder="src",
+        into="/app",
+        output="x.json",
+        comment="",
+        architecture="amd64",
+    )
+    assert (code, out) == (1, None)
+    assert err.startswith("//:it: there is Python to compile, and no interpreter for it")
 
 
 def test_mistake_ends_with_one_sentence_that_names_the_target(
