@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.images.network import Container, Network, network
+from tests.images.network import Container, Network, network, wait
 
 PASSWORD = secrets.token_urlsafe(12)
 
@@ -173,6 +174,25 @@ def test_postgres_keeps_its_data_and_says_what_is_missing() -> None:
         server.wait_until_healthy()
         code, output = server.run("psql", address, "-Atc", "show fsync; select count(*) from kept")
         assert (code, output.split()) == (0, ["on", "0"])
+
+
+def test_a_request_in_flight_is_answered_before_the_end(service: Service) -> None:
+    api = service.network.start("draining", "api", service.environ, publish="8000/tcp")
+    api.wait_until_healthy()
+    body = json.dumps({"email": "drain@example.com", "password": "correct horse battery"}).encode()
+    head = (
+        "POST /api/v1/auth/register HTTP/1.1\r\nHost: drain\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", api.port("8000/tcp")), timeout=30) as client:
+        client.sendall(head.encode())
+        # Said when the application asks for the body: the request is in its hands.
+        assert b"100 Continue" in client.recv(1000)
+        api.wrapped.kill(signal="SIGTERM")
+        wait(lambda: "signal: term" in api.logs().lower(), api.logs)
+        client.sendall(body)
+        assert client.recv(1000).startswith(b"HTTP/1.1 202 ")
+    assert api.wrapped.wait(timeout=30)["StatusCode"] == 0, api.logs()
 
 
 @pytest.mark.parametrize("name", ["api", "worker", "beat", "redis", "postgres"])
