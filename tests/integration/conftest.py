@@ -26,6 +26,7 @@ from fastapi_base.core.config import (
     DatabaseSettings,
     RedisSettings,
     Settings,
+    ThrottleSettings,
 )
 from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
@@ -129,6 +130,10 @@ def make_settings(redis_url: str) -> Callable[[str], Settings]:
             redis=RedisSettings.model_validate({"url": redis_url}),
             auth=AuthSettings(bcrypt_rounds=4),
             celery=CelerySettings(),
+            # Tests of other things fail to log in as often as they like.
+            throttle=ThrottleSettings(
+                pair_attempts=1000, address_attempts=1000, account_attempts=1000
+            ),
         )
 
     return make

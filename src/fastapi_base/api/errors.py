@@ -24,6 +24,7 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.NotAuthenticated: 401,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.TooManyAttempts: 429,
     errors.Overloaded: 503,
     errors.Unavailable: 503,
 }
@@ -53,7 +54,9 @@ def status_of(error: type[errors.DomainError]) -> int:
 
 def domain_problem(request: Request, error: errors.DomainError) -> Response:
     """The reply to a failure that the domain foresees."""
-    headers = next((_HEADERS[kind] for kind in type(error).__mro__ if kind in _HEADERS), None)
+    headers = next((_HEADERS[kind] for kind in type(error).__mro__ if kind in _HEADERS), {})
+    if error.retry_after is not None:
+        headers = {**headers, "Retry-After": str(error.retry_after)}
     return _reply(
         request,
         status=status_of(type(error)),

@@ -14,6 +14,7 @@ from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.services.auth import Auth
 from fastapi_base.services.jobs import JobService
+from fastapi_base.services.throttle import Throttle
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,14 @@ class Resources:
     redis: Redis
     hasher: PasswordHasher
     tokens: TokenCodec
+    throttle: Throttle
     settings: Settings
     jobs: JobService
 
     @property
     def auth(self) -> Auth:
         """Login and what follows from it."""
-        return Auth(self.database, self.hasher, self.tokens, self.settings.auth)
+        return Auth(self.database, self.hasher, self.tokens, self.throttle, self.settings.auth)
 
 
 OpenResources = Callable[[Settings], AbstractAsyncContextManager[Resources]]
@@ -53,6 +55,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             redis=redis,
             hasher=hasher,
             tokens=TokenCodec(settings.auth),
+            throttle=Throttle(redis, settings.throttle),
             settings=settings,
             jobs=JobService(redis, queue, settings.celery.result_expires),
         )

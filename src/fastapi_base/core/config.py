@@ -119,6 +119,20 @@ class AuthSettings(_Section):
     hash_queue: int = Field(default=16, ge=1)
 
 
+class ThrottleSettings(_Section):
+    """Failed attempts to log in. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="THROTTLE_")
+
+    pair_attempts: int = Field(default=5, gt=0)
+    address_attempts: int = Field(default=50, gt=0)
+    account_attempts: int = Field(default=100, gt=0)
+    max_wait_seconds: Seconds = 900
+    memory_seconds: Seconds = 86_400
+    known_seconds: Seconds = 7_776_000
+    when_redis_fails: Literal["allow", "refuse"] = "allow"
+
+
 class CelerySettings(_Section):
     """Background work. Times are in seconds."""
 
@@ -163,6 +177,7 @@ class Settings(BaseModel):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
+    throttle: ThrottleSettings = Field(default_factory=ThrottleSettings)
     celery: CelerySettings = Field(default_factory=CelerySettings)
     log: LogSettings = Field(default_factory=LogSettings)
     first_admin: FirstAdminSettings = Field(default_factory=FirstAdminSettings)

@@ -8,11 +8,12 @@ class DomainError(Exception):
     """The base of all expected failures.
 
     `code` is stable and meant for programs, `title` says what kind of failure it is, `detail` what
-    happened this time. `extra` holds members that are added to the reply.
+    happened this time. `extra` holds members that are added to the reply; `retry_after` is seconds.
     """
 
     code: ClassVar[str] = "error"
     title: ClassVar[str] = "The request failed"
+    retry_after: int | None = None
 
     def __init__(self, detail: str | None = None, *, extra: Mapping[str, Any] | None = None):
         self.detail = detail or self.title
@@ -67,6 +68,17 @@ class Overloaded(DomainError):
 
     code = "overloaded"
     title = "The service is busy; try again shortly"
+
+
+class TooManyAttempts(DomainError):
+    """Too many failed attempts. After `retry_after` seconds the next one is looked at."""
+
+    code = "too-many-attempts"
+    title = "Too many attempts; wait before the next one"
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(f"Try again in {retry_after} s")
+        self.retry_after = retry_after
 
 
 class Unavailable(DomainError):

@@ -15,6 +15,7 @@ from fastapi_base.schemas.auth import TokenRead
 from fastapi_base.schemas.user import UserRead, normal_email
 from fastapi_base.services import audit, sessions, users
 from fastapi_base.services.audit import Action
+from fastapi_base.services.throttle import Throttle
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,17 @@ class Auth:
     database: Database
     hasher: PasswordHasher
     tokens: TokenCodec
+    throttle: Throttle
     settings: AuthSettings
 
     async def log_in(self, *, email: str, password: str, origin: Origin) -> TokenRead:
         """Tokens of a new session, for who knows the password.
 
         Raises InvalidCredentials alike, and after the same hashing, for an unknown address, a wrong
-        password and an account that is not active.
+        password and an account that is not active, and TooManyAttempts after many of them.
         """
+        account = normal_email(email) or email
+        await self.throttle.attempt(account, origin.address)
         found = None
         if address := normal_email(email):
             async with self.database.read() as connection:
@@ -69,6 +73,7 @@ class Auth:
         if found is None or not fits or not found.is_active:
             await self._record_failure(found, fits, origin)
             raise InvalidCredentials
+        await self.throttle.right(account, origin.address)
         async with self.database.transaction() as session:
             grant = await sessions.begin(session, self.settings, found.id, origin)
             await audit.record(

@@ -12,6 +12,7 @@ from fastapi_base.core.errors import (
     InvalidRefreshToken,
     NotAuthenticated,
     Overloaded,
+    TooManyAttempts,
     Unavailable,
 )
 from fastapi_base.schemas.auth import RefreshRequest, TokenRead
@@ -45,9 +46,10 @@ async def register(
     "/login",
     summary="Log in",
     description="OAuth2 password form; `username` is the email address. The token goes into the"
-    " header `Authorization: Bearer ...` of other requests.",
+    " header `Authorization: Bearer ...` of other requests. After some failures, wait as long as"
+    " `Retry-After` says.",
     response_description="An access token and a refresh token",
-    responses=problems(400, 413, 422, InvalidCredentials, Overloaded, Unavailable),
+    responses=problems(400, 413, 422, InvalidCredentials, TooManyAttempts, Overloaded, Unavailable),
 )
 async def login(
     form: Annotated[OAuth2PasswordRequestForm, Depends()],
