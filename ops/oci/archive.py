@@ -53,7 +53,7 @@ def image(
             raise OciError(
                 f"{origin}: layer {one.origin} is for {one.architecture}, not {platform}"
             )
-    unpacked = stack.check(layers)
+    unpacked = stack.check(records)
     configuration_blob = _blob(configuration)
     manifest = oci.manifest(configuration_blob, records)
     entry = {

@@ -119,7 +119,7 @@ def _layer(spec: Spec, tree: Tree) -> Result:
     made = layer.write(
         tree.entries(), output, spec["origin"], spec["comment"], spec["architecture"]
     )
-    return {**asdict(made), "components": len(made.components)}
+    return {**asdict(made), "components": len(made.components), "files": len(made.files)}
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from ops.oci import components, elf, tarball
 from ops.oci.components import Component
-from ops.oci.entry import Entry
+from ops.oci.entry import Entry, Kind
 from ops.oci.tarball import Blob
 
 #: Layers are plain tar: the bytes of a compressed one hang on the compressor's version, and older
@@ -15,11 +16,16 @@ from ops.oci.tarball import Blob
 MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 
+#: Path, kind, mode, user, group, size in bytes; SHA-256 of a file or target of a link.
+type Row = tuple[str, str, int, int, int, int, str]
+
+
 @dataclass(frozen=True)
 class Layer:
     """``origin`` is the target that made it; ``architecture`` is what its executables are for.
 
-    ``components`` are the packages in it, for bills of materials.
+    ``components`` are the packages in it, for bills of materials; ``files`` is what it puts where,
+    so that layers are checked against each other without being read.
     """
 
     origin: str
@@ -30,11 +36,19 @@ class Layer:
     executables: int
     tar: str
     components: tuple[Component, ...] = ()
+    files: tuple[Row, ...] = ()
 
     @property
     def blob(self) -> Blob:
         """What the layer's archive is known by; uncompressed, so this is its diff id, too."""
         return Blob(self.digest, self.size)
+
+
+def row(entry: Entry) -> Row:
+    """What a record tells of an entry."""
+    known = sha256(entry.content).hexdigest() if entry.kind is Kind.FILE else entry.target
+    size = len(entry.content)
+    return (entry.path, entry.kind.value, entry.mode, entry.uid, entry.gid, size, known)
 
 
 def write(
@@ -49,9 +63,17 @@ def write(
     with archive.open("wb") as file:
         blob = tarball.write(ordered, file)
     layer = Layer(
-        origin, comment, architecture, blob.digest, blob.size, executables, archive.name, found
+        origin,
+        comment,
+        architecture,
+        blob.digest,
+        blob.size,
+        executables,
+        archive.name,
+        found,
+        tuple(row(entry) for entry in ordered),
     )
-    record.write_text(json.dumps(asdict(layer), indent=1, sort_keys=True) + "\n")
+    record.write_text(json.dumps(asdict(layer), sort_keys=True) + "\n")
     return layer
 
 
@@ -61,5 +83,6 @@ def read(record: Path) -> tuple[Layer, Path]:
     found = tuple(
         Component(**{**one, "licences": tuple(one["licences"])}) for one in fields.pop("components")
     )
-    layer = Layer(**fields, components=found)
+    rows = tuple(tuple(one) for one in fields.pop("files"))
+    layer = Layer(**fields, components=found, files=rows)
     return layer, record.parent / layer.tar

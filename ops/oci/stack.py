@@ -1,18 +1,15 @@
 """Checks the layers of an image against each other, before an engine buries one in another."""
 
-import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
-from pathlib import Path
 
-from ops.oci import paths, tarball
+from ops.oci import paths
 from ops.oci.entry import Entry, Kind
 from ops.oci.errors import OciError
 from ops.oci.layer import Layer
 from ops.oci.tree import clash
 
 
-def check(layers: Iterable[tuple[Layer, Path]]) -> int:
+def check(layers: Iterable[Layer]) -> int:
     """The bytes of all files together, when no two layers disagree.
 
     Layers may repeat a folder or a file, as long as it is the same. Raises OciError, which names
@@ -21,15 +18,17 @@ def check(layers: Iterable[tuple[Layer, Path]]) -> int:
     """
     seen: dict[str, Entry] = {}
     total = 0
-    for layer, archive in layers:
-        for entry in tarball.read(archive, layer.origin):
-            # Contents go by their digests: an image need not fit into memory.
-            known = replace(entry, content=hashlib.sha256(entry.content).digest())
-            old = seen.setdefault(entry.path, known)
+    for layer in layers:
+        for path, name, mode, uid, gid, size, identity in layer.files:
+            kind = Kind(name)
+            # Contents go by their digests.
+            content, target = (identity.encode(), "") if kind is Kind.FILE else (b"", identity)
+            known = Entry(path, kind, mode, uid, gid, content, target, layer.origin)
+            old = seen.setdefault(path, known)
             if not old.same(known):
                 raise OciError(clash(old, known))
-            if old is known and entry.kind is Kind.FILE:
-                total += len(entry.content)
+            if old is known:
+                total += size
     for entry in seen.values():
         for parent in paths.parents(entry.path):
             above = seen.get(parent)

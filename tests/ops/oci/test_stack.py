@@ -11,8 +11,8 @@ from tests.ops.oci import samples
 
 
 def test_layers_may_repeat_folders_and_equal_files(tmp_path: Path) -> None:
-    low = samples.made(tmp_path, "low", file("etc/x", b"12"), directory("data", 0o700, 5, 5))
-    high = samples.made(tmp_path, "high", file("etc/x", b"12"), file("etc/y", b"345"))
+    low, _ = samples.made(tmp_path, "low", file("etc/x", b"12"), directory("data", 0o700, 5, 5))
+    high, _ = samples.made(tmp_path, "high", file("etc/x", b"12"), file("etc/y", b"345"))
     assert stack.check([low, high]) == 5
 
 
@@ -27,7 +27,7 @@ def test_layers_may_repeat_folders_and_equal_files(tmp_path: Path) -> None:
     ],
 )
 def test_layers_that_disagree_are_named(tmp_path: Path, high: Entry, why: str) -> None:
-    low = samples.made(
+    low, _ = samples.made(
         tmp_path,
         "low",
         file("etc/x", b"1"),
@@ -35,7 +35,7 @@ def test_layers_that_disagree_are_named(tmp_path: Path, high: Entry, why: str) -
         symlink("lib", "usr/lib"),
     )
     with pytest.raises(OciError) as error:
-        stack.check([low, samples.made(tmp_path, "high", high)])
+        stack.check([low, samples.made(tmp_path, "high", high)[0]])
     assert why in str(error.value)
     assert "//:low" in str(error.value)
     assert "//:high" in str(error.value)
@@ -44,5 +44,5 @@ def test_layers_that_disagree_are_named(tmp_path: Path, high: Entry, why: str) -
 @given(samples.trees())
 def test_layer_never_disagrees_with_itself(entries: list[Entry]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        one = samples.made(Path(folder), "one", *entries)
+        one, _ = samples.made(Path(folder), "one", *entries)
         assert stack.check([one, one]) == sum(len(entry.content) for entry in entries)
