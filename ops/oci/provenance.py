@@ -1,16 +1,12 @@
 """How an image came to be: SLSA provenance 1.0 in an in-toto statement, the same bytes each time.
 
-    python -m ops.oci.provenance SPEC.json
-
 It names what went in, by hash: the locks, the packages that they pin, the layers. No time and no
 number of a run is in it: who builds the image again gets this document, too, and can compare.
 """
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from ops.oci import layer
@@ -119,24 +115,3 @@ def _packages(
 def _digest(digest: str) -> dict[str, str]:
     algorithm, _, value = digest.partition(":")
     return {algorithm: value}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Write the statement that a JSON file asks for: of an index, where it names ``images``."""
-    path = (sys.argv[1:] if arguments is None else arguments)[0]
-    spec = json.loads(Path(path).read_text(encoding="utf-8"))
-    common = spec["origin"], spec["digest"], spec["reference"]
-    if "images" in spec:
-        text = index(*common, spec["images"], spec["builder"])
-    else:
-        layers = [layer.read(Path(record))[0] for record in spec["layers"]]
-        locks = {name: Path(name).read_bytes() for name in spec["locks"]}
-        text = image(*common, spec["platform"], layers, locks, spec["builder"])
-    output = Path(spec["output"])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,15 +1,9 @@
-"""The bill of materials of an image: CycloneDX 1.6, and the same bytes for the same image.
+"""The bill of materials of an image: CycloneDX 1.6, and the same bytes for the same image."""
 
-python -m ops.oci.sbom SPEC.json
-"""
-
-import json
 import re
-import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import HashAlgorithm, HashType, Property
@@ -20,7 +14,6 @@ from cyclonedx.model.license import DisjunctiveLicense, License
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-from ops.oci import layer
 from ops.oci.components import Component
 from ops.oci.layer import Layer
 
@@ -118,20 +111,3 @@ def _licences(names: Iterable[str]) -> list[License]:
             for one, name in zip(licences, names, strict=True)
         ]
     return licences
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Write the document that a JSON file asks for: ``python -m ops.oci.sbom SPEC.json``."""
-    path = (sys.argv[1:] if arguments is None else arguments)[0]
-    spec = json.loads(Path(path).read_text(encoding="utf-8"))
-    layers = [layer.read(Path(record))[0] for record in spec["layers"]]
-    locks = [Path(path).read_text(encoding="utf-8") for path in spec.get("locks", [])]
-    text = cyclonedx(spec["digest"], spec["reference"], spec["platform"], layers, locks)
-    output = Path(spec["output"])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -37,6 +37,45 @@ class OciImages(Subsystem):
             "that bytecode does not depend on the patch release of this machine's Python."
         ),
     )
+    documents = StrOption(
+        default="ops/oci/documents.py",
+        help="Address of the program that writes bills of materials and provenance.",
+    )
+    documents_module = StrOption(default="ops.oci.documents", help="Its module.")
+    builder_id = StrOption(
+        default="urn:fastapi-base:builder:local",
+        help=(
+            "The URI in provenance that says who vouches for the machine that builds (SLSA, "
+            "`builder.id`). A build service sets its own."
+        ),
+    )
+    publisher = StrOption(
+        default="ops/oci/publish.py", help="Address of the program that pushes to registries."
+    )
+    publisher_module = StrOption(default="ops.oci.publish", help="Its module.")
+    repositories = StrListOption(
+        help=(
+            "Where `./pants publish` pushes images whose target does not say: HOST or HOST/FOLDER. "
+            "Credentials are those of `docker login` or `podman login`, or OCI_CREDENTIALS as "
+            "USER:PASSWORD."
+        )
+    )
+    tag = StrOption(
+        default=None,
+        help="The tag to publish under, such as a version, in place of that of `reference`.",
+    )
+    sign = StrOption(
+        default=None,
+        help=(
+            "A command that signs, such as `cosign sign --yes`. It is run with HOST/NAME@DIGEST as "
+            "its last argument when image and documents are there; the tag is moved only when it "
+            "succeeds. It does not run in the checkout: a script of yours is "
+            "%(buildroot)s/path/to/script."
+        ),
+    )
+    sign_env_vars = StrListOption(
+        help="Names of environment variables that the command that signs needs, besides PATH, HOME."
+    )
 
 
 class Debian(Subsystem):
@@ -53,7 +92,15 @@ class Debian(Subsystem):
 
 
 @dataclass(frozen=True)
-class Builder:
+class ProgramRequest:
+    """A program of the repository, by its address and module."""
+
+    address: str
+    module: str
+
+
+@dataclass(frozen=True)
+class Program:
     pex: VenvPex
 
 
@@ -87,30 +134,31 @@ class StepResult:
 
 
 @rule
-async def set_up_builder(options: OciImages) -> Builder:
+async def set_up_program(request: ProgramRequest) -> Program:
     addresses = await Get(
         Addresses,
         UnparsedAddressInputs(
-            [options.builder],
+            [request.address],
             owning_address=None,
-            description_of_origin="[oci-images].builder",
+            description_of_origin="the options of [oci-images]",
         ),
     )
     tool = await Get(
         VenvPex,
         PexFromTargetsRequest(
             addresses,
-            output_filename="oci_builder.pex",
+            output_filename=f"{request.module}.pex",
             internal_only=True,
-            main=EntryPoint(options.module),
+            main=EntryPoint(request.module),
         ),
     )
-    return Builder(tool)
+    return Program(tool)
 
 
 @rule(desc="Run the OCI builder", level=LogLevel.DEBUG)
-async def run_step(step: Step, builder: Builder, debian: Debian) -> StepResult:
-    spec_file, env = await MultiGet(
+async def run_step(step: Step, options: OciImages, debian: Debian) -> StepResult:
+    builder, spec_file, env = await MultiGet(
+        Get(Program, ProgramRequest(options.builder, options.module)),
         Get(Digest, CreateDigest([FileContent(SPEC, step.spec.encode())])),
         Get(
             EnvironmentVars,

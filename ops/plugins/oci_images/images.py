@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Tuple
+from typing import Any, Iterable, Tuple
 
 from pants.core.goals.package import (
     BuiltPackage,
@@ -21,6 +21,7 @@ from pants.util.logging import LogLevel
 
 from oci_images import target_types as fields
 from oci_images.builder import Step, StepResult, as_json
+from oci_images.documents import DocumentArtifact, Documents, DocumentsRequest, about
 from oci_images.layers import (
     PACKAGES,
     SOURCES,
@@ -92,6 +93,7 @@ class Archive:
     file: str
     digest: Digest
     report: str
+    documents: Documents
 
 
 def merged(base: dict[str, Any], image: ImageFieldSet) -> dict[str, Any]:
@@ -175,12 +177,22 @@ async def build_image(request: ImageRequest) -> Archive:
     made = await Get(
         StepResult, Step("image", spec, inputs, f"Build {image.address}", files=(output,))
     )
-    return Archive(output, made.digest, made.report)
+    documents = await Get(
+        Documents,
+        DocumentsRequest(
+            about(image.address, made.report, image.reference.value, platform=plan.platform),
+            output,
+            plan.layers,
+        ),
+    )
+    return Archive(output, made.digest, made.report, documents)
 
 
 @rule
 async def package_image(field_set: ImageFieldSet) -> BuiltPackage:
-    return _built(await Get(Archive, ImageRequest(field_set)))
+    archive = await Get(Archive, ImageRequest(field_set))
+    everything = await Get(Digest, MergeDigests((archive.digest, archive.documents.digest)))
+    return _built(archive.file, archive.report, everything, archive.documents.artifacts)
 
 
 @rule(desc="Build an OCI index", level=LogLevel.DEBUG)
@@ -203,15 +215,31 @@ async def package_index(field_set: IndexFieldSet) -> BuiltPackage:
     made = await Get(
         StepResult, Step("index", spec, inputs, f"Build {field_set.address}", files=(output,))
     )
-    return _built(Archive(output, made.digest, made.report))
+    joined = {
+        target[fields.PlatformField].value: json.loads(archive.report)["digest"]
+        for target, archive in zip(targets, archives)
+    }
+    own = await Get(
+        Documents,
+        DocumentsRequest(
+            about(field_set.address, made.report, field_set.reference.value, images=joined), output
+        ),
+    )
+    # Those of the images are published with it, so they are its, too.
+    documents = [own, *(archive.documents for archive in archives)]
+    everything = await Get(Digest, MergeDigests([made.digest, *(one.digest for one in documents)]))
+    artifacts = [artifact for one in documents for artifact in one.artifacts]
+    return _built(output, made.report, everything, artifacts)
 
 
-def _built(archive: Archive) -> BuiltPackage:
-    report = json.loads(archive.report)
+def _built(
+    file: str, told: str, digest: Digest, documents: Iterable[DocumentArtifact]
+) -> BuiltPackage:
+    report = json.loads(told)
     unpacked = f", {report['unpacked'] / 1e6:.1f} MB unpacked" if report["unpacked"] else ""
     lines = [f"{report['digest']}{unpacked}", *(f"  layer {one}" for one in report["layers"])]
-    artifact = BuiltPackageArtifact(archive.file, extra_log_lines=tuple(lines))
-    return BuiltPackage(archive.digest, (artifact,))
+    artifact = BuiltPackageArtifact(file, extra_log_lines=tuple(lines))
+    return BuiltPackage(digest, (artifact, *documents))
 
 
 def rules():

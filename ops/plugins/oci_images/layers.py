@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Optional, Tuple
 
-from pants.backend.python.target_types import PexCompletePlatformsField
+from pants.backend.python.subsystems.setup import PythonSetup
+from pants.backend.python.target_types import PexCompletePlatformsField, PythonResolveField
 from pants.backend.python.util_rules import pex_venv, python_sources
 from pants.backend.python.util_rules.pex import CompletePlatforms, Pex, PexRequest
 from pants.backend.python.util_rules.pex_from_targets import PexFromTargetsRequest
@@ -24,6 +25,7 @@ from pants.engine.fs import (
     Digest,
     DigestContents,
     DigestSubset,
+    GlobMatchErrorBehavior,
     MergeDigests,
     PathGlobs,
 )
@@ -59,17 +61,19 @@ class LayerRequest:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's record and, beside it, its archive."""
+    """A layer's record and, beside it, its archive; and the locks of what is in it."""
 
     record: str
     digest: Digest
+    locks: Digest = EMPTY_DIGEST
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """In the folder INTERPRETER, the packages of the interpreter that compiles."""
+    """In the folder INTERPRETER, the packages of the interpreter that compiles; and their lock."""
 
     digest: Digest
+    lock: Digest
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ async def fetch_interpreter(options: OciImages, platform: Platform) -> Interpret
             folders=(INTERPRETER,),
         ),
     )
-    return Interpreter(fetched.digest)
+    return Interpreter(fetched.digest, lock.snapshot.digest)
 
 
 @rule
@@ -213,7 +217,7 @@ async def _rootfs(target: Target) -> Layer:
         )
         debs = fetched.digest
     compiled = target[fields.CompileField].value or ()
-    interpreter = await Get(Interpreter) if compiled else Interpreter(EMPTY_DIGEST)
+    interpreter = await Get(Interpreter) if compiled else Interpreter(EMPTY_DIGEST, EMPTY_DIGEST)
     record, archive = layer_files(path_name(target.address))
     spec = as_json(
         target.address,
@@ -231,12 +235,15 @@ async def _rootfs(target: Target) -> Layer:
             "bytecode": compiled,
         },
     )
-    inputs = await Get(Digest, MergeDigests((debs, interpreter.digest)))
+    inputs, locks = await MultiGet(
+        Get(Digest, MergeDigests((debs, interpreter.digest))),
+        Get(Digest, MergeDigests((plan.locks, interpreter.lock))),
+    )
     made = await Get(
         StepResult,
         Step("rootfs", spec, inputs, f"Build the layer {target.address}", files=(record, archive)),
     )
-    return Layer(record, made.digest)
+    return Layer(record, made.digest, locks)
 
 
 async def _files(target: Target) -> Layer:
@@ -276,7 +283,7 @@ async def build_layer(request: LayerRequest) -> Layer:
 
 
 @rule(desc="Build Python layers", level=LogLevel.DEBUG)
-async def build_python_layers(request: PythonLayersRequest) -> PythonLayers:
+async def build_python_layers(request: PythonLayersRequest, python: PythonSetup) -> PythonLayers:
     targets, transitive = await MultiGet(
         Get(Targets, Addresses, request.pexes),
         Get(TransitiveTargets, TransitiveTargetsRequest(request.pexes)),
@@ -329,7 +336,17 @@ async def build_python_layers(request: PythonLayersRequest) -> PythonLayers:
         ),
         Get(Digest, AddPrefix(sources.stripped_source_files.snapshot.digest, "sources")),
     )
-    interpreter = await Get(Interpreter)
+    lock = python.resolves[targets[0][PythonResolveField].normalized_value(python)]
+    interpreter, lock_file = await MultiGet(
+        Get(Interpreter),
+        Get(
+            Digest,
+            PathGlobs(
+                [lock], GlobMatchErrorBehavior.error, description_of_origin="[python].resolves"
+            ),
+        ),
+    )
+    locks = await Get(Digest, MergeDigests((interpreter.lock, lock_file)))
     made = []
     for folder, into, digest, comment in (
         ("packages", PACKAGES, flat.digest, "third-party Python packages"),
@@ -349,7 +366,7 @@ async def build_python_layers(request: PythonLayersRequest) -> PythonLayers:
         what = f"Build the layer of {comment} of {request.image}"
         made.append((record, Step("python", spec, inputs, what, files=(record, archive))))
     results = await MultiGet(Get(StepResult, Step, step) for _, step in made)
-    return PythonLayers(*(Layer(made[i][0], one.digest) for i, one in enumerate(results)))
+    return PythonLayers(*(Layer(made[i][0], one.digest, locks) for i, one in enumerate(results)))
 
 
 def rules():

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from oci_images import builder, images, layers
+from oci_images import builder, documents, images, layers, publish
 
 
 def rules():
-    return [*builder.rules(), *layers.rules(), *images.rules()]
+    return [
+        *builder.rules(),
+        *layers.rules(),
+        *documents.rules(),
+        *images.rules(),
+        *publish.rules(),
+    ]

@@ -340,6 +340,17 @@ class ReferenceField(CheckedString):
     help = "What `docker load` calls it, such as `fastapi-base/api:latest`."
 
 
+class RepositoriesField(Checked):
+    alias = "repositories"
+    pattern = r"[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*"
+    expected = 'HOST or HOST/FOLDER, such as "registry.example:5000/team"'
+    help = (
+        "Where `./pants publish` pushes it: registries, or folders of registries, each as HOST or "
+        "HOST/FOLDER; `reference` is put behind it. Without the field those of "
+        "[oci-images].repositories; an empty list says that it is not published."
+    )
+
+
 class OciImage(Target):
     alias = "oci_image"
     core_fields = (
@@ -347,6 +358,7 @@ class OciImage(Target):
         OciDependencies,
         PlatformField,
         ReferenceField,
+        RepositoriesField,
         BaseField,
         LayersField,
         PexField,
@@ -389,6 +401,7 @@ class OciIndex(Target):
         OciDependencies,
         ImagesField,
         ReferenceField,
+        RepositoriesField,
         OutputPathField,
     )
     help = (

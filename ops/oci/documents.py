@@ -1,0 +1,57 @@
+"""What is told about an image besides itself: its bill of materials and its provenance.
+
+    python -m ops.oci.documents SPEC.json
+
+Pants runs it as a process and keeps the result, so the JSON file names all that goes in. With
+``images`` (platforms and digests) it is about the index that joins them, which has no bill.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ops.oci import layer, provenance, sbom
+
+Spec = Mapping[str, Any]
+
+
+def image(spec: Spec) -> None:
+    """Write both documents of an image."""
+    layers = [layer.read(Path(record))[0] for record in spec["layers"]]
+    locks = {name: Path(name).read_bytes() for name in spec["locks"]}
+    named = spec["digest"], spec["reference"], spec["platform"]
+    texts = [content.decode() for content in locks.values()]
+    _write(spec["sbom"], sbom.cyclonedx(*named, layers, texts))
+    _write(
+        spec["provenance"],
+        provenance.image(spec["origin"], *named, layers, locks, spec["builder_id"]),
+    )
+
+
+def index(spec: Spec) -> None:
+    """Write the provenance of an index."""
+    named = spec["origin"], spec["digest"], spec["reference"]
+    _write(spec["provenance"], provenance.index(*named, spec["images"], spec["builder_id"]))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write what the JSON file asks for; returns the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if len(words) != 1:
+        print("oci: expected is one argument, the JSON file that says what to do", file=sys.stderr)
+        return 2
+    spec = json.loads(Path(words[0]).read_text(encoding="utf-8"))
+    (index if "images" in spec else image)(spec)
+    return 0
+
+
+def _write(name: str, text: str) -> None:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""`./pants publish`: archives to registries, with their documents, signed by the user's command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pants.backend.python.util_rules.pex import VenvPexProcess
+from pants.core.goals.publish import (
+    PublishFieldSet,
+    PublishOutputData,
+    PublishPackages,
+    PublishProcesses,
+    PublishRequest,
+)
+from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
+from pants.engine.fs import Digest, MergeDigests
+from pants.engine.process import InteractiveProcess, Process
+from pants.engine.rules import Get, MultiGet, collect_rules, rule
+
+from oci_images import target_types as fields
+from oci_images.builder import OciImages, Program, ProgramRequest
+from oci_images.documents import DocumentArtifact
+
+#: Where credentials are, whom to trust, and what a command that signs needs to start.
+ENVIRONMENT = (
+    "PATH",
+    "HOME",
+    "USER",
+    "OCI_CREDENTIALS",
+    "DOCKER_CONFIG",
+    "REGISTRY_AUTH_FILE",
+    "XDG_RUNTIME_DIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
+
+
+class PublishImageRequest(PublishRequest):
+    pass
+
+
+@dataclass(frozen=True)
+class PublishImageFieldSet(PublishFieldSet):
+    publish_request_type = PublishImageRequest
+    required_fields = (fields.RepositoriesField,)
+
+    repositories: fields.RepositoriesField
+    reference: fields.ReferenceField
+
+    def get_output_data(self) -> PublishOutputData:
+        return PublishOutputData({"publisher": "oci", **super().get_output_data()})
+
+
+@rule
+async def publish_image(request: PublishImageRequest, options: OciImages) -> PublishProcesses:
+    own = request.field_set.repositories
+    repositories = options.repositories if own.value is None else own.value
+    artifacts = [artifact for package in request.packages for artifact in package.artifacts]
+    documents = [one for one in artifacts if isinstance(one, DocumentArtifact)]
+    archives = [one.relpath for one in artifacts if one not in documents]
+    name = request.field_set.reference.value
+    if options.tag:
+        name = f"{name.rpartition(':')[0]}:{options.tag}"
+    if not repositories:
+        why = (
+            f"(no [oci-images].repositories, and no `{own.alias}` of {request.field_set.address})"
+            if own.value is None
+            else f"(`{own.alias}` of {request.field_set.address} is empty)"
+        )
+        return PublishProcesses([PublishPackages((name,), description=why)])
+    program, inputs, environment = await MultiGet(
+        Get(Program, ProgramRequest(options.publisher, options.publisher_module)),
+        Get(Digest, MergeDigests(package.digest for package in request.packages)),
+        Get(EnvironmentVars, EnvironmentVarsRequest((*ENVIRONMENT, *options.sign_env_vars))),
+    )
+    words = [f"--attach={one.media_type}={one.relpath}@{one.subject}" for one in documents]
+    if options.sign:
+        words.append(f"--sign={options.sign}")
+    processes = await MultiGet(
+        Get(
+            Process,
+            VenvPexProcess(
+                program.pex,
+                argv=(*archives, f"{repository}/{name}", *words),
+                input_digest=inputs,
+                extra_env=environment,
+                description=repository,
+            ),
+        )
+        for repository in repositories
+    )
+    return PublishProcesses(
+        PublishPackages(
+            (name,),
+            InteractiveProcess.from_process(process),
+            process.description,
+            PublishOutputData({"repository": process.description}),
+        )
+        for process in processes
+    )
+
+
+def rules():
+    return [*collect_rules(), *PublishImageFieldSet.rules()]
