@@ -9,9 +9,10 @@ from typing import Annotated, NoReturn
 import orjson
 import typer
 
+from fastapi_base.core import passwords
 from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import Settings, SettingsError
-from fastapi_base.core.errors import DomainError
+from fastapi_base.core.errors import DomainError, WeakPassword
 from fastapi_base.core.logging import configure_logging
 from fastapi_base.core.security import hash_password
 from fastapi_base.db.database import EngineDatabase
@@ -63,6 +64,10 @@ def create_admin() -> None:
     email = normal_email(given.email)
     if email is None:
         _fail("FIRST_ADMIN_EMAIL: must be an email address")
+    try:
+        passwords.check(password, email)
+    except WeakPassword as error:
+        _fail(f"FIRST_ADMIN_PASSWORD: {error.detail}")
     try:
         added = asyncio.run(_add_admin(settings, email, password))
     except DomainError as error:

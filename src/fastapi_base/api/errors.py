@@ -22,8 +22,10 @@ _SOON = {"Retry-After": "1"}
 STATUS: dict[type[errors.DomainError], int] = {
     errors.InvalidCredentials: 401,
     errors.NotAuthenticated: 401,
+    errors.WrongPassword: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.WeakPassword: 422,
     errors.TooManyAttempts: 429,
     errors.Overloaded: 503,
     errors.Unavailable: 503,

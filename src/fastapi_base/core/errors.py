@@ -42,6 +42,20 @@ class InvalidRefreshToken(NotAuthenticated):
     title = "The refresh token is not valid; log in"
 
 
+class WrongPassword(DomainError):
+    """A caller who is logged in confirmed an action with the wrong password."""
+
+    code = "wrong-password"
+    title = "The current password is wrong"
+
+
+class WeakPassword(DomainError):
+    """A new password that would be guessed early. `detail` says why."""
+
+    code = "weak-password"
+    title = "The password is too easy to guess; take a longer or more unusual one"
+
+
 class NotFound(DomainError):
     """The object does not exist, or belongs to somebody else: the caller cannot tell which."""
 

@@ -51,6 +51,10 @@ class PasswordHasher:
         fits = await self._executor.run(verify_password, password, stored or self._nobody)
         return fits and stored is not None
 
+    def outdated(self, stored: str) -> bool:
+        """Whether the hash was made at another cost, or in another way, than one made now."""
+        return not stored.startswith(f"{_SCHEME}$2b${self._rounds:02d}$")
+
     def close(self) -> None:
         """Stop the threads."""
         self._executor.close()

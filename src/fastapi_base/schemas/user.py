@@ -63,6 +63,19 @@ class UserRegister(BaseModel):
     password: Password
 
 
+class PasswordChange(BaseModel):
+    """A new password, and the proof that the old one's owner asks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    current_password: str = Field(
+        max_length=PASSWORD_MAX,
+        examples=["correct horse battery staple"],
+        json_schema_extra={"format": "password"},
+    )
+    new_password: Password
+
+
 class RegistrationReceived(BaseModel):
     """The same for a new address and for one that is known."""
 

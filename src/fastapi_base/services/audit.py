@@ -17,6 +17,8 @@ class Action(StrEnum):
     REGISTERED = "account.registered"
     LOGGED_IN = "login.succeeded"
     LOGIN_FAILED = "login.failed"
+    PASSWORD_CHANGED = "password.changed"
+    CONFIRM_FAILED = "confirmation.failed"
     REFRESH_REUSED = "refresh-token.reused"
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "sessions.ended"

@@ -4,11 +4,20 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastapi_base.core import passwords
 from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import AuthSettings
-from fastapi_base.core.errors import InvalidCredentials, NotAuthenticated
+from fastapi_base.core.errors import (
+    Conflict,
+    InvalidCredentials,
+    NotAuthenticated,
+    Overloaded,
+    Unavailable,
+    WrongPassword,
+)
 from fastapi_base.core.security import AccessToken, PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database
 from fastapi_base.schemas.auth import TokenRead
@@ -16,6 +25,8 @@ from fastapi_base.schemas.user import UserRead, normal_email
 from fastapi_base.services import audit, sessions, users
 from fastapi_base.services.audit import Action
 from fastapi_base.services.throttle import Throttle
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,7 @@ async def register(
     The hash comes first. A session takes its connection when it is first used, so nothing that
     holds a connection waits for a thread.
     """
+    passwords.check(password, email)
     password_hash = await hasher.hash(password)
     added = await users.add(session, email=email, password_hash=password_hash)
     # Also when nothing was added: the same statements, the same time.
@@ -68,18 +80,80 @@ class Auth:
         found = None
         if address := normal_email(email):
             async with self.database.read() as connection:
-                found = await users.credentials(connection, address)
+                found = await users.credentials(connection, email=address)
         fits = await self.hasher.verify(password, found.password_hash if found else None)
         if found is None or not fits or not found.is_active:
             await self._record_failure(found, fits, origin)
             raise InvalidCredentials
         await self.throttle.right(account, origin.address)
+        if self.hasher.outdated(found.password_hash):
+            await self._rehash(found, password)
         async with self.database.transaction() as session:
             grant = await sessions.begin(session, self.settings, found.id, origin)
             await audit.record(
                 session, Action.LOGGED_IN, origin, actor=found.id, subject=found.id, by="password"
             )
         return self._reply(grant)
+
+    async def change_password(
+        self, principal: Principal, *, current: str, new: str, origin: Origin
+    ) -> None:
+        """Set a new password and end the account's other sessions.
+
+        Raises WrongPassword, TooManyAttempts, WeakPassword, and Conflict when the password was
+        changed by somebody else at the same moment.
+        """
+        passwords.check(new, principal.user.email)
+        found = await self.confirm(principal, current, origin)
+        new_hash = await self.hasher.hash(new)
+        async with self.database.transaction() as session:
+            if not await users.replace_password(
+                session, found.id, old_hash=found.password_hash, new_hash=new_hash
+            ):
+                raise Conflict("The password was changed at the same moment")
+            await audit.record(
+                session, Action.PASSWORD_CHANGED, origin, actor=found.id, subject=found.id
+            )
+            await sessions.revoke_all(
+                session,
+                found.id,
+                origin,
+                actor=found.id,
+                reason="password-changed",
+                keep=principal.session_id,
+            )
+
+    async def confirm(
+        self, principal: Principal, password: str, origin: Origin
+    ) -> users.Credentials:
+        """Have the caller prove again who they are, before something that matters.
+
+        Raises WrongPassword, and TooManyAttempts: a stolen session is no way to guess passwords.
+        """
+        account = principal.user.email
+        await self.throttle.attempt(account, origin.address)
+        async with self.database.read() as connection:
+            found = await users.credentials(connection, user_id=principal.user.id)
+        fits = await self.hasher.verify(password, found.password_hash if found else None)
+        if found is None or not fits:
+            async with self.database.transaction() as session:
+                await audit.record(
+                    session, Action.CONFIRM_FAILED, origin, subject=principal.user.id
+                )
+            raise WrongPassword
+        await self.throttle.right(account, origin.address)
+        return found
+
+    async def _rehash(self, found: users.Credentials, password: str) -> None:
+        """Hash again at the cost that is set now. It can wait, so it never fails a login."""
+        try:
+            new_hash = await self.hasher.hash(password)
+            async with self.database.transaction() as session:
+                await users.replace_password(
+                    session, found.id, old_hash=found.password_hash, new_hash=new_hash
+                )
+        except (Overloaded, Unavailable) as error:
+            log.info("password is hashed anew at the next login", reason=error.detail)
 
     async def _record_failure(
         self, found: users.Credentials | None, fits: bool, origin: Origin

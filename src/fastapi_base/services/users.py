@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
@@ -30,6 +30,7 @@ class Credentials:
     """What a login is checked against."""
 
     id: uuid.UUID
+    email: str
     password_hash: str
     is_active: bool
 
@@ -64,10 +65,26 @@ async def in_session(
     return UserRead.model_validate(row) if row else None
 
 
-async def credentials(connection: AsyncConnection, email: str) -> Credentials | None:
-    """What a login with this (normalised) address is checked against."""
-    statement = select(col(User.id), col(User.password_hash), col(User.is_active)).where(
-        col(User.email) == email
-    )
+async def credentials(
+    connection: AsyncConnection, *, email: str | None = None, user_id: uuid.UUID | None = None
+) -> Credentials | None:
+    """What a login is checked against, by (normalised) address or by id."""
+    key = col(User.email) == email if email else col(User.id) == user_id
+    statement = select(
+        col(User.id), col(User.email), col(User.password_hash), col(User.is_active)
+    ).where(key)
     row = (await connection.execute(statement)).first()
     return Credentials(*row) if row else None
+
+
+async def replace_password(
+    session: AsyncSession, user_id: uuid.UUID, *, old_hash: str, new_hash: str
+) -> bool:
+    """Set the hash, unless somebody else changed it meanwhile. Whether it was set."""
+    statement = (
+        update(User)
+        .where(col(User.id) == user_id, col(User.password_hash) == old_hash)
+        .values(password_hash=new_hash)
+        .returning(col(User.id))
+    )
+    return await session.scalar(statement) is not None

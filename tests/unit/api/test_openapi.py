@@ -31,6 +31,7 @@ def test_routes_are_those_of_the_contract(document: dict[str, Any]) -> None:
         "delete /api/v1/sessions",
         "delete /api/v1/sessions/{session_id}",
         "get /api/v1/users/me",
+        "put /api/v1/users/me/password",
         "post /api/v1/jobs/word-count",
         "get /api/v1/jobs/{job_id}",
         "get /health/live",

@@ -14,6 +14,7 @@ from fastapi_base.core.errors import (
     Overloaded,
     TooManyAttempts,
     Unavailable,
+    WeakPassword,
 )
 from fastapi_base.schemas.auth import RefreshRequest, TokenRead
 from fastapi_base.schemas.user import RegistrationReceived, UserRegister
@@ -30,7 +31,7 @@ _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
     summary="Register an account",
     description="Always answers the same, so that it does not tell who has an account.",
     response_description="Received",
-    responses=problems(400, 413, 422, Overloaded, Unavailable),
+    responses=problems(400, 413, 422, WeakPassword, Overloaded, Unavailable),
 )
 async def register(
     body: UserRegister, session: SessionDep, resources: ResourcesDep, origin: OriginDep
