@@ -10,12 +10,17 @@ from starlette.middleware.cors import CORSMiddleware
 from fastapi_base.api import errors, health, openapi
 from fastapi_base.api.middleware.access_log import AccessLogMiddleware
 from fastapi_base.api.middleware.body_limit import BodyLimitMiddleware
+from fastapi_base.api.middleware.compression import CompressionMiddleware
+from fastapi_base.api.middleware.deadline import DeadlineMiddleware
+from fastapi_base.api.middleware.rate_limit import RateLimitMiddleware
 from fastapi_base.api.middleware.request_id import RequestIdMiddleware
 from fastapi_base.api.middleware.security_headers import SecurityHeadersMiddleware
+from fastapi_base.api.middleware.trusted_host import TrustedHostMiddleware
 from fastapi_base.api.middleware.unhandled import UnhandledErrorMiddleware
 from fastapi_base.api.resources import OpenResources, open_resources
 from fastapi_base.api.v1.router import router
 from fastapi_base.core.config import Settings
+from fastapi_base.core.errors import DeadlineExceeded, RateLimited
 from fastapi_base.core.logging import configure_logging
 
 VERSION = "0.1.0"
@@ -50,7 +55,8 @@ def create_app(
         middleware=_middleware(settings),
         generate_unique_id_function=openapi.operation_id,
     )
-    app.include_router(router)
+    # Any route can be refused so; those with more to say of 429 or 503 say it themselves.
+    app.include_router(router, responses=openapi.problems(RateLimited, DeadlineExceeded))
     app.include_router(health.router)
     errors.install(app)
     app.openapi = openapi.schema(app)  # type: ignore[method-assign]
@@ -72,12 +78,28 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 allow_origins=settings.api.cors_origins,
                 allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-                expose_headers=["Location", "Retry-After", "X-Request-ID"],
+                expose_headers=[
+                    "ETag",
+                    "Link",
+                    "Location",
+                    "RateLimit",
+                    "RateLimit-Policy",
+                    "Retry-After",
+                    "X-Request-ID",
+                ],
                 max_age=600,
             )
         )
-    return [
-        *chain,
+    if "*" not in settings.api.trusted_hosts:
+        chain.append(Middleware(TrustedHostMiddleware, hosts=settings.api.trusted_hosts))
+    if settings.api.compress_from_bytes:
+        chain.append(
+            Middleware(CompressionMiddleware, minimum_size=settings.api.compress_from_bytes)
+        )
+    chain += [
         Middleware(UnhandledErrorMiddleware, debug=settings.app.debug),
-        Middleware(BodyLimitMiddleware, limit=settings.api.max_body_bytes),
+        Middleware(DeadlineMiddleware, seconds=settings.api.deadline),
     ]
+    if settings.rate_limit.enabled:
+        chain.append(Middleware(RateLimitMiddleware, settings=settings.rate_limit))
+    return [*chain, Middleware(BodyLimitMiddleware, limit=settings.api.max_body_bytes)]

@@ -24,6 +24,7 @@ from fastapi_base.core.config import (
     AuthSettings,
     CelerySettings,
     DatabaseSettings,
+    RateLimitSettings,
     RedisSettings,
     Settings,
     ThrottleSettings,
@@ -130,6 +131,7 @@ def make_settings(redis_url: str) -> Callable[[str], Settings]:
             redis=RedisSettings.model_validate({"url": redis_url}),
             auth=AuthSettings(bcrypt_rounds=4),
             celery=CelerySettings(),
+            rate_limit=RateLimitSettings(enabled=False),
             # Tests of other things fail to log in as often as they like.
             throttle=ThrottleSettings(
                 pair_attempts=1000, address_attempts=1000, account_attempts=1000

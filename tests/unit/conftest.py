@@ -11,6 +11,7 @@ from fastapi_base.core.config import (
     AppSettings,
     AuthSettings,
     DatabaseSettings,
+    RateLimitSettings,
     RedisSettings,
     Settings,
 )
@@ -35,6 +36,7 @@ def settings() -> Settings:
         database=DatabaseSettings.model_validate({"url": f"postgresql://u:p@{NOBODY}/none"}),
         redis=RedisSettings.model_validate({"url": f"redis://{NOBODY}/0"}),
         auth=AuthSettings(bcrypt_rounds=4),
+        rate_limit=RateLimitSettings(enabled=False),
     )
 
 

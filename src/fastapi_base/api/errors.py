@@ -27,6 +27,7 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.Conflict: 409,
     errors.WeakPassword: 422,
     errors.TooManyAttempts: 429,
+    errors.RateLimited: 429,
     errors.Overloaded: 503,
     errors.Unavailable: 503,
 }

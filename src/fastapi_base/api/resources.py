@@ -14,6 +14,7 @@ from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.services.auth import Auth
 from fastapi_base.services.jobs import JobService
+from fastapi_base.services.rate_limit import RateLimiter
 from fastapi_base.services.throttle import Throttle
 
 
@@ -26,6 +27,7 @@ class Resources:
     hasher: PasswordHasher
     tokens: TokenCodec
     throttle: Throttle
+    limiter: RateLimiter
     settings: Settings
     jobs: JobService
 
@@ -56,6 +58,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             hasher=hasher,
             tokens=TokenCodec(settings.auth),
             throttle=Throttle(redis, settings.throttle),
+            limiter=RateLimiter(redis),
             settings=settings,
             jobs=JobService(redis, queue, settings.celery.result_expires),
         )

@@ -44,6 +44,9 @@ Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 Secret = Annotated[SecretStr, Field(repr=False)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(config_rules.asyncpg_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(config_rules.redis_url)]
+QuotaText = Annotated[str, AfterValidator(config_rules.quota)]
+RouteQuotas = Annotated[Words, AfterValidator(config_rules.route_quotas)]
+Networks = Annotated[Words, AfterValidator(config_rules.networks)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -68,8 +71,11 @@ class ApiSettings(_Section):
     reload: bool = False
     docs: bool = True
     forwarded_allow_ips: Words = ("127.0.0.1",)
+    trusted_hosts: Words = ("*",)
     cors_origins: Words = ()
     max_body_bytes: int = Field(default=1_048_576, gt=0)
+    deadline: Seconds = 30
+    compress_from_bytes: int = Field(default=1000, ge=0)
 
 
 class DatabaseSettings(_Section):
@@ -133,6 +139,21 @@ class ThrottleSettings(_Section):
     when_redis_fails: Literal["allow", "refuse"] = "allow"
 
 
+class RateLimitSettings(_Section):
+    """How fast one caller may ask. Quotas look like 600/minute."""
+
+    model_config = SettingsConfigDict(env_prefix="RATE_LIMIT_")
+
+    enabled: bool = True
+    principal: QuotaText = "1200/minute"
+    address: QuotaText = "600/minute"
+    routes: RouteQuotas = (
+        "POST /api/v1/auth/register=30/hour",
+        "POST /api/v1/jobs=120/minute",
+    )
+    exempt: Networks = ()
+
+
 class CelerySettings(_Section):
     """Background work. Times are in seconds."""
 
@@ -178,6 +199,7 @@ class Settings(BaseModel):
     redis: RedisSettings = Field(default_factory=RedisSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
     throttle: ThrottleSettings = Field(default_factory=ThrottleSettings)
+    rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)
     celery: CelerySettings = Field(default_factory=CelerySettings)
     log: LogSettings = Field(default_factory=LogSettings)
     first_admin: FirstAdminSettings = Field(default_factory=FirstAdminSettings)

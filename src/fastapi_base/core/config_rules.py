@@ -1,9 +1,12 @@
 """What a setting must be like: URLs that can be used, and what production refuses."""
 
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
+
+from fastapi_base.core.quotas import Quota, RouteQuota
 
 if TYPE_CHECKING:
     from fastapi_base.core.config import Settings
@@ -30,11 +33,39 @@ def redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def quota(value: str) -> str:
+    """The quota, unchanged, when it can be read."""
+    Quota.parse(value)
+    return value
+
+
+def route_quotas(value: tuple[str, ...]) -> tuple[str, ...]:
+    """The quotas of routes, unchanged, when all can be read."""
+    for rule in value:
+        RouteQuota.parse(rule)
+    return value
+
+
+def networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    """The networks, unchanged, when all are CIDR blocks or addresses."""
+    for given in value:
+        try:
+            ip_network(given, strict=False)
+        except ValueError:
+            raise ValueError(f"{given!r} must look like 10.0.0.0/8 or 2001:db8::/32") from None
+    return value
+
+
 def unsafe(settings: "Settings") -> list[str]:
     """A sentence for each combination that must not run; most of them count in production only."""
     found = []
     if settings.celery.task_soft_time_limit >= settings.celery.task_time_limit:
         found.append("CELERY_TASK_SOFT_TIME_LIMIT: must be below CELERY_TASK_TIME_LIMIT")
+    if settings.database.statement_timeout >= settings.api.deadline:
+        found.append(
+            "DATABASE_STATEMENT_TIMEOUT: must be below API_DEADLINE, so that the database ends its"
+            " work before the request is given up"
+        )
     if settings.celery.visibility_timeout <= settings.celery.task_time_limit:
         found.append(
             "CELERY_VISIBILITY_TIMEOUT: must be above CELERY_TASK_TIME_LIMIT, or Redis hands a"

@@ -84,6 +84,24 @@ class Overloaded(DomainError):
     title = "The service is busy; try again shortly"
 
 
+class DeadlineExceeded(Overloaded):
+    """The reply took longer than API_DEADLINE. What was begun was rolled back."""
+
+    code = "deadline-exceeded"
+    title = "The request took too long"
+
+
+class RateLimited(DomainError):
+    """More requests than a limit allows; after `retry_after` seconds the next is let through."""
+
+    code = "rate-limited"
+    title = "Too many requests; slow down"
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(f"Try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
 class TooManyAttempts(DomainError):
     """Too many failed attempts. After `retry_after` seconds the next one is looked at."""
 

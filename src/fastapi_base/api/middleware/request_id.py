@@ -1,4 +1,7 @@
-"""Gives each request an id: the caller's own, when it is sane, else a new one."""
+"""Gives each request an id: the caller's own, when it is sane, else a new one.
+
+A trace that the caller is part of (W3C Trace Context) is named in the log lines beside it.
+"""
 
 import re
 import secrets
@@ -10,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 HEADER = "x-request-id"
 # Goes into logs and replies: no blanks, no control characters, no length without end.
 _SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# W3C Trace Context, 3.2.2; ids of zeros are not valid
+_TRACE = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}.*")
 
 
 class RequestIdMiddleware:
@@ -23,7 +28,8 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
+        headers = Headers(scope=scope)
+        given = headers.get(HEADER, "")
         request_id = given if _SANE.fullmatch(given) else secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
 
@@ -32,7 +38,10 @@ class RequestIdMiddleware:
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        known = {"request_id": request_id}
+        if trace := _TRACE.fullmatch(headers.get("traceparent", "")):
+            known["trace_id"] = trace[1]
+        with structlog.contextvars.bound_contextvars(**known):
             await self.app(scope, receive, send_with_id)
 
 

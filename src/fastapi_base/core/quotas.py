@@ -1,0 +1,51 @@
+"""Quotas as settings say them: 600/minute."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+_QUOTA = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day)")
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """So many requests in so many seconds, all at once if need be."""
+
+    limit: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """A quota from `600/minute`. Raises ValueError saying what would be right."""
+        match = _QUOTA.fullmatch(text.strip())
+        if not match:
+            raise ValueError("must look like 600/minute (second, minute, hour or day)")
+        return cls(int(match[1]), _SECONDS[match[2]])
+
+    @property
+    def interval(self) -> int:
+        """Microseconds in which one request is forgotten."""
+        return max(1, self.seconds * 1_000_000 // self.limit)
+
+    @property
+    def window(self) -> int:
+        """Microseconds in which all are forgotten."""
+        return self.interval * self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class RouteQuota:
+    """A quota of the routes whose request line begins so."""
+
+    prefix: str
+    quota: Quota
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From `POST /api/v1/jobs=60/minute`. Raises ValueError saying what would be right."""
+        prefix, _, quota = text.partition("=")
+        method, _, path = prefix.strip().partition(" ")
+        if not (method.isupper() and path.startswith("/")):
+            raise ValueError("must look like POST /api/v1/jobs=60/minute")
+        return cls(f"{method} {path}", Quota.parse(quota))

@@ -1,0 +1,160 @@
+"""Deadlines, compression, trusted hosts, traces."""
+
+import asyncio
+import gzip
+import logging
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+import zstandard
+from fastapi import FastAPI, Response
+from starlette.responses import StreamingResponse
+
+from fastapi_base.core.config import ApiSettings, Settings
+from fastapi_base.main import create_app
+
+pytestmark = pytest.mark.anyio
+
+LONG = {"text": "all work and no play " * 200}
+
+
+def client_of(app: FastAPI, url: str = "http://test") -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=url)
+
+
+def app_with(settings: Settings, **api: object) -> FastAPI:
+    section = ApiSettings.model_validate(settings.api.model_dump() | api)
+    return create_app(settings.model_copy(update={"api": section}))
+
+
+async def test_late_reply_is_cancelled_and_answered(settings: Settings) -> None:
+    app = app_with(settings, deadline=0.05)
+    cancelled = asyncio.Event()
+
+    @app.get("/late")
+    async def late() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    async with client_of(app) as client:
+        reply = await client.get("/late")
+    assert cancelled.is_set()
+    assert reply.status_code == 503
+    assert reply.json()["type"] == "urn:fastapi-base:deadline-exceeded"
+    assert reply.json()["detail"] == "The request took more than 0.05 s"
+    assert reply.headers["retry-after"]
+    assert reply.headers["x-request-id"] == reply.json()["request_id"]
+
+
+async def test_stream_that_has_begun_may_go_on(settings: Settings) -> None:
+    app = app_with(settings, deadline=0.05)
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"a"
+            await asyncio.sleep(0.2)
+            yield b"b"
+
+        return StreamingResponse(parts())
+
+    async with client_of(app) as client:
+        assert (await client.get("/stream")).content == b"ab"
+
+
+async def test_timeout_of_the_route_itself_is_no_deadline(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    @app.get("/own")
+    async def own() -> None:
+        raise TimeoutError("mine")
+
+    assert (await client.get("/own")).json()["type"] == "urn:fastapi-base:internal-error"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "chosen"),
+    [("zstd, br, gzip", "zstd"), ("br", "br"), ("gzip;q=0.5", "gzip"), ("identity", None)],
+)
+async def test_long_replies_are_compressed_as_the_caller_takes_them(
+    app: FastAPI, accepted: str, chosen: str | None
+) -> None:
+    @app.get("/long")
+    async def long() -> dict[str, str]:
+        return LONG
+
+    async with (
+        client_of(app) as client,
+        client.stream("GET", "/long", headers={"accept-encoding": accepted}) as reply,
+    ):
+        raw = b"".join([part async for part in reply.aiter_raw()])
+    assert reply.headers.get("content-encoding") == chosen
+    assert "accept-encoding" in reply.headers["vary"].lower()
+    assert len(raw) < 1000 if chosen else len(raw) > 4000
+    if chosen == "gzip":
+        raw = gzip.decompress(raw)
+    elif chosen == "zstd":
+        raw = zstandard.ZstdDecompressor().decompressobj().decompress(raw)
+    if chosen != "br":
+        assert b"all work and no play" in raw
+
+
+@pytest.mark.parametrize("case", ["tiny", "secret"])
+async def test_tiny_and_secret_replies_are_left_plain(app: FastAPI, case: str) -> None:
+    @app.get("/tiny")
+    async def tiny() -> dict[str, str]:
+        return {"text": "short"}
+
+    @app.get("/secret")
+    async def secret(response: Response) -> dict[str, str]:
+        response.headers["Cache-Control"] = "no-store"
+        return LONG
+
+    async with client_of(app) as client:
+        reply = await client.get(f"/{case}", headers={"accept-encoding": "zstd, br, gzip"})
+    assert reply.status_code == 200
+    assert "content-encoding" not in reply.headers
+
+
+async def test_only_trusted_hosts_are_served(settings: Settings) -> None:
+    app = app_with(settings, trusted_hosts=("api.example.com", "*.example.org", "[::1]"))
+    asked = {
+        "http://api.example.com": 401,
+        "http://API.example.com:8000": 401,
+        "http://a.b.example.org": 401,
+        "http://[::1]:8000": 401,
+        "http://example.org": 421,
+        "http://evil.example.com": 421,
+        "http://api.example.com.evil.example": 421,
+    }
+    for url, status in asked.items():
+        async with app.router.lifespan_context(app), client_of(app, url) as client:
+            reply = await client.get("/api/v1/users/me")
+            assert reply.status_code == status, url
+            assert reply.headers["content-type"] == "application/problem+json"
+            assert (await client.get("/health/live")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "trace"),
+    [
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", True),
+        ("00-00000000000000000000000000000000-00f067aa0ba902b7-01", False),
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", False),
+        ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", False),
+        ('00-"\\n', False),
+    ],
+)
+async def test_trace_of_the_caller_is_logged(
+    client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture, given: str, trace: bool
+) -> None:
+    with caplog.at_level(logging.INFO, "fastapi_base.access"):
+        await client.get("/api/v1/users/me", headers={"traceparent": given})
+    [record] = [found for found in caplog.records if found.name == "fastapi_base.access"]
+    line = record.msg
+    assert isinstance(line, dict)
+    assert line.get("trace_id") == ("4bf92f3577b34da6a3ce929d0e0e4736" if trace else None)
