@@ -26,6 +26,7 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.WeakPassword: 422,
+    errors.IdempotencyKeyReused: 422,
     errors.TooManyAttempts: 429,
     errors.RateLimited: 429,
     errors.Overloaded: 503,

@@ -73,6 +73,7 @@ class ApiSettings(_Section):
     forwarded_allow_ips: Words = ("127.0.0.1",)
     trusted_hosts: Words = ("*",)
     cors_origins: Words = ()
+    idempotency_hours: int = Field(default=24, gt=0)
     max_body_bytes: int = Field(default=1_048_576, gt=0)
     deadline: Seconds = 30
     compress_from_bytes: int = Field(default=1000, ge=0)

@@ -70,6 +70,21 @@ class Conflict(DomainError):
     title = "The request contradicts what is stored"
 
 
+class IdempotencyKeyInUse(Conflict):
+    """The first request with this key is still being worked on."""
+
+    code = "idempotency-key-in-use"
+    title = "A request with this key is being worked on; try again shortly"
+    retry_after = 1
+
+
+class IdempotencyKeyReused(DomainError):
+    """The key came with another method, path or body before."""
+
+    code = "idempotency-key-reused"
+    title = "The idempotency key belongs to another request; take a new one"
+
+
 class EmailTaken(Conflict):
     """The address belongs to an account already."""
 

@@ -29,7 +29,7 @@ CONSTRAINTS: dict[str, type[DomainError]] = {
 # exception, insufficient resources, operator intervention.
 _NOT_NOW = ("08", "53", "57P")
 _CANCELLED = "57014"
-_LOCK_NOT_AVAILABLE = "55P03"
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 @asynccontextmanager
@@ -43,15 +43,21 @@ async def translated() -> AsyncIterator[None]:
         name = constraint_name(error)
         raise CONSTRAINTS.get(name or "", Conflict)() from error
     except DBAPIError as error:
-        state = getattr(error.orig, "sqlstate", None) or ""
+        state = sqlstate(error)
         if error.connection_invalidated or state.startswith(_NOT_NOW):
             raise Unavailable("the database does not answer") from error
-        if state in {_CANCELLED, _LOCK_NOT_AVAILABLE}:
+        if state in {_CANCELLED, LOCK_NOT_AVAILABLE}:
             raise Overloaded("the database took too long") from error
         raise
     except (OSError, TimeoutError) as error:
         # asyncpg lets a refused or slow connection through as it is.
         raise Unavailable("the database does not answer") from error
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """The server's code for what went wrong, empty when it did not come from the server."""
+    state = getattr(error.orig, "sqlstate", None)
+    return state if isinstance(state, str) else ""
 
 
 def constraint_name(error: IntegrityError) -> str | None:

@@ -6,8 +6,16 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from fastapi_base.api.deps import CurrentUser, ResourcesDep
+from fastapi_base.api.idempotency import OnceDep
 from fastapi_base.api.openapi import problems
-from fastapi_base.core.errors import NotAuthenticated, NotFound, Overloaded, Unavailable
+from fastapi_base.core.errors import (
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    NotAuthenticated,
+    NotFound,
+    Overloaded,
+    Unavailable,
+)
 from fastapi_base.schemas.job import JobRead, WordCountRequest
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -32,16 +40,33 @@ _LOCATION: dict[int | str, dict[str, Any]] = {
     response_description="Enqueued",
     responses={
         **_LOCATION,
-        **problems(400, 413, 422, NotAuthenticated, Overloaded, Unavailable),
+        **problems(
+            400,
+            413,
+            422,
+            NotAuthenticated,
+            IdempotencyKeyInUse,
+            IdempotencyKeyReused,
+            Overloaded,
+            Unavailable,
+        ),
     },
 )
 async def create_word_count(
-    body: WordCountRequest, user: CurrentUser, resources: ResourcesDep, response: Response
+    body: WordCountRequest,
+    user: CurrentUser,
+    resources: ResourcesDep,
+    response: Response,
+    once: OnceDep,
 ) -> JobRead:
     """Enqueue a word count."""
-    job = await resources.jobs.count_words(user.id, body.text)
-    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
-    return job
+
+    async def enqueue() -> JobRead:
+        job = await resources.jobs.count_words(user.id, body.text)
+        response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+        return job
+
+    return await once(JobRead, enqueue, status=202)
 
 
 @router.get(
