@@ -10,7 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastapi_base.api.middleware.request_id import request_id_of
 from fastapi_base.api.resources import Resources
 from fastapi_base.core.caller import Origin
-from fastapi_base.core.errors import NotAuthenticated
+from fastapi_base.core.errors import Forbidden, NotAuthenticated, ReadOnly
+from fastapi_base.core.flags import READ_ONLY
 from fastapi_base.schemas.user import UserRead
 from fastapi_base.services.auth import Principal
 
@@ -67,3 +68,21 @@ async def _current_user(principal: CurrentPrincipal) -> UserRead:
 
 
 CurrentUser = Annotated[UserRead, Depends(_current_user)]
+
+
+async def _current_superuser(user: CurrentUser) -> UserRead:
+    if not user.is_superuser:
+        raise Forbidden
+    return user
+
+
+CurrentSuperuser = Annotated[UserRead, Depends(_current_superuser)]
+
+
+async def _writable(request: Request, resources: ResourcesDep) -> None:
+    if request.method not in {"GET", "HEAD", "OPTIONS"} and resources.flags.value(READ_ONLY):
+        raise ReadOnly
+
+
+# For whole routers: they refuse changes while the feature flag read-only is on.
+WritableUnlessReadOnly = Depends(_writable)

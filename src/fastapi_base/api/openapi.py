@@ -24,6 +24,7 @@ TAGS = [
     {"name": "sessions", "description": "Where an account is logged in."},
     {"name": "users", "description": "Accounts."},
     {"name": "jobs", "description": "Work that goes on after the reply."},
+    {"name": "feature-flags", "description": "What can be switched while the service runs."},
     {"name": "health", "description": "For load balancers and orchestrators."},
 ]
 

@@ -4,16 +4,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import openfeature.api
 from redis.asyncio import Redis
 
 from fastapi_base.core.config import Settings
+from fastapi_base.core.flags import parse_defaults
 from fastapi_base.core.queue import TaskQueue
 from fastapi_base.core.redis import create_redis
 from fastapi_base.core.security import PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.services.auth import Auth
+from fastapi_base.services.flags import Flags
 from fastapi_base.services.jobs import JobService
+from fastapi_base.services.openfeature import DOMAIN, FlagProvider
 from fastapi_base.services.rate_limit import RateLimiter
 from fastapi_base.services.throttle import Throttle
 
@@ -28,6 +32,7 @@ class Resources:
     tokens: TokenCodec
     throttle: Throttle
     limiter: RateLimiter
+    flags: Flags
     settings: Settings
     jobs: JobService
 
@@ -52,13 +57,23 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.callback(hasher.close)
         queue = TaskQueue(settings)
         stack.callback(queue.close)
+        database = EngineDatabase(engine)
+        flags = Flags(
+            database,
+            redis,
+            defaults=parse_defaults(settings.flags.flags),
+            poll=settings.flags.flags_poll_seconds,
+        )
+        await stack.enter_async_context(flags.kept_fresh())
+        openfeature.api.set_provider(FlagProvider(flags), DOMAIN)
         yield Resources(
-            database=EngineDatabase(engine),
+            database=database,
             redis=redis,
             hasher=hasher,
             tokens=TokenCodec(settings.auth),
             throttle=Throttle(redis, settings.throttle),
             limiter=RateLimiter(redis),
+            flags=flags,
             settings=settings,
             jobs=JobService(redis, queue, settings.celery.result_expires),
         )

@@ -47,6 +47,7 @@ RedisUrl = Annotated[SecretStr, AfterValidator(config_rules.redis_url)]
 QuotaText = Annotated[str, AfterValidator(config_rules.quota)]
 RouteQuotas = Annotated[Words, AfterValidator(config_rules.route_quotas)]
 Networks = Annotated[Words, AfterValidator(config_rules.networks)]
+FlagDefaults = Annotated[Words, AfterValidator(config_rules.flag_defaults)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -155,6 +156,15 @@ class RateLimitSettings(_Section):
     exempt: Networks = ()
 
 
+class FlagSettings(_Section):
+    """Feature flags."""
+
+    model_config = SettingsConfigDict(env_prefix="FEATURE_")
+
+    flags: FlagDefaults = ()
+    flags_poll_seconds: Seconds = 5
+
+
 class CelerySettings(_Section):
     """Background work. Times are in seconds."""
 
@@ -201,6 +211,7 @@ class Settings(BaseModel):
     auth: AuthSettings = Field(default_factory=AuthSettings)
     throttle: ThrottleSettings = Field(default_factory=ThrottleSettings)
     rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)
+    flags: FlagSettings = Field(default_factory=FlagSettings)
     celery: CelerySettings = Field(default_factory=CelerySettings)
     log: LogSettings = Field(default_factory=LogSettings)
     first_admin: FirstAdminSettings = Field(default_factory=FirstAdminSettings)

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
+from fastapi_base.core.flags import parse_defaults
 from fastapi_base.core.quotas import Quota, RouteQuota
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ def route_quotas(value: tuple[str, ...]) -> tuple[str, ...]:
     """The quotas of routes, unchanged, when all can be read."""
     for rule in value:
         RouteQuota.parse(rule)
+    return value
+
+
+def flag_defaults(value: tuple[str, ...]) -> tuple[str, ...]:
+    """The defaults of feature flags, unchanged, when there are such flags and values."""
+    parse_defaults(value)
     return value
 
 

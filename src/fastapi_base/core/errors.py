@@ -56,6 +56,20 @@ class WeakPassword(DomainError):
     title = "The password is too easy to guess; take a longer or more unusual one"
 
 
+class Forbidden(DomainError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
+    title = "This needs rights that the caller does not have"
+
+
+class WrongFlagValue(DomainError):
+    """A feature flag was given a value of another type. `detail` says which type it takes."""
+
+    code = "wrong-flag-value"
+    title = "The value does not fit the feature flag"
+
+
 class NotFound(DomainError):
     """The object does not exist, or belongs to somebody else: the caller cannot tell which."""
 
@@ -133,6 +147,13 @@ class Unavailable(DomainError):
 
     code = "unavailable"
     title = "A service that this one needs does not answer"
+
+
+class ReadOnly(Unavailable):
+    """The feature flag read-only is on."""
+
+    code = "read-only"
+    title = "The service takes no changes at the moment"
 
 
 class NotReady(Unavailable):

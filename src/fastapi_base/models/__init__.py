@@ -2,8 +2,17 @@
 
 from fastapi_base.models.audit import AuditEvent
 from fastapi_base.models.base import metadata
+from fastapi_base.models.flag import FlagOverride
 from fastapi_base.models.idempotency import IdempotencyKey
 from fastapi_base.models.session import LoginSession, RefreshToken
 from fastapi_base.models.user import User
 
-__all__ = ["AuditEvent", "IdempotencyKey", "LoginSession", "RefreshToken", "User", "metadata"]
+__all__ = [
+    "AuditEvent",
+    "FlagOverride",
+    "IdempotencyKey",
+    "LoginSession",
+    "RefreshToken",
+    "User",
+    "metadata",
+]

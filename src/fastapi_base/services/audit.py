@@ -20,6 +20,7 @@ class Action(StrEnum):
     PASSWORD_CHANGED = "password.changed"
     CONFIRM_FAILED = "confirmation.failed"
     REFRESH_REUSED = "refresh-token.reused"
+    FLAG_CHANGED = "feature-flag.changed"
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "sessions.ended"
 

@@ -34,6 +34,9 @@ def test_routes_are_those_of_the_contract(document: dict[str, Any]) -> None:
         "put /api/v1/users/me/password",
         "post /api/v1/jobs/word-count",
         "get /api/v1/jobs/{job_id}",
+        "get /api/v1/feature-flags",
+        "put /api/v1/feature-flags/{name}",
+        "delete /api/v1/feature-flags/{name}",
         "get /health/live",
         "get /health/ready",
     }

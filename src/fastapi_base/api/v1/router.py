@@ -2,11 +2,14 @@
 
 from fastapi import APIRouter
 
-from fastapi_base.api.v1.endpoints import auth, jobs, sessions, users
+from fastapi_base.api.deps import WritableUnlessReadOnly
+from fastapi_base.api.v1.endpoints import auth, flags, jobs, sessions, users
 
 router = APIRouter(prefix="/api/v1")
 # The busiest first: the router tries them in this order.
-router.include_router(users.router)
-router.include_router(jobs.router)
+router.include_router(users.router, dependencies=[WritableUnlessReadOnly])
+router.include_router(jobs.router, dependencies=[WritableUnlessReadOnly])
+# Logging in and out, and ending read-only itself, go on.
 router.include_router(auth.router)
 router.include_router(sessions.router)
+router.include_router(flags.router)

@@ -16,6 +16,7 @@ from fastapi_base.core.errors import (
     Overloaded,
     Unavailable,
 )
+from fastapi_base.core.flags import WORD_COUNT
 from fastapi_base.schemas.job import JobRead, WordCountRequest
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -45,6 +46,7 @@ _LOCATION: dict[int | str, dict[str, Any]] = {
             413,
             422,
             NotAuthenticated,
+            NotFound,
             IdempotencyKeyInUse,
             IdempotencyKeyReused,
             Overloaded,
@@ -60,6 +62,9 @@ async def create_word_count(
     once: OnceDep,
 ) -> JobRead:
     """Enqueue a word count."""
+
+    if not resources.flags.value(WORD_COUNT, user.id):
+        raise NotFound("Word counts are not offered to this account")
 
     async def enqueue() -> JobRead:
         job = await resources.jobs.count_words(user.id, body.text)
