@@ -24,8 +24,10 @@
       ];
 
       # Versions that the repository states elsewhere are read from there and asserted, not repeated.
-      pantsVersion = (builtins.fromTOML (builtins.readFile ./pants.toml)).GLOBAL.pants_version;
+      pantsToml = builtins.fromTOML (builtins.readFile ./pants.toml);
+      pantsVersion = pantsToml.GLOBAL.pants_version;
       pythonVersion = lib.removeSuffix "\n" (builtins.readFile ./.python-version);
+      pantsLock = lib.splitString "\n" (builtins.readFile ./3rdparty/pants/pants.lock);
 
       perSystem =
         system:
@@ -62,12 +64,19 @@
           pants = pkgs.writeShellScriptBin "pants" ''
             export PANTS_PYTHON=''${PANTS_PYTHON:-${env.PANTS_PYTHON}}
             export PYTHON313=''${PYTHON313:-${env.PYTHON313}}
-            exec "''${FLAKE_ROOT:-$PWD}/pants" "$@"
+            root=''${FLAKE_ROOT:-$PWD}
+            while [ -n "$root" ] && [ ! -e "$root/flake.nix" ]; do root=''${root%/*}; done
+            exec "$root/pants" "$@"
           '';
         in
         assert lib.assertMsg (
           lib.versions.majorMinor python313.version == pythonVersion
         ) "nixpkgs' python313 is ${python313.version}, .python-version says ${pythonVersion}";
+        assert lib.assertMsg (
+          pantsToml.python.interpreter_constraints == [ "CPython==${pythonVersion}.*" ]
+        ) "pants.toml asks for ${toString pantsToml.python.interpreter_constraints}, .python-version says ${pythonVersion}";
+        assert lib.assertMsg (builtins.any (lib.hasPrefix "pantsbuild-pants==${pantsVersion} ") pantsLock)
+          "pants.toml says Pants ${pantsVersion}, 3rdparty/pants/pants.lock holds another Pants";
         assert lib.assertMsg (
           lib.versions.majorMinor python39.version == "3.9"
         ) "Pants ${pantsVersion} runs on CPython 3.9, not ${python39.version}";

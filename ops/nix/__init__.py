@@ -1,0 +1,1 @@
+"""The toolchain that flake.nix pins: checks that need neither a network nor nixpkgs."""
