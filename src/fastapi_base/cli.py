@@ -12,6 +12,7 @@ import typer
 from fastapi_base.core import passwords
 from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import Settings, SettingsError
+from fastapi_base.core.encryption import CannotDecrypt, Cipher
 from fastapi_base.core.errors import DomainError, WeakPassword
 from fastapi_base.core.logging import configure_logging
 from fastapi_base.core.security import hash_password
@@ -20,7 +21,7 @@ from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
 from fastapi_base.schemas.user import PASSWORD_MIN, normal_email
-from fastapi_base.services import audit, users
+from fastapi_base.services import audit, totp, users
 from fastapi_base.services.audit import Action
 
 app = typer.Typer(
@@ -98,6 +99,23 @@ def rotate_keys() -> None:
 
 
 @app.command()
+def reencrypt() -> None:
+    """Encrypt the secrets of second factors by AUTH_ENCRYPTION_KEY, wherever another key did.
+
+    To change that key: make a new one, move the old one to AUTH_ENCRYPTION_ACCEPTED_KEYS, restart
+    every process, run this, then empty AUTH_ENCRYPTION_ACCEPTED_KEYS.
+    """
+    settings = _settings()
+    try:
+        count = asyncio.run(_reencrypt(settings))
+    except CannotDecrypt as error:
+        _fail(f"A secret cannot be decrypted: {error}. Nothing was changed.")
+    except DomainError as error:
+        _fail(f"DATABASE_URL: {error.detail}")
+    typer.echo(f"Encrypted anew: {count}")
+
+
+@app.command()
 def openapi(
     output: Annotated[Path | None, typer.Option(help="A file, instead of standard output.")] = None,
 ) -> None:
@@ -132,6 +150,15 @@ async def _add_admin(settings: Settings, email: str, password: str) -> bool:
                     session, Action.REGISTERED, Origin(), subject=added, added="yes", by="command"
                 )
             return added is not None
+    finally:
+        await engine.dispose()
+
+
+async def _reencrypt(settings: Settings) -> int:
+    engine = create_engine(settings.database, "fastapi-base-cli")
+    try:
+        async with EngineDatabase(engine).transaction() as session:
+            return await totp.reencrypt(session, Cipher(settings.auth))
     finally:
         await engine.dispose()
 

@@ -22,6 +22,9 @@ _SOON = {"Retry-After": "1"}
 STATUS: dict[type[errors.DomainError], int] = {
     errors.InvalidCredentials: 401,
     errors.NotAuthenticated: 401,
+    errors.SecondFactorRequired: 401,
+    errors.InvalidChallenge: 401,
+    errors.WrongCode: 403,
     errors.WrongPassword: 403,
     errors.Forbidden: 403,
     errors.NotFound: 404,
@@ -37,6 +40,8 @@ STATUS: dict[type[errors.DomainError], int] = {
 _HEADERS: dict[type[errors.DomainError], Mapping[str, str]] = {
     errors.InvalidCredentials: _CHALLENGE,
     errors.NotAuthenticated: _CHALLENGE,
+    errors.SecondFactorRequired: _CHALLENGE,
+    errors.InvalidChallenge: _CHALLENGE,
     errors.Overloaded: _SOON,
     errors.Unavailable: {"Retry-After": "5"},
 }

@@ -8,6 +8,7 @@ import openfeature.api
 from redis.asyncio import Redis
 
 from fastapi_base.core.config import Settings
+from fastapi_base.core.encryption import Cipher
 from fastapi_base.core.flags import parse_defaults
 from fastapi_base.core.queue import TaskQueue
 from fastapi_base.core.redis import create_redis
@@ -15,10 +16,12 @@ from fastapi_base.core.security import PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.services.auth import Auth
+from fastapi_base.services.challenges import Challenges
 from fastapi_base.services.flags import Flags
 from fastapi_base.services.jobs import JobService
 from fastapi_base.services.openfeature import DOMAIN, FlagProvider
 from fastapi_base.services.rate_limit import RateLimiter
+from fastapi_base.services.second_factor import SecondFactor
 from fastapi_base.services.throttle import Throttle
 
 
@@ -33,13 +36,27 @@ class Resources:
     throttle: Throttle
     limiter: RateLimiter
     flags: Flags
+    cipher: Cipher
+    challenges: Challenges
     settings: Settings
     jobs: JobService
 
     @property
     def auth(self) -> Auth:
         """Login and what follows from it."""
-        return Auth(self.database, self.hasher, self.tokens, self.throttle, self.settings.auth)
+        return Auth(
+            self.database,
+            self.hasher,
+            self.tokens,
+            self.throttle,
+            self.challenges,
+            self.settings.auth,
+        )
+
+    @property
+    def second_factor(self) -> SecondFactor:
+        """Codes of authenticator applications."""
+        return SecondFactor(self.auth, self.cipher)
 
 
 OpenResources = Callable[[Settings], AbstractAsyncContextManager[Resources]]
@@ -74,6 +91,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             throttle=Throttle(redis, settings.throttle),
             limiter=RateLimiter(redis),
             flags=flags,
+            cipher=Cipher(settings.auth),
+            challenges=Challenges(redis, settings.auth.challenge_seconds),
             settings=settings,
             jobs=JobService(redis, queue, settings.celery.result_expires),
         )

@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from fastapi_base.core import config_rules
 
 DEVELOPMENT_SECRET = "development-only-secret-never-used-in-production"
+DEVELOPMENT_ENCRYPTION_KEY = "development-only-encryption-key-never-in-production"
 ENV_FILE = ".env"
 
 
@@ -122,6 +123,10 @@ class AuthSettings(_Section):
     refresh_token_seconds: int = Field(default=1_209_600, gt=0)
     session_seconds: int = Field(default=7_776_000, gt=0)
     refresh_leeway_seconds: int = Field(default=0, ge=0, le=60)
+    encryption_key: SecretStr = SecretStr(DEVELOPMENT_ENCRYPTION_KEY)
+    encryption_accepted_keys: Secrets = ()
+    challenge_seconds: int = Field(default=300, gt=0, le=3600)
+    totp_issuer: str = "fastapi-base"
     bcrypt_rounds: int = Field(default=12, ge=4, le=16)
     hash_threads: int = Field(default=1, ge=1, le=16)
     hash_queue: int = Field(default=16, ge=1)

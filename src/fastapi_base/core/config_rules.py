@@ -87,6 +87,11 @@ def unsafe(settings: "Settings") -> list[str]:
             found.append(
                 f"AUTH_JWT_ACCEPTED_SECRETS: each must have at least {MINIMUM_SECRET_BYTES} bytes"
             )
+    found += [
+        f"{name}: must have at least {MINIMUM_SECRET_BYTES} bytes"
+        for name, keys in _encryption_keys(settings)
+        if any(len(key.encode()) < MINIMUM_SECRET_BYTES for key in keys)
+    ]
     if settings.app.environment == "production":
         found += _unsafe_in_production(settings)
     return found
@@ -104,6 +109,14 @@ def _unsafe_in_production(settings: "Settings") -> list[str]:
         for secret in settings.auth.jwt_accepted_secrets
     ):
         found.append("AUTH_JWT_ACCEPTED_SECRETS: production must not accept the development key")
+    found += [
+        f"{name}: production needs keys of its own, and not those that sign tokens"
+        for name, keys in _encryption_keys(settings)
+        if any(
+            key.startswith("development-only") or key == settings.auth.jwt_secret.get_secret_value()
+            for key in keys
+        )
+    ]
     if settings.auth.bcrypt_rounds < 10:
         found.append("AUTH_BCRYPT_ROUNDS: production needs at least 10")
     if settings.app.debug:
@@ -123,6 +136,17 @@ def _unsafe_in_production(settings: "Settings") -> list[str]:
     if admin is not None and admin.get_secret_value().lower() in _EASY_PASSWORDS:
         found.append("FIRST_ADMIN_PASSWORD: production needs a password that is not a default")
     return found
+
+
+def _encryption_keys(settings: "Settings") -> list[tuple[str, list[str]]]:
+    auth = settings.auth
+    return [
+        ("AUTH_ENCRYPTION_KEY", [auth.encryption_key.get_secret_value()]),
+        (
+            "AUTH_ENCRYPTION_ACCEPTED_KEYS",
+            [key.get_secret_value() for key in auth.encryption_accepted_keys],
+        ),
+    ]
 
 
 def _password(url: SecretStr) -> str:

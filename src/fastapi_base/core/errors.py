@@ -28,6 +28,27 @@ class InvalidCredentials(DomainError):
     title = "The email address or the password is wrong"
 
 
+class SecondFactorRequired(DomainError):
+    """The password was right; a second factor is to follow. `extra` holds the challenge for it."""
+
+    code = "second-factor-required"
+    title = "The account is protected by a second factor; send a code with the challenge"
+
+
+class InvalidChallenge(DomainError):
+    """A login that was begun too long ago, finished already, or never begun."""
+
+    code = "invalid-challenge"
+    title = "The challenge is not valid; begin again"
+
+
+class WrongCode(DomainError):
+    """A code of a second factor that is wrong, too old, or was used already."""
+
+    code = "wrong-code"
+    title = "The code is wrong or was used already"
+
+
 class NotAuthenticated(DomainError):
     """No token, or one that is malformed, expired, forged, or of a user who is gone."""
 
@@ -104,6 +125,20 @@ class EmailTaken(Conflict):
 
     code = "email-taken"
     title = "The email address belongs to an account already"
+
+
+class FactorExists(Conflict):
+    """The account has a second factor; it has to be taken away before another is set up."""
+
+    code = "second-factor-exists"
+    title = "The account has a second factor already"
+
+
+class NoFactor(Conflict):
+    """The account has no second factor, or none that waits for its first code."""
+
+    code = "no-second-factor"
+    title = "There is no second factor to do this with"
 
 
 class Overloaded(DomainError):

@@ -5,8 +5,10 @@ import hashlib
 import hmac
 import unicodedata
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import bcrypt
 import jwt
@@ -111,11 +113,19 @@ class TokenCodec:
         self._seconds = settings.access_token_seconds
 
     def issue(
-        self, user_id: uuid.UUID, session_id: uuid.UUID, now: datetime | None = None
+        self,
+        user_id: uuid.UUID,
+        session_id: uuid.UUID,
+        now: datetime | None = None,
+        *,
+        methods: Sequence[str] = (),
     ) -> AccessToken:
-        """A token for this user in this session, from `now` on."""
+        """A token for this user in this session, from `now` on.
+
+        `methods` are how the user was proven (RFC 8176).
+        """
         start = now or datetime.now(UTC)
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self._issuer,
             "aud": self._audience,
             "sub": str(user_id),
@@ -124,6 +134,8 @@ class TokenCodec:
             "exp": start + timedelta(seconds=self._seconds),
             "jti": uuid.uuid4().hex,
         }
+        if methods:
+            claims["amr"] = list(methods)
         headers = {"kid": self._key_id, "typ": _TOKEN_TYPE}
         value = jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers=headers)
         return AccessToken(value, self._seconds)

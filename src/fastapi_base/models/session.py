@@ -12,12 +12,14 @@ from fastapi_base.models import base
 
 SESSION_USER = "fk_sessions_user_id_users"
 REASON_LENGTH = 32
+METHODS_LENGTH = 64
 
 
 class LoginSession(SQLModel, table=True):
     """One login on one device: a family of refresh tokens, of which the newest one is good.
 
-    It ends at `expires_at` or when `revoked_at` is set, whatever its tokens say.
+    It ends at `expires_at` or when `revoked_at` is set, whatever its tokens say. `methods` are how
+    its owner was proven, in the words of RFC 8176, separated by blanks.
     """
 
     __tablename__ = "sessions"
@@ -29,6 +31,11 @@ class LoginSession(SQLModel, table=True):
     )
     address: str | None = Field(default=None, sa_type=String(ADDRESS_LENGTH))
     user_agent: str | None = Field(default=None, sa_type=String(USER_AGENT_LENGTH))
+    methods: str = Field(
+        default="pwd",
+        sa_type=String(METHODS_LENGTH),
+        sa_column_kwargs={"server_default": "pwd"},
+    )
     created_at: datetime = Field(
         sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("now()")}
     )

@@ -1,7 +1,8 @@
 """Registration, login, and who is calling."""
 
+import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -15,6 +16,7 @@ from fastapi_base.core.errors import (
     InvalidCredentials,
     NotAuthenticated,
     Overloaded,
+    SecondFactorRequired,
     Unavailable,
     WrongPassword,
 )
@@ -22,8 +24,9 @@ from fastapi_base.core.security import AccessToken, PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database
 from fastapi_base.schemas.auth import TokenRead
 from fastapi_base.schemas.user import UserRead, normal_email
-from fastapi_base.services import audit, sessions, users
+from fastapi_base.services import audit, sessions, totp, users
 from fastapi_base.services.audit import Action
+from fastapi_base.services.challenges import Challenges, Kind
 from fastapi_base.services.throttle import Throttle
 
 log = structlog.stdlib.get_logger(__name__)
@@ -67,13 +70,15 @@ class Auth:
     hasher: PasswordHasher
     tokens: TokenCodec
     throttle: Throttle
+    challenges: Challenges
     settings: AuthSettings
 
     async def log_in(self, *, email: str, password: str, origin: Origin) -> TokenRead:
         """Tokens of a new session, for who knows the password.
 
         Raises InvalidCredentials alike, and after the same hashing, for an unknown address, a wrong
-        password and an account that is not active, and TooManyAttempts after many of them.
+        password and an account that is not active, and TooManyAttempts after many of them. Raises
+        SecondFactorRequired, with a challenge, for an account that has one.
         """
         account = normal_email(email) or email
         await self.throttle.attempt(account, origin.address)
@@ -87,11 +92,43 @@ class Auth:
             raise InvalidCredentials
         await self.throttle.right(account, origin.address)
         if self.hasher.outdated(found.password_hash):
-            await self._rehash(found, password)
+            found = await self._rehash(found, password)
+        await self.ask_second_factor(found, origin, by="password", methods=sessions.PASSWORD)
+        return await self.begin(found.id, origin, by="password", methods=sessions.PASSWORD)
+
+    async def ask_second_factor(
+        self, found: users.Credentials, origin: Origin, *, by: str, methods: tuple[str, ...]
+    ) -> None:
+        """Raise SecondFactorRequired when this account has one; its challenge goes on from here."""
+        async with self.database.read() as connection:
+            if not await totp.enabled(connection, found.id):
+                return
+        challenge = await self.challenges.issue(
+            Kind.SECOND_FACTOR,
+            {
+                "user": str(found.id),
+                "password": fingerprint(found.password_hash),
+                "by": by,
+                "methods": methods,
+            },
+        )
         async with self.database.transaction() as session:
-            grant = await sessions.begin(session, self.settings, found.id, origin)
             await audit.record(
-                session, Action.LOGGED_IN, origin, actor=found.id, subject=found.id, by="password"
+                session, Action.SECOND_FACTOR_ASKED, origin, subject=found.id, after=by
+            )
+        raise SecondFactorRequired(
+            "Send the challenge with a code to /api/v1/auth/login/second-factor",
+            extra={"challenge": challenge, "expires_in": self.challenges.seconds},
+        )
+
+    async def begin(
+        self, user_id: uuid.UUID, origin: Origin, *, by: str, methods: tuple[str, ...]
+    ) -> TokenRead:
+        """Tokens of a new session, for who has proven everything."""
+        async with self.database.transaction() as session:
+            grant = await sessions.begin(session, self.settings, user_id, origin, methods=methods)
+            await audit.record(
+                session, Action.LOGGED_IN, origin, actor=user_id, subject=user_id, by=by
             )
         return self._reply(grant)
 
@@ -144,16 +181,18 @@ class Auth:
         await self.throttle.right(account, origin.address)
         return found
 
-    async def _rehash(self, found: users.Credentials, password: str) -> None:
+    async def _rehash(self, found: users.Credentials, password: str) -> users.Credentials:
         """Hash again at the cost that is set now. It can wait, so it never fails a login."""
         try:
             new_hash = await self.hasher.hash(password)
             async with self.database.transaction() as session:
-                await users.replace_password(
+                if await users.replace_password(
                     session, found.id, old_hash=found.password_hash, new_hash=new_hash
-                )
+                ):
+                    found = replace(found, password_hash=new_hash)
         except (Overloaded, Unavailable) as error:
             log.info("password is hashed anew at the next login", reason=error.detail)
+        return found
 
     async def _record_failure(
         self, found: users.Credentials | None, fits: bool, origin: Origin
@@ -191,9 +230,16 @@ class Auth:
         return Principal(user, claims.session_id)
 
     def _reply(self, grant: sessions.Grant) -> TokenRead:
-        token: AccessToken = self.tokens.issue(grant.user_id, grant.session_id)
+        token: AccessToken = self.tokens.issue(
+            grant.user_id, grant.session_id, methods=grant.methods
+        )
         return TokenRead(
             access_token=token.value,
             expires_in=token.seconds,
             refresh_token=grant.refresh_token,
         )
+
+
+def fingerprint(password_hash: str) -> str:
+    """What a challenge remembers of the password: a new password makes it void."""
+    return hashlib.sha256(password_hash.encode()).hexdigest()

@@ -28,6 +28,9 @@ from fastapi_base.services.audit import Action
 
 PREFIX = "rt"
 LIST_LIMIT = 100
+# Authentication methods (RFC 8176).
+PASSWORD = ("pwd",)
+SECOND_FACTOR = ("otp", "mfa")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,16 @@ class Grant:
     session_id: uuid.UUID
     user_id: uuid.UUID
     refresh_token: str
+    methods: tuple[str, ...]
 
 
 async def begin(
-    session: AsyncSession, settings: AuthSettings, user_id: uuid.UUID, origin: Origin
+    session: AsyncSession,
+    settings: AuthSettings,
+    user_id: uuid.UUID,
+    origin: Origin,
+    *,
+    methods: tuple[str, ...] = PASSWORD,
 ) -> Grant:
     """A new session. Always a new id, whatever the caller sent: nothing can be fixated."""
     now = datetime.now(UTC)
@@ -49,6 +58,7 @@ async def begin(
         user_id=user_id,
         address=origin.address,
         user_agent=origin.user_agent,
+        methods=" ".join(methods),
         created_at=now,
         last_used_at=now,
         expires_at=now + timedelta(seconds=settings.session_seconds),
@@ -56,7 +66,7 @@ async def begin(
     session.add(begun)
     await session.flush()
     token = await _add_token(session, settings, begun.id, now)
-    return Grant(begun.id, user_id, token.value)
+    return Grant(begun.id, user_id, token.value, methods)
 
 
 async def refresh(database: Database, settings: AuthSettings, value: str, origin: Origin) -> Grant:
@@ -86,7 +96,7 @@ async def _rotate(
     if session_id is None:
         await _judge(session, settings, key, now, origin)
         return None
-    user_id = await session.scalar(
+    result = await session.exec(
         update(LoginSession)
         .where(
             col(LoginSession.id) == session_id,
@@ -95,12 +105,13 @@ async def _rotate(
             col(User.is_active),
         )
         .values(last_used_at=now)
-        .returning(col(LoginSession.user_id))
+        .returning(col(LoginSession.user_id), col(LoginSession.methods))
     )
-    if user_id is None:
+    row = result.one_or_none()
+    if row is None:
         return None
     token = await _add_token(session, settings, session_id, now)
-    return Grant(session_id, user_id, token.value)
+    return Grant(session_id, row.user_id, token.value, tuple(row.methods.split()))
 
 
 async def _judge(

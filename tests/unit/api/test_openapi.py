@@ -25,8 +25,14 @@ def test_routes_are_those_of_the_contract(document: dict[str, Any]) -> None:
     assert {name for name, _ in operations(document)} == {
         "post /api/v1/auth/register",
         "post /api/v1/auth/login",
+        "post /api/v1/auth/login/second-factor",
         "post /api/v1/auth/refresh",
         "post /api/v1/auth/logout",
+        "get /api/v1/auth/totp",
+        "post /api/v1/auth/totp",
+        "post /api/v1/auth/totp/confirm",
+        "post /api/v1/auth/totp/recovery-codes",
+        "post /api/v1/auth/totp/disable",
         "get /api/v1/sessions",
         "delete /api/v1/sessions",
         "delete /api/v1/sessions/{session_id}",
@@ -78,6 +84,7 @@ def test_protected_routes_say_so(document: dict[str, Any]) -> None:
     assert open_to_all == {
         "post /api/v1/auth/register",
         "post /api/v1/auth/login",
+        "post /api/v1/auth/login/second-factor",
         "post /api/v1/auth/refresh",
         "get /health/live",
         "get /health/ready",

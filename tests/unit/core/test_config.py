@@ -10,6 +10,7 @@ from fastapi_base.core.config import Settings, SettingsError, variable
 SAFE = {
     "ENVIRONMENT": "production",
     "AUTH_JWT_SECRET": "a-secret-of-its-own-with-more-than-32-bytes",
+    "AUTH_ENCRYPTION_KEY": "another-key-of-its-own-with-more-than-32-bytes",
     "DATABASE_URL": "postgresql://app:Tr0ub4dor-and-3@db:5432/app",
 }
 
@@ -48,6 +49,10 @@ def test_safe_production_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> 
         ("AUTH_JWT_SECRET", ""),
         ("AUTH_JWT_SECRET", "development-only-and-quite-long-too-0123456789"),
         ("AUTH_JWT_SECRET", "short"),
+        ("AUTH_ENCRYPTION_KEY", ""),
+        ("AUTH_ENCRYPTION_KEY", "short"),
+        ("AUTH_ENCRYPTION_KEY", SAFE["AUTH_JWT_SECRET"]),
+        ("AUTH_ENCRYPTION_ACCEPTED_KEYS", "short"),
         ("AUTH_BCRYPT_ROUNDS", "4"),
         ("DEBUG", "true"),
         ("API_RELOAD", "true"),

@@ -8,15 +8,20 @@ from fastapi.security import OAuth2PasswordRequestForm
 from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep, SessionDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
+    InvalidChallenge,
     InvalidCredentials,
     InvalidRefreshToken,
+    NoFactor,
     NotAuthenticated,
     Overloaded,
+    SecondFactorRequired,
     TooManyAttempts,
     Unavailable,
     WeakPassword,
+    WrongCode,
 )
 from fastapi_base.schemas.auth import RefreshRequest, TokenRead
+from fastapi_base.schemas.second_factor import SecondFactorLogin
 from fastapi_base.schemas.user import RegistrationReceived, UserRegister
 from fastapi_base.services import auth, sessions
 
@@ -50,7 +55,16 @@ async def register(
     " header `Authorization: Bearer ...` of other requests. After some failures, wait as long as"
     " `Retry-After` says.",
     response_description="An access token and a refresh token",
-    responses=problems(400, 413, 422, InvalidCredentials, TooManyAttempts, Overloaded, Unavailable),
+    responses=problems(
+        400,
+        413,
+        422,
+        InvalidCredentials,
+        SecondFactorRequired,
+        TooManyAttempts,
+        Overloaded,
+        Unavailable,
+    ),
 )
 async def login(
     form: Annotated[OAuth2PasswordRequestForm, Depends()],
@@ -61,6 +75,32 @@ async def login(
     """Exchange email address and password for the tokens of a new session."""
     response.headers.update(_NO_STORE)
     return await resources.auth.log_in(email=form.username, password=form.password, origin=origin)
+
+
+@router.post(
+    "/login/second-factor",
+    summary="Finish a login with a code",
+    description="Where an account has one, login answers 401 `second-factor-required`, with"
+    " a `challenge`, good for a few minutes and one login. It goes here, with a code.",
+    response_description="An access token and a refresh token",
+    responses=problems(
+        400,
+        413,
+        422,
+        InvalidChallenge,
+        WrongCode,
+        NoFactor,
+        TooManyAttempts,
+        Overloaded,
+        Unavailable,
+    ),
+)
+async def login_second_factor(
+    body: SecondFactorLogin, resources: ResourcesDep, origin: OriginDep, response: Response
+) -> TokenRead:
+    """Exchange a challenge and a code for the tokens of a new session."""
+    response.headers.update(_NO_STORE)
+    return await resources.second_factor.finish_login(body.challenge, body, origin)
 
 
 @router.post(
