@@ -23,6 +23,7 @@ from fastapi_base.services.openfeature import DOMAIN, FlagProvider
 from fastapi_base.services.rate_limit import RateLimiter
 from fastapi_base.services.second_factor import SecondFactor
 from fastapi_base.services.throttle import Throttle
+from fastapi_base.utils.pagination import CursorCodec
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Resources:
     redis: Redis
     hasher: PasswordHasher
     tokens: TokenCodec
+    cursors: CursorCodec
     throttle: Throttle
     limiter: RateLimiter
     flags: Flags
@@ -88,6 +90,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             redis=redis,
             hasher=hasher,
             tokens=TokenCodec(settings.auth),
+            cursors=CursorCodec(
+                [secret.get_secret_value().encode() for secret in settings.auth.secrets]
+            ),
             throttle=Throttle(redis, settings.throttle),
             limiter=RateLimiter(redis),
             flags=flags,

@@ -131,6 +131,11 @@ class AuthSettings(_Section):
     hash_threads: int = Field(default=1, ge=1, le=16)
     hash_queue: int = Field(default=16, ge=1)
 
+    @property
+    def secrets(self) -> tuple[SecretStr, ...]:
+        """The secret that is used, and those that are accepted besides."""
+        return self.jwt_secret, *self.jwt_accepted_secrets
+
 
 class ThrottleSettings(_Section):
     """Failed attempts to log in. Times are in seconds."""
