@@ -20,10 +20,11 @@ if [ -z "$engine" ] || ! "$engine" info > /dev/null 2>&1; then
   exit 1
 fi
 
-case $(uname -m) in aarch64 | arm64) suffix=-arm64 ;; *) suffix= ;; esac
-targets=()
-for image in ${IMAGES:-api worker migrate postgres redis python}; do targets+=("ops/images:$image$suffix"); done
-./pants package "${targets[@]}"
-for target in "${targets[@]}"; do
-  "$engine" load --input "dist/${target#*:}.oci.tar"
+case $(uname -m) in aarch64 | arm64) architecture=arm64 suffix=-arm64 ;; *) architecture=amd64 suffix= ;; esac
+# shellcheck disable=SC2206  # words on purpose
+images=(${IMAGES:-api worker migrate postgres redis python})
+targets=("${images[@]/#/ops/images:}")
+./pants package "${targets[@]/%/#$architecture}"
+for image in "${images[@]}"; do
+  "$engine" load --input "dist/$image$suffix.oci.tar"
 done

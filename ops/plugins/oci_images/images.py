@@ -15,7 +15,7 @@ from pants.core.goals.package import (
 from pants.engine.addresses import Addresses, UnparsedAddressInputs
 from pants.engine.fs import Digest, MergeDigests
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
-from pants.engine.target import InvalidTargetException, Targets
+from pants.engine.target import InvalidTargetException, Target, Targets
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
@@ -137,27 +137,39 @@ async def plan_image(request: ImagePlanRequest) -> ImagePlan:
         Get(Targets, UnparsedAddressInputs, image.layers.to_unparsed_address_inputs()),
         Get(Addresses, UnparsedAddressInputs, image.pex.to_unparsed_address_inputs()),
     )
-    require(base_targets, fields.BaseField, "an oci_image", image.address, "base")
     for target in layer_targets:
         kinds = [fields.OnField, fields.LooseFilesField]
         if not any(target.has_field(kind) for kind in kinds):
             require(layer_targets, kinds[0], "oci_rootfs and oci_files", image.address, "layers")
-    for target in (*base_targets, *layer_targets):
-        if target[fields.PlatformField].value != platform:
-            raise InvalidTargetException(
-                f"{image.address} is for {platform}, and {target.address} below it for "
-                f"{target[fields.PlatformField].value}; name the one of its own platform"
-            )
     bases = await MultiGet(
-        Get(ImagePlan, ImagePlanRequest(ImageFieldSet.create(target))) for target in base_targets
+        Get(ImagePlan, ImagePlanRequest(ImageFieldSet.create(target)))
+        for target in _fitting(base_targets, image)
     )
-    own = await MultiGet(Get(Layer, LayerRequest(target.address)) for target in layer_targets)
+    own = await MultiGet(
+        Get(Layer, LayerRequest(target.address, platform)) for target in layer_targets
+    )
     layers = [*(layer for base in bases for layer in base.layers), *own]
     if pexes:
         python = await Get(PythonLayers, PythonLayersRequest(image.address, pexes, platform))
         layers += [python.packages, python.sources]
     below = json.loads(bases[0].settings) if bases else {}
     return ImagePlan(platform, tuple(layers), json.dumps(merged(below, image), sort_keys=True))
+
+
+def _fitting(bases: Targets, image: ImageFieldSet) -> list[Target]:
+    """Of the images that a base has, the one for the platform of what is put on it."""
+    # An index among them stands for the others.
+    images = [target for target in bases if not target.has_field(fields.ImagesField)]
+    require(Targets(images), fields.BaseField, "an oci_image", image.address, "base")
+    platform = image.platform.value
+    fitting = [target for target in images if target[fields.PlatformField].value == platform]
+    if images and not fitting:
+        others = ", ".join(sorted(str(target[fields.PlatformField].value) for target in images))
+        raise InvalidTargetException(
+            f"{image.address} is for {platform}, and its base {image.base.value[0]} for {others}; "
+            "add the platform to the base, or take it from this image"
+        )
+    return fitting
 
 
 @rule(desc="Build an OCI image", level=LogLevel.DEBUG)
@@ -200,7 +212,13 @@ async def package_index(field_set: IndexFieldSet) -> BuiltPackage:
     targets = await Get(
         Targets, UnparsedAddressInputs, field_set.images.to_unparsed_address_inputs()
     )
-    require(targets, fields.BaseField, "oci_image targets", field_set.address, "images")
+    require(targets, fields.BaseField, "images of one platform", field_set.address, "images")
+    platforms = [target[fields.PlatformField].value for target in targets]
+    for platform in platforms:
+        if platforms.count(platform) > 1:
+            raise InvalidTargetException(
+                f"{field_set.address}: field 'images' has two for {platform}; name one a platform"
+            )
     archives = await MultiGet(
         Get(Archive, ImageRequest(ImageFieldSet.create(target))) for target in targets
     )

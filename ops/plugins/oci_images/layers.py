@@ -54,9 +54,10 @@ MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
 @dataclass(frozen=True)
 class LayerRequest:
-    """The layer of an `oci_rootfs` or `oci_files`."""
+    """The layer of an `oci_rootfs` or `oci_files`, for a platform."""
 
     address: Address
+    platform: str
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,9 @@ def require(targets: Targets, field: type, kind: str, owner: Address, alias: str
             )
 
 
-def architecture(target: Target) -> str:
-    """The part of the platform that Debian calls the architecture."""
-    return (target[fields.PlatformField].value or "").partition("/")[2]
+def architecture(platform: str) -> str:
+    """The part of a platform that Debian calls the architecture."""
+    return platform.partition("/")[2]
 
 
 def layer_files(name: str) -> Tuple[str, str]:
@@ -177,13 +178,6 @@ async def plan_rootfs(request: RootfsPlanRequest) -> RootfsPlan:
     )
     require(on, fields.OnField, "an oci_rootfs", target.address, "on")
     require(packages, fields.LockField, "a debian_packages", target.address, "packages")
-    for lower in on:
-        if architecture(lower) != architecture(target):
-            raise InvalidTargetException(
-                f"{target.address} is for {target[fields.PlatformField].value} and lies on "
-                f"{lower.address}, which is for {lower[fields.PlatformField].value}; name the one "
-                "of its own platform"
-            )
     below = await MultiGet(Get(RootfsPlan, RootfsPlanRequest(lower.address)) for lower in on)
     own = await Get(SourceFiles, SourceFilesRequest([one[fields.LockField] for one in packages]))
     return RootfsPlan(
@@ -194,7 +188,7 @@ async def plan_rootfs(request: RootfsPlanRequest) -> RootfsPlan:
     )
 
 
-async def _rootfs(target: Target) -> Layer:
+async def _rootfs(target: Target, platform: str) -> Layer:
     plan = await Get(RootfsPlan, RootfsPlanRequest(target.address))
     debs = EMPTY_DIGEST
     if plan.lock:
@@ -204,14 +198,14 @@ async def _rootfs(target: Target) -> Layer:
                 "fetch",
                 as_json(
                     target.address,
-                    architecture=architecture(target),
+                    architecture=architecture(platform),
                     lock=plan.lock,
                     without=plan.below,
                     output="debs",
                     cache=CACHE,
                 ),
                 plan.locks,
-                f"Fetch the Debian packages of {target.address}",
+                f"Fetch the Debian packages of {target.address} for {platform}",
                 folders=("debs",),
             ),
         )
@@ -221,7 +215,7 @@ async def _rootfs(target: Target) -> Layer:
     record, archive = layer_files(path_name(target.address))
     spec = as_json(
         target.address,
-        architecture=architecture(target),
+        architecture=architecture(platform),
         comment=target[DescriptionField].value or "",
         interpreter=INTERPRETER if compiled else "",
         output=record,
@@ -241,17 +235,23 @@ async def _rootfs(target: Target) -> Layer:
     )
     made = await Get(
         StepResult,
-        Step("rootfs", spec, inputs, f"Build the layer {target.address}", files=(record, archive)),
+        Step(
+            "rootfs",
+            spec,
+            inputs,
+            f"Build the layer {target.address} for {platform}",
+            files=(record, archive),
+        ),
     )
     return Layer(record, made.digest, locks)
 
 
-async def _files(target: Target) -> Layer:
+async def _files(target: Target, platform: str) -> Layer:
     sources = await Get(SourceFiles, SourceFilesRequest([target[fields.LooseFilesField]]))
     record, archive = layer_files(path_name(target.address))
     spec = as_json(
         target.address,
-        architecture=architecture(target),
+        architecture=architecture(platform),
         comment=target[DescriptionField].value or "",
         output=record,
         folder=target.address.spec_path,
@@ -264,7 +264,7 @@ async def _files(target: Target) -> Layer:
             "files",
             spec,
             sources.snapshot.digest,
-            f"Build the layer {target.address}",
+            f"Build the layer {target.address} for {platform}",
             files=(record, archive),
         ),
     )
@@ -278,8 +278,8 @@ async def build_layer(request: LayerRequest) -> Layer:
         WrappedTargetRequest(request.address, description_of_origin="the field `layers`"),
     )
     if wrapped.target.has_field(fields.LooseFilesField):
-        return await _files(wrapped.target)
-    return await _rootfs(wrapped.target)
+        return await _files(wrapped.target, request.platform)
+    return await _rootfs(wrapped.target, request.platform)
 
 
 @rule(desc="Build Python layers", level=LogLevel.DEBUG)
@@ -355,7 +355,7 @@ async def build_python_layers(request: PythonLayersRequest, python: PythonSetup)
         record, archive = layer_files(folder)
         spec = as_json(
             request.image,
-            architecture=request.platform.partition("/")[2],
+            architecture=architecture(request.platform),
             comment=comment,
             output=record,
             folder=folder,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from oci_images import builder, documents, images, layers, publish
+from oci_images import builder, documents, images, layers, platforms, publish
 
 
 def rules():
     return [
         *builder.rules(),
         *layers.rules(),
+        *platforms.rules(),
         *documents.rules(),
         *images.rules(),
         *publish.rules(),

@@ -19,6 +19,7 @@ from pants.engine.target import (
     StringField,
     StringSequenceField,
     Target,
+    TargetGenerator,
 )
 from pants.util.frozendict import FrozenDict
 
@@ -101,7 +102,7 @@ class PlatformField(StringField):
     alias = "platform"
     required = True
     valid_choices = PLATFORMS
-    help = "What the files are for. Nothing of it is run, so any machine makes images of both."
+    help = "What the image is for."
 
 
 # ---------------------------------------------------------------------------- debian_packages
@@ -185,7 +186,6 @@ class OciRootfs(Target):
     core_fields = (
         *COMMON_TARGET_FIELDS,
         OciDependencies,
-        PlatformField,
         PackagesField,
         OnField,
         UsersField,
@@ -196,8 +196,9 @@ class OciRootfs(Target):
         OutputPathField,
     )
     help = (
-        "A layer of a root file system, out of locked Debian packages, directories and links. Two "
-        "packages that disagree on a file are an error."
+        "A layer of a root file system, out of locked Debian packages, directories and links, for "
+        "whatever platform an image with it is for. Two packages that disagree on a file are an "
+        "error."
     )
 
 
@@ -219,13 +220,7 @@ class IntoField(CheckedString):
 
 class OciFiles(Target):
     alias = "oci_files"
-    core_fields = (
-        *COMMON_TARGET_FIELDS,
-        OciDependencies,
-        PlatformField,
-        LooseFilesField,
-        IntoField,
-    )
+    core_fields = (*COMMON_TARGET_FIELDS, OciDependencies, LooseFilesField, IntoField)
     help = "A layer of files of the repository, owned by root."
 
 
@@ -235,8 +230,9 @@ class OciFiles(Target):
 class BaseField(OneAddress):
     alias = "base"
     help = (
-        "The `oci_image` that this one is put on, whose layers and settings it takes over. What "
-        "this image sets itself wins; environment, labels, ports and volumes add up."
+        "The `oci_image` that this one is put on, whose layers and settings it takes over, on each "
+        "platform those for it. What this image sets itself wins; environment, labels, ports and "
+        "volumes add up."
     )
 
 
@@ -351,37 +347,62 @@ class RepositoriesField(Checked):
     )
 
 
-class OciImage(Target):
-    alias = "oci_image"
-    core_fields = (
-        *COMMON_TARGET_FIELDS,
-        OciDependencies,
-        PlatformField,
-        ReferenceField,
-        RepositoriesField,
-        BaseField,
-        LayersField,
-        PexField,
-        EntrypointField,
-        CmdField,
-        UserField,
-        EnvField,
-        LabelsField,
-        PortsField,
-        VolumesField,
-        WorkdirField,
-        StopSignalField,
-        HealthcheckField,
-        HealthcheckIntervalField,
-        HealthcheckTimeoutField,
-        HealthcheckStartField,
-        OutputPathField,
-    )
+class PlatformsField(Checked):
+    alias = "platforms"
+    required = True
+    pattern = "|".join(PLATFORMS)
+    expected = " or ".join(f'"{platform}"' for platform in PLATFORMS)
     help = (
-        "An OCI image for one platform, as an archive that `docker load` and `podman load` take. "
-        "It is made without a daemon or registry, and the same inputs give the same digest "
-        "anywhere. Two layers that disagree on a file, and an executable for another machine, are "
-        "errors."
+        "What the image is for. Each platform gets an image of its own, `#amd64` and `#arm64`, "
+        "and several get an index that joins them, `#index`. Nothing is run, so any machine makes "
+        "them all. `docker load` knows no index, so names differ: the first platform has "
+        "`reference` and `output_path` as they are, the second adds its architecture to both, and "
+        "the index has `reference` as it is and adds `-index` to the path."
+    )
+
+
+#: Of an image for one platform; `oci_image` hands them on.
+IMAGE_FIELDS = (
+    OciDependencies,
+    ReferenceField,
+    RepositoriesField,
+    BaseField,
+    LayersField,
+    PexField,
+    EntrypointField,
+    CmdField,
+    UserField,
+    EnvField,
+    LabelsField,
+    PortsField,
+    VolumesField,
+    WorkdirField,
+    StopSignalField,
+    HealthcheckField,
+    HealthcheckIntervalField,
+    HealthcheckTimeoutField,
+    HealthcheckStartField,
+    OutputPathField,
+)
+
+
+class OciPlatformImage(Target):
+    alias = "oci_platform_image"
+    core_fields = (*COMMON_TARGET_FIELDS, PlatformField, *IMAGE_FIELDS)
+    help = "An OCI image for one platform; `oci_image` makes them."
+
+
+class OciImage(TargetGenerator):
+    alias = "oci_image"
+    generated_target_cls = OciPlatformImage
+    core_fields = (*COMMON_TARGET_FIELDS, PlatformsField)
+    copied_fields = COMMON_TARGET_FIELDS
+    moved_fields = IMAGE_FIELDS
+    help = (
+        "An OCI image for one platform or several, as archives that `docker load` and `podman "
+        "load` take. They are made without a daemon or registry, and the same inputs give the "
+        "same digest anywhere. Two layers that disagree on a file, and an executable for another "
+        "machine, are errors. With several platforms it is the index that is published."
     )
 
 
@@ -391,7 +412,7 @@ class OciImage(Target):
 class ImagesField(SpecialCasedDependencies):
     alias = "images"
     required = True
-    help = "The `oci_image` of each platform."
+    help = "The images, one a platform, such as `:api#amd64`."
 
 
 class OciIndex(Target):
@@ -405,6 +426,7 @@ class OciIndex(Target):
         OutputPathField,
     )
     help = (
-        "Images of several platforms under one digest, as an archive. For `docker load`, which "
-        "knows no index, each image's tag ends in its architecture."
+        "Images of several platforms under one digest, as an archive; `oci_image` makes one where "
+        "it has several `platforms`. `docker load` knows no index and takes the images, so each "
+        "must have a tag of its own."
     )
