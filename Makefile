@@ -1,6 +1,6 @@
 # The commands that a person types. `make` alone lists them; each says its options after the colon.
 .DEFAULT_GOAL := help
-.PHONY: help up test check fmt package load lock reproduce clean
+.PHONY: help up test check fmt package load lock fuzz reproduce clean
 export ARGS RELOAD KEEP
 
 help: ## list the commands
@@ -26,6 +26,9 @@ load: ## build the images and load them into Docker or Podman
 
 lock: ## refresh every lock (KEEP=1: only what changed in the manifests)
 	@exec ops/locks/refresh.sh
+
+fuzz: ## search for requests whose replies break the API's description (SECONDS=300)
+	@API_FUZZ_SECONDS=$(or $(SECONDS),300) ./pants test tests/integration/contract:: -- -k replies
 
 reproduce: ## build everything twice, differently, and compare bit for bit
 	@exec ops/ci/reproduce.sh

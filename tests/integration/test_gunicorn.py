@@ -2,20 +2,14 @@
 
 import asyncio
 import json
-import socket
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from tests.integration.ports import free_port
 from tests.integration.processes import CELERY, GUNICORN, outcome, running
 from tests.integration.waiting import until
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def call(url: str) -> None:

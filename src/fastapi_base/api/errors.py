@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
 
 from fastapi_base.api.middleware.request_id import request_id_of
 from fastapi_base.core import errors
@@ -82,13 +83,26 @@ def domain_problem(request: Request, error: errors.DomainError) -> Response:
 def http_problem(request: Request, error: HTTPException) -> Response:
     """The reply to what the framework refuses: no such route, method, too large, bad form."""
     phrase = HTTPStatus(error.status_code).phrase
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
     return _reply(
         request,
         status=error.status_code,
         code=phrase.lower().replace(" ", "-"),
         title=phrase,
         detail=str(error.detail or phrase),
-        headers=error.headers,
+        headers=headers,
+    )
+
+
+def _methods(request: Request) -> list[str]:
+    """All methods of a path (RFC 9110, 15.5.6). The router names those of one route only."""
+    return sorted(
+        method
+        for found in request.app.routes
+        if isinstance(found, Route) and found.matches(request.scope)[0] is not Match.NONE
+        for method in found.methods or ()
     )
 
 

@@ -22,6 +22,8 @@ class OverrideWrite(BaseModel):
         default=100,
         ge=0,
         le=100,
+        # Else `false` would be taken for 0.
+        strict=True,
         description="For this share of all accounts. Below 100, callers without an account keep the"
         " default. Who is in at 10 is in at 20.",
         examples=[25],
