@@ -6,10 +6,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Match, Route
+from starlette.routing import compile_path
 
 from fastapi_base.api.middleware.request_id import request_id_of
 from fastapi_base.core import errors
@@ -98,10 +99,11 @@ def http_problem(request: Request, error: HTTPException) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """All methods of a path (RFC 9110, 15.5.6). The router names those of one route only."""
+    path = request.scope["path"]
     return sorted(
         method
-        for found in request.app.routes
-        if isinstance(found, Route) and found.matches(request.scope)[0] is not Match.NONE
+        for found in iter_route_contexts(request.app.routes)
+        if found.path and compile_path(found.path)[0].match(path)
         for method in found.methods or ()
     )
 

@@ -145,6 +145,7 @@ async def test_unforeseen_error_in_the_middle_of_a_reply_breaks_the_connection(
         await client.get("/half/")
 
 
+@pytest.mark.anyio
 async def test_all_methods_of_a_path_are_allowed(client: httpx2.AsyncClient) -> None:
     reply = await client.patch("/api/v1/sessions")
     assert reply.status_code == 405
