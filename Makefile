@@ -1,7 +1,7 @@
 # The commands that a person types. `make` alone lists them; each says its options after the colon.
 .DEFAULT_GOAL := help
-.PHONY: help up test check fmt package load lock fuzz reproduce clean
-export ARGS RELOAD KEEP
+.PHONY: help up test coverage check fmt package load publish scan lock fuzz reproduce clean
+export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,6 +11,9 @@ up: ## run the whole service on embedded PostgreSQL and Redis (RELOAD=1: restart
 
 test: ## run every test (ARGS=tests/unit:: for some of them)
 	@exec ops/ci/test.sh
+
+coverage: COVERAGE = 1
+coverage: test ## run every test and measure: fails below the gate, reports to dist/coverage/python
 
 check: ## lint, formatting, floors and types
 	@./pants tailor --check lint check ::
@@ -23,6 +26,12 @@ package: ## build the PEX binaries and OCI images into dist/
 
 load: ## build the images and load them into Docker or Podman
 	@exec ops/images/load.sh
+
+publish: ## push the images (TO=ghcr.io/team TAG=1.2.3) with bills of materials and provenance
+	@./pants --oci-images-repositories="$(TO)" --oci-images-tag="$(TAG)" publish ops/images::
+
+scan: ## look for secrets, licences, advisories, replaced Debian packages (ARGS="secrets debian": some)
+	@./pants run ops/scan/cli.py -- $(ARGS)
 
 lock: ## refresh every lock (KEEP=1: only what changed in the manifests)
 	@exec ops/locks/refresh.sh

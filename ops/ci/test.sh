@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test, with a container engine where one can be had. `make test` calls it.
 #   ARGS=...   what to test, and more options for Pants (else: ::)
+#   COVERAGE=1 measure the coverage of src, and fail below the gate in pants.toml
 #   CI=true    a missing engine is a failure
 # Engine: the one that DOCKER_HOST or the usual socket names; else, as root on Debian, docker.io is installed and a
 # private dockerd started for the run; else tests use embedded servers, and what could not run is named last.
@@ -112,7 +113,7 @@ fi
 
 rm -rf dist/test/reports
 status=0
-./pants "${filter[@]}" test --report "${targets[@]}" || status=$?
+./pants "${filter[@]}" test --report ${COVERAGE:+--use-coverage} "${targets[@]}" || status=$?
 "$python" ops/ci/summary.py dist/test/reports "$status" || status=$?
 if [ -n "$missed" ]; then
   say "NOT RUN, for want of a container engine ($reason): $missed"

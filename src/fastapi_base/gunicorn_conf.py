@@ -50,7 +50,7 @@ class ApiWorker(UvicornWorker):  # type: ignore[misc]
     }
 
 
-_shared_memory = Path("/dev/shm")
+_shared_memory = Path("/dev/shm")  # noqa: S108
 
 bind = f"{_loaded.api.host}:{_loaded.api.port}"
 workers = _loaded.api.workers or os.process_cpu_count() or 1

@@ -1,0 +1,84 @@
+"""Findings, and the waivers that excuse some of them for a time."""
+
+import datetime
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class WaiverError(ValueError):
+    """A file of waivers that cannot be used; the message names the entry and what is expected."""
+
+
+class UnavailableError(RuntimeError):
+    """A check could not be made, for want of what it asks; that is no finding and no pass."""
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """``name`` is what a waiver names, such as ``advisories/jinja2/PYSEC-2019-217``."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """Excuses the finding of this name up to and including the day ``expires``."""
+
+    name: str
+    reason: str
+    expires: datetime.date
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``bad`` fails a run; ``waived`` is what waivers excuse; ``idle`` are waivers of nothing."""
+
+    bad: Sequence[str]
+    waived: Sequence[str]
+    idle: Sequence[str]
+
+
+def waivers(path: Path) -> list[Waiver]:
+    """Read a file of ``[[waiver]]`` tables. Raises WaiverError."""
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("waiver", [])
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise WaiverError(f"{path}: {error}") from None
+    read = []
+    for number, entry in enumerate(entries, 1):
+        where = f"{path}: waiver {number}"
+        if set(entry) != {"name", "reason", "expires"}:
+            raise WaiverError(f"{where}: needs name, reason and expires, and has {sorted(entry)}")
+        name, reason, expires = entry["name"], entry["reason"], entry["expires"]
+        if not isinstance(name, str) or not re.fullmatch(r"\S+/\S.*", name):
+            raise WaiverError(f"{where}: name must be that of a finding, as printed, not {name!r}")
+        if not isinstance(reason, str) or len(reason.split()) < 3:
+            raise WaiverError(f"{where} ({name}): reason must say why, in a few words")
+        if type(expires) is not datetime.date:
+            raise WaiverError(f"{where} ({name}): expires must be a date such as 2027-01-31")
+        read.append(Waiver(name, reason, expires))
+    return read
+
+
+def judge(findings: Iterable[Finding], excused: Iterable[Waiver], today: datetime.date) -> Verdict:
+    """Which findings count on this day. A waiver that ran out excuses nothing, and is named."""
+    by_name = {waiver.name: waiver for waiver in excused}
+    bad, waived, used = [], [], set()
+    for finding in sorted(set(findings)):
+        waiver = by_name.get(finding.name)
+        if waiver is None:
+            bad.append(f"{finding.name}: {finding.text}")
+            continue
+        used.add(waiver.name)
+        if waiver.expires < today:
+            bad.append(
+                f"{finding.name}: {finding.text}\n    its waiver ran out on {waiver.expires} "
+                f"({waiver.reason}): mend it, or weigh it anew and set a later day"
+            )
+        else:
+            waived.append(f"{finding.name}: until {waiver.expires}, {waiver.reason}")
+    return Verdict(bad, waived, sorted(set(by_name) - used))
