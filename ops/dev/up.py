@@ -83,6 +83,7 @@ def _up(options: argparse.Namespace) -> int:
         email = str(settings.first_admin.email or ADMIN)
         chosen = settings.first_admin.password
         password = chosen.get_secret_value() if chosen else kept.admin
+        mails = settings.mail.folder or folder / "mails"
         port = places.port(settings.api.port, "the API", "API_PORT")
         stack = Stack(
             Postgres(
@@ -102,19 +103,20 @@ def _up(options: argparse.Namespace) -> int:
                 "FIRST_ADMIN_EMAIL": email,
                 "FIRST_ADMIN_PASSWORD": password,
                 "CELERY_BEAT_SCHEDULE_FILE": str(folder / "beat-schedule"),
+                **({} if settings.mail.host else {"MAIL_FOLDER": str(mails)}),
             },
         )
         watching = Changes(ROOT / "src") if options.reload else nullcontext()
         with Supervisor(out, keep=(lock,)) as supervisor, watching as changes:
             stack.start(supervisor, kept.service)
             shown = "as set in FIRST_ADMIN_PASSWORD" if chosen else password
-            out.block(_banner(stack, folder, email, shown))
+            out.block(_banner(stack, folder, email, shown, settings.mail.host or str(mails)))
             supervisor.wait(changes)
         out.say(f"all stopped; the data is in {folder}")
     return 0
 
 
-def _banner(stack: Stack, folder: Path, email: str, password: str) -> str:
+def _banner(stack: Stack, folder: Path, email: str, password: str, mails: str) -> str:
     base = f"http://{stack.host}:{stack.port}"
     rule = "-" * 78
     return f"""{rule}
@@ -125,6 +127,7 @@ def _banner(stack: Stack, folder: Path, email: str, password: str) -> str:
   log in    curl {base}/api/v1/auth/login \\
               --data-urlencode username={email} --data-urlencode 'password={password}'
   data      {folder}
+  mails     {mails}
   database  {stack.postgres.url("fastapi_base")}
 
   Ctrl-C stops everything.

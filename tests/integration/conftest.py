@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
@@ -31,8 +32,10 @@ from fastapi_base.core.config import (
 )
 from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
+from fastapi_base.services.mailer import Mailer
 from tests import servers
 from tests.integration.databases import RolledBackDatabase, clone, drop, sibling
+from tests.integration.mailing import DirectQueue, Inbox, serving
 
 TEMPLATE = "service_template"
 _stack = pytest.StashKey[ExitStack]()
@@ -177,9 +180,20 @@ def app(settings: Settings, database: RolledBackDatabase, redis: Redis) -> FastA
     @asynccontextmanager
     async def open_test(given: Settings) -> AsyncIterator[Resources]:
         async with open_resources(given) as resources:
-            yield replace(resources, database=database)
+            replaced = replace(resources, database=database)
+            if given.mail.host:
+                mailer = Mailer(DirectQueue(database, given), given)
+                replaced = replace(replaced, mailer=mailer)
+            yield replaced
 
     return create_app(settings, open_test)
+
+
+@pytest.fixture
+async def inbox(tmp_path: Path) -> AsyncIterator[Inbox]:
+    """A mail server. The settings of a test have to name it: `inbox.settings`."""
+    async with serving(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -15,10 +15,12 @@ from fastapi_base.core.redis import create_redis
 from fastapi_base.core.security import PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
+from fastapi_base.services.accounts import Accounts
 from fastapi_base.services.auth import Auth
 from fastapi_base.services.challenges import Challenges
 from fastapi_base.services.flags import Flags
 from fastapi_base.services.jobs import JobService
+from fastapi_base.services.mailer import Mailer
 from fastapi_base.services.openfeature import DOMAIN, FlagProvider
 from fastapi_base.services.rate_limit import RateLimiter
 from fastapi_base.services.second_factor import SecondFactor
@@ -36,6 +38,8 @@ class Resources:
     tokens: TokenCodec
     cursors: CursorCodec
     throttle: Throttle
+    mail_throttle: Throttle
+    mailer: Mailer
     limiter: RateLimiter
     flags: Flags
     cipher: Cipher
@@ -52,6 +56,7 @@ class Resources:
             self.tokens,
             self.throttle,
             self.challenges,
+            self.mailer,
             self.settings.auth,
         )
 
@@ -59,6 +64,13 @@ class Resources:
     def second_factor(self) -> SecondFactor:
         """Codes of authenticator applications."""
         return SecondFactor(self.auth, self.cipher)
+
+    @property
+    def accounts(self) -> Accounts:
+        """The life of an account."""
+        return Accounts(
+            self.database, self.hasher, self.mail_throttle, self.mailer, self.settings.auth
+        )
 
 
 OpenResources = Callable[[Settings], AbstractAsyncContextManager[Resources]]
@@ -94,6 +106,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 [secret.get_secret_value().encode() for secret in settings.auth.secrets]
             ),
             throttle=Throttle(redis, settings.throttle),
+            mail_throttle=Throttle(redis, settings.throttle, "mail:"),
+            mailer=Mailer(queue, settings),
             limiter=RateLimiter(redis),
             flags=flags,
             cipher=Cipher(settings.auth),

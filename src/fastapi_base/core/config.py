@@ -127,6 +127,10 @@ class AuthSettings(_Section):
     encryption_accepted_keys: Secrets = ()
     challenge_seconds: int = Field(default=300, gt=0, le=3600)
     totp_issuer: str = "fastapi-base"
+    registration: Literal["open", "closed"] = "open"
+    require_verified_email: bool = False
+    verify_hours: int = Field(default=72, gt=0)
+    reset_minutes: int = Field(default=30, gt=0)
     bcrypt_rounds: int = Field(default=12, ge=4, le=16)
     hash_threads: int = Field(default=1, ge=1, le=16)
     hash_queue: int = Field(default=16, ge=1)
@@ -135,6 +139,24 @@ class AuthSettings(_Section):
     def secrets(self) -> tuple[SecretStr, ...]:
         """The secret that is used, and those that are accepted besides."""
         return self.jwt_secret, *self.jwt_accepted_secrets
+
+
+class MailSettings(_Section):
+    """Where mails go, and what they say. `timeout` is in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="MAIL_")
+
+    host: str | None = None
+    port: int = Field(default=587, ge=1, le=65535)
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    ca_file: Path | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    timeout: Seconds = 20
+    folder: Path | None = None
+    sender: EmailStr = "no-reply@example.com"
+    sender_name: str = Field(default="fastapi-base", pattern=r"^[^\x00-\x1f\x7f]+$", max_length=64)
+    link_base: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://[^\s#]+$")
 
 
 class ThrottleSettings(_Section):
@@ -220,6 +242,7 @@ class Settings(BaseModel):
     redis: RedisSettings = Field(default_factory=RedisSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
     throttle: ThrottleSettings = Field(default_factory=ThrottleSettings)
+    mail: MailSettings = Field(default_factory=MailSettings)
     rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)
     flags: FlagSettings = Field(default_factory=FlagSettings)
     celery: CelerySettings = Field(default_factory=CelerySettings)

@@ -92,8 +92,28 @@ def unsafe(settings: "Settings") -> list[str]:
         for name, keys in _encryption_keys(settings)
         if any(len(key.encode()) < MINIMUM_SECRET_BYTES for key in keys)
     ]
+    found += _unusable_mail(settings)
     if settings.app.environment == "production":
         found += _unsafe_in_production(settings)
+    return found
+
+
+def _unusable_mail(settings: "Settings") -> list[str]:
+    found = []
+    mail = settings.mail
+    if (mail.username is None) != (mail.password is None):
+        found.append("MAIL_USERNAME, MAIL_PASSWORD: set both or neither")
+    if settings.app.environment == "production":
+        if settings.auth.require_verified_email and not mail.host:
+            found.append("AUTH_REQUIRE_VERIFIED_EMAIL: needs MAIL_HOST, or nobody can confirm")
+        if mail.folder:
+            found.append("MAIL_FOLDER: production must not keep mails, since they hold tokens")
+        if mail.host and mail.tls == "none":
+            found.append("MAIL_TLS: production needs starttls or implicit: mails hold tokens")
+        if mail.host and not mail.link_base.startswith("https://"):
+            found.append("MAIL_LINK_BASE: production needs https://, since links hold tokens")
+        if mail.host and mail.sender.endswith("@example.com"):
+            found.append("MAIL_SENDER: production needs an address of its own")
     return found
 
 

@@ -91,6 +91,27 @@ class WrongFlagValue(DomainError):
     title = "The value does not fit the feature flag"
 
 
+class InvalidLink(DomainError):
+    """A token from a mail that is unknown, expired, used, or of an address that changed."""
+
+    code = "invalid-link"
+    title = "The link is not valid any more; ask for another one"
+
+
+class EmailNotVerified(DomainError):
+    """The password is right, and the address is not confirmed yet, which is required here."""
+
+    code = "email-not-verified"
+    title = "Confirm the address first; the link is in the mail"
+
+
+class RegistrationClosed(DomainError):
+    """AUTH_REGISTRATION does not let this caller make an account."""
+
+    code = "registration-closed"
+    title = "Accounts are not made this way here"
+
+
 class NotFound(DomainError):
     """The object does not exist, or belongs to somebody else: the caller cannot tell which."""
 
@@ -189,6 +210,13 @@ class ReadOnly(Unavailable):
 
     code = "read-only"
     title = "The service takes no changes at the moment"
+
+
+class MailDisabled(Unavailable):
+    """The request makes no sense without mail, and no mail server is set."""
+
+    code = "mail-disabled"
+    title = "This service sends no mail; its operator has to set MAIL_HOST"
 
 
 class NotReady(Unavailable):

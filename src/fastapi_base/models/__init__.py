@@ -4,6 +4,7 @@ from fastapi_base.models.audit import AuditEvent
 from fastapi_base.models.base import metadata
 from fastapi_base.models.flag import FlagOverride
 from fastapi_base.models.idempotency import IdempotencyKey
+from fastapi_base.models.one_time_token import OneTimeToken
 from fastapi_base.models.second_factor import RecoveryCode, TotpFactor
 from fastapi_base.models.session import LoginSession, RefreshToken
 from fastapi_base.models.user import User
@@ -13,6 +14,7 @@ __all__ = [
     "FlagOverride",
     "IdempotencyKey",
     "LoginSession",
+    "OneTimeToken",
     "RecoveryCode",
     "RefreshToken",
     "TotpFactor",

@@ -30,6 +30,7 @@ class User(SQLModel, table=True):
     id: uuid.UUID = Field(default_factory=uuid7, primary_key=True)
     email: str = Field(sa_type=String(EMAIL_LENGTH))
     password_hash: str = Field(sa_type=String(128))
+    email_verified_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     is_active: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     is_superuser: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     created_at: datetime = Field(

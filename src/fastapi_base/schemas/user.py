@@ -4,17 +4,18 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
+from email_validator import validate_email
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    EmailStr,
     Field,
     TypeAdapter,
     ValidationError,
 )
 
+EMAIL_MAX = 254
 PASSWORD_MIN = 12
 PASSWORD_MAX = 256
 
@@ -23,13 +24,27 @@ def _strip(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-# One address, one spelling: no blanks around it, the domain in ASCII-compatible lower case, and the
-# local part in lower case too, since no provider that people use tells case apart.
+def _one_spelling(value: str) -> str:
+    if len(value) > EMAIL_MAX:
+        raise ValueError(f"must have at most {EMAIL_MAX} characters")
+    # Each refusal has its reason, as for a local part beyond ASCII.
+    found = validate_email(value, check_deliverability=False, allow_smtputf8=False, strict=True)
+    return (found.ascii_email or "").lower()
+
+
+# One address, one spelling: no blanks around it; the domain in ASCII (A-labels of IDNA 2008), so
+# that letters which look alike are seen to be others; the local part ASCII only, for the same
+# reason, and in lower case, since no provider that people use tells case apart.
 Email = Annotated[
-    EmailStr,
+    # Not EmailStr, which takes "Ada <ada@example.com>" too.
+    str,
     BeforeValidator(_strip),
-    AfterValidator(str.lower),
-    Field(max_length=254, examples=["ada@example.com"]),
+    AfterValidator(_one_spelling),
+    Field(
+        max_length=EMAIL_MAX,
+        examples=["ada@example.com"],
+        json_schema_extra={"format": "email"},
+    ),
 ]
 _email = TypeAdapter[str](Email)
 
@@ -76,10 +91,37 @@ class PasswordChange(BaseModel):
     new_password: Password
 
 
-class RegistrationReceived(BaseModel):
-    """The same for a new address and for one that is known."""
+class Received(BaseModel):
+    """The same for an address that is known and for one that is not."""
 
     message: str = Field(examples=["If the address was free, the account exists now. Log in."])
+
+
+class EmailGiven(BaseModel):
+    """An address that a mail shall be sent to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email
+
+
+class LinkToken(BaseModel):
+    """The token of a link in a mail."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(
+        min_length=1,
+        max_length=256,
+        examples=["ot_dGhpcyBpcyBhbiBleGFtcGxlIG9mIGEgdG9rZW4hISE"],
+        json_schema_extra={"format": "password"},
+    )
+
+
+class PasswordReset(LinkToken):
+    """A new password, and the token of the link that allows it."""
+
+    new_password: Password
 
 
 class UserRead(BaseModel):
@@ -89,6 +131,7 @@ class UserRead(BaseModel):
 
     id: uuid.UUID = Field(examples=["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"])
     email: str = Field(examples=["ada@example.com"])
+    is_verified: bool = Field(description="Whether the address is confirmed.", examples=[True])
     is_active: bool = Field(examples=[True])
     is_superuser: bool = Field(examples=[False])
     created_at: datetime = Field(examples=["2026-01-31T12:00:00Z"])

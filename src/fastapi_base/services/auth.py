@@ -1,4 +1,4 @@
-"""Registration, login, and who is calling."""
+"""Login, and who is calling."""
 
 import hashlib
 import uuid
@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core import passwords
 from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import AuthSettings
 from fastapi_base.core.errors import (
     Conflict,
+    EmailNotVerified,
     InvalidCredentials,
     NotAuthenticated,
     Overloaded,
@@ -24,9 +24,10 @@ from fastapi_base.core.security import AccessToken, PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database
 from fastapi_base.schemas.auth import TokenRead
 from fastapi_base.schemas.user import UserRead, normal_email
-from fastapi_base.services import audit, sessions, totp, users
+from fastapi_base.services import audit, one_time, sessions, totp, users
 from fastapi_base.services.audit import Action
 from fastapi_base.services.challenges import Challenges, Kind
+from fastapi_base.services.mailer import Mailer, Notice
 from fastapi_base.services.throttle import Throttle
 
 log = structlog.stdlib.get_logger(__name__)
@@ -40,28 +41,6 @@ class Principal:
     session_id: uuid.UUID
 
 
-async def register(
-    session: AsyncSession,
-    hasher: PasswordHasher,
-    *,
-    email: str,
-    password: str,
-    origin: Origin,
-) -> None:
-    """Add an account, or do the same work for nothing when the address has one.
-
-    The hash comes first. A session takes its connection when it is first used, so nothing that
-    holds a connection waits for a thread.
-    """
-    passwords.check(password, email)
-    password_hash = await hasher.hash(password)
-    added = await users.add(session, email=email, password_hash=password_hash)
-    # Also when nothing was added: the same statements, the same time.
-    await audit.record(
-        session, Action.REGISTERED, origin, subject=added, added="yes" if added else "no"
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Auth:
     """Login and what follows from it."""
@@ -71,6 +50,7 @@ class Auth:
     tokens: TokenCodec
     throttle: Throttle
     challenges: Challenges
+    mailer: Mailer
     settings: AuthSettings
 
     async def log_in(self, *, email: str, password: str, origin: Origin) -> TokenRead:
@@ -78,7 +58,8 @@ class Auth:
 
         Raises InvalidCredentials alike, and after the same hashing, for an unknown address, a wrong
         password and an account that is not active, and TooManyAttempts after many of them. Raises
-        SecondFactorRequired, with a challenge, for an account that has one.
+        SecondFactorRequired, with a challenge, for an account that has one, and EmailNotVerified
+        after the right password, where that is required.
         """
         account = normal_email(email) or email
         await self.throttle.attempt(account, origin.address)
@@ -91,6 +72,8 @@ class Auth:
             await self._record_failure(found, fits, origin)
             raise InvalidCredentials
         await self.throttle.right(account, origin.address)
+        if self.settings.require_verified_email and not found.is_verified:
+            raise EmailNotVerified
         if self.hasher.outdated(found.password_hash):
             found = await self._rehash(found, password)
         await self.ask_second_factor(found, origin, by="password", methods=sessions.PASSWORD)
@@ -159,6 +142,8 @@ class Auth:
                 reason="password-changed",
                 keep=principal.session_id,
             )
+            await one_time.void(session, found.id)
+        await self.mailer.notify(found.id, Notice.PASSWORD_CHANGED)
 
     async def confirm(
         self, principal: Principal, password: str, origin: Origin

@@ -68,9 +68,13 @@ redis.call('SET', KEYS[4], 1, 'PX', ARGV[1])
 
 
 class Throttle:
-    """Counts attempts to prove who one is."""
+    """Counts attempts to prove who one is, or, under another `kind`, to have mails sent.
 
-    def __init__(self, redis: Redis, settings: ThrottleSettings) -> None:
+    Each kind counts for itself. An address that is known is known to all.
+    """
+
+    def __init__(self, redis: Redis, settings: ThrottleSettings, kind: str = "") -> None:
+        self._kind = kind
         self._settings = settings
         self._attempt = redis.register_script(_ATTEMPT)
         self._right = redis.register_script(_RIGHT)
@@ -85,7 +89,7 @@ class Throttle:
         limits = [given.pair_attempts, given.address_attempts, given.account_attempts]
         times = [round(given.max_wait_seconds * 1000), round(given.memory_seconds * 1000)]
         try:
-            wait = int(await self._attempt(_keys(account, address), [*times, *limits]))
+            wait = int(await self._attempt(self._keys(account, address), [*times, *limits]))
         except (RedisError, OSError) as error:
             log.warning("attempts are not counted: Redis does not answer", error=str(error))
             if given.when_redis_fails == "refuse":
@@ -98,19 +102,18 @@ class Throttle:
         """Give back an attempt that was right, and remember that this address may be trusted."""
         remember = round(self._settings.known_seconds * 1000)
         try:
-            await self._right(_keys(account, address), [remember])
+            await self._right(self._keys(account, address), [remember])
         except (RedisError, OSError) as error:
             log.warning("attempts are not counted: Redis does not answer", error=str(error))
 
-
-def _keys(account: str, address: str | None) -> list[str]:
-    who, where = _digest(account), _digest(network(address))
-    return [
-        f"{_PREFIX}pair:{who}:{where}",
-        f"{_PREFIX}address:{where}",
-        f"{_PREFIX}account:{who}",
-        f"{_PREFIX}known:{who}:{where}",
-    ]
+    def _keys(self, account: str, address: str | None) -> list[str]:
+        who, where = _digest(account), _digest(network(address))
+        return [
+            f"{_PREFIX}{self._kind}pair:{who}:{where}",
+            f"{_PREFIX}{self._kind}address:{where}",
+            f"{_PREFIX}{self._kind}account:{who}",
+            f"{_PREFIX}known:{who}:{where}",
+        ]
 
 
 def network(address: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -18,6 +18,7 @@ from fastapi_base.schemas.user import UserRead
 _READ = select(
     col(User.id),
     col(User.email),
+    col(User.email_verified_at).is_not(None).label("is_verified"),
     col(User.is_active),
     col(User.is_superuser),
     col(User.created_at),
@@ -33,10 +34,16 @@ class Credentials:
     email: str
     password_hash: str
     is_active: bool
+    is_verified: bool
 
 
 async def add(
-    session: AsyncSession, *, email: str, password_hash: str, is_superuser: bool = False
+    session: AsyncSession,
+    *,
+    email: str,
+    password_hash: str,
+    is_superuser: bool = False,
+    is_verified: bool = False,
 ) -> uuid.UUID | None:
     """Add an account unless the address has one. Its id, when it was added.
 
@@ -44,7 +51,13 @@ async def add(
     """
     statement = (
         insert(User)
-        .values(id=uuid7(), email=email, password_hash=password_hash, is_superuser=is_superuser)
+        .values(
+            id=uuid7(),
+            email=email,
+            password_hash=password_hash,
+            is_superuser=is_superuser,
+            email_verified_at=datetime.now(UTC) if is_verified else None,
+        )
         .on_conflict_do_nothing(constraint=UNIQUE_EMAIL)
         .returning(col(User.id))
     )
@@ -71,7 +84,11 @@ async def credentials(
     """What a login is checked against, by (normalised) address or by id."""
     key = col(User.email) == email if email else col(User.id) == user_id
     statement = select(
-        col(User.id), col(User.email), col(User.password_hash), col(User.is_active)
+        col(User.id),
+        col(User.email),
+        col(User.password_hash),
+        col(User.is_active),
+        col(User.email_verified_at).is_not(None),
     ).where(key)
     row = (await connection.execute(statement)).first()
     return Credentials(*row) if row else None

@@ -17,7 +17,11 @@ def create_tasks_app(settings: Settings) -> Celery:
     """The application with its tasks and its schedule."""
     created = celery_app("fastapi_base", settings)
     created.conf.update(
-        include=["fastapi_base.tasks.word_count", "fastapi_base.tasks.heartbeat"],
+        include=[
+            "fastapi_base.tasks.word_count",
+            "fastapi_base.tasks.heartbeat",
+            "fastapi_base.tasks.mail",
+        ],
         beat_schedule={
             "heartbeat": {
                 "task": HEARTBEAT,

@@ -23,7 +23,15 @@ async def test_register_log_in_and_read_oneself(client: httpx2.AsyncClient) -> N
     assert body["email"] == "ada@example.com"
     assert body["is_active"]
     assert not body["is_superuser"]
-    assert set(body) == {"id", "email", "is_active", "is_superuser", "created_at", "updated_at"}
+    assert set(body) == {
+        "id",
+        "email",
+        "is_verified",
+        "is_active",
+        "is_superuser",
+        "created_at",
+        "updated_at",
+    }
 
 
 async def test_address_is_the_same_in_any_spelling(

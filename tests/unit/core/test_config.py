@@ -62,6 +62,8 @@ def test_safe_production_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> 
         ("DATABASE_URL", "postgresql://postgres:postgres@db/app"),
         ("DATABASE_URL", "postgresql://app@db/app"),
         ("FIRST_ADMIN_PASSWORD", "ChangeMe"),
+        ("MAIL_FOLDER", "mails"),
+        ("AUTH_REQUIRE_VERIFIED_EMAIL", "true"),
     ],
 )
 def test_production_refuses_what_is_unsafe(
@@ -124,3 +126,27 @@ def test_settings_are_frozen_and_hide_secrets() -> None:
         settings.api.port = 1
     assert "development-only" not in repr(settings)
     assert "postgres:postgres" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAIL_TLS", "none"),
+        ("MAIL_LINK_BASE", "http://app.example.org"),
+        ("MAIL_SENDER", "no-reply@example.com"),
+        ("MAIL_USERNAME", "alone"),
+    ],
+)
+def test_production_sends_mail_safely_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    safe = {
+        **SAFE,
+        "MAIL_HOST": "mail.example.org",
+        "MAIL_SENDER": "no-reply@example.org",
+        "MAIL_LINK_BASE": "https://app.example.org",
+        "AUTH_REQUIRE_VERIFIED_EMAIL": "true",
+    }
+    assert load(monkeypatch, safe).mail.host == "mail.example.org"
+    with pytest.raises(SettingsError, match=f"^{name}"):
+        load(monkeypatch, {**safe, name: value})

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from fastapi_base.api.deps import WritableUnlessReadOnly
-from fastapi_base.api.v1.endpoints import auth, flags, jobs, sessions, totp, users
+from fastapi_base.api.v1.endpoints import auth, flags, jobs, recovery, sessions, totp, users
 
 router = APIRouter(prefix="/api/v1")
 # The busiest first: the router tries them in this order.
@@ -13,4 +13,5 @@ router.include_router(jobs.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(auth.router)
 router.include_router(sessions.router)
 router.include_router(flags.router)
+router.include_router(recovery.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(totp.router, dependencies=[WritableUnlessReadOnly])

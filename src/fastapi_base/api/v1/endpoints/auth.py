@@ -8,12 +8,14 @@ from fastapi.security import OAuth2PasswordRequestForm
 from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep, SessionDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
+    EmailNotVerified,
     InvalidChallenge,
     InvalidCredentials,
     InvalidRefreshToken,
     NoFactor,
     NotAuthenticated,
     Overloaded,
+    RegistrationClosed,
     SecondFactorRequired,
     TooManyAttempts,
     Unavailable,
@@ -22,8 +24,8 @@ from fastapi_base.core.errors import (
 )
 from fastapi_base.schemas.auth import RefreshRequest, TokenRead
 from fastapi_base.schemas.second_factor import SecondFactorLogin
-from fastapi_base.schemas.user import RegistrationReceived, UserRegister
-from fastapi_base.services import auth, sessions
+from fastapi_base.schemas.user import Received, UserRegister
+from fastapi_base.services import sessions
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 # RFC 6749, 5.1
@@ -36,16 +38,21 @@ _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
     summary="Register an account",
     description="Always answers the same, so that it does not tell who has an account.",
     response_description="Received",
-    responses=problems(400, 413, 422, WeakPassword, Overloaded, Unavailable),
+    responses=problems(
+        400,
+        413,
+        422,
+        WeakPassword,
+        RegistrationClosed,
+        TooManyAttempts,
+        Overloaded,
+        Unavailable,
+    ),
 )
-async def register(
-    body: UserRegister, session: SessionDep, resources: ResourcesDep, origin: OriginDep
-) -> RegistrationReceived:
+async def register(body: UserRegister, resources: ResourcesDep, origin: OriginDep) -> Received:
     """Add an account unless the address has one."""
-    await auth.register(
-        session, resources.hasher, email=body.email, password=body.password, origin=origin
-    )
-    return RegistrationReceived(message="If the address was free, the account exists now. Log in.")
+    await resources.accounts.register(email=body.email, password=body.password, origin=origin)
+    return Received(message="If the address was free, the account exists now. Log in.")
 
 
 @router.post(
@@ -61,6 +68,7 @@ async def register(
         422,
         InvalidCredentials,
         SecondFactorRequired,
+        EmailNotVerified,
         TooManyAttempts,
         Overloaded,
         Unavailable,

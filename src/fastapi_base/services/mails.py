@@ -1,0 +1,83 @@
+"""Makes the mails that the API asked for. Runs in a worker.
+
+Each commits its token before the mail leaves. Run twice, it makes two; the last one's link works.
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from email.message import EmailMessage
+
+from sqlalchemy import select
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastapi_base.core.caller import Origin
+from fastapi_base.core.config import Settings
+from fastapi_base.db.database import Database
+from fastapi_base.models.user import User
+from fastapi_base.services import audit, mail, one_time
+from fastapi_base.services.audit import Action
+from fastapi_base.services.mailer import Kind
+from fastapi_base.services.one_time import Purpose
+
+Values = dict[str, str | None]
+
+
+async def make(
+    database: Database, settings: Settings, kind: str, values: Values
+) -> EmailMessage | None:
+    """The mail, or None where there is nothing to say, as to an address without an account."""
+    async with database.transaction() as session:
+        return await _MAKERS[Kind(kind)](session, settings, values)
+
+
+async def _registered(
+    session: AsyncSession, settings: Settings, values: Values
+) -> EmailMessage | None:
+    """To who registered an address: a link to confirm it, or that it has an account already."""
+    user = await _user(session, values["email"])
+    if user is None:
+        return None
+    if user.email_verified_at:
+        return mail.message(settings.mail, "account_exists", user.email)
+    hours = settings.auth.verify_hours
+    life = timedelta(hours=hours)
+    token = await one_time.issue(session, user.id, Purpose.VERIFY, user.email, life)
+    link = mail.link(settings.mail, "verify-email", token)
+    return mail.message(settings.mail, "verify_email", user.email, link=link, hours=hours)
+
+
+async def _reset(session: AsyncSession, settings: Settings, values: Values) -> EmailMessage | None:
+    """To who forgot the password of an address: a link to set one."""
+    user = await _user(session, values["email"])
+    if user is None:
+        return None
+    minutes = settings.auth.reset_minutes
+    life = timedelta(minutes=minutes)
+    token = await one_time.issue(session, user.id, Purpose.RESET, user.email, life)
+    origin = Origin(values["address"], values["user_agent"], values["request_id"])
+    await audit.record(session, Action.RESET_REQUESTED, origin, subject=user.id)
+    link = mail.link(settings.mail, "reset-password", token)
+    return mail.message(settings.mail, "reset_password", user.email, link=link, minutes=minutes)
+
+
+async def _notice(session: AsyncSession, settings: Settings, values: Values) -> EmailMessage | None:
+    """To the owner of an account: that something was done."""
+    to = values.pop("to") or await session.scalar(
+        select(col(User.email)).where(col(User.id) == uuid.UUID(values["user_id"]))
+    )
+    return mail.message(settings.mail, values["notice"] or "", to, **values) if to else None
+
+
+async def _user(session: AsyncSession, email: str | None) -> User | None:
+    statement = select(User).where(col(User.email) == email, col(User.is_active))
+    return (await session.scalars(statement)).one_or_none()
+
+
+_Maker = Callable[[AsyncSession, Settings, Values], Awaitable[EmailMessage | None]]
+_MAKERS: dict[Kind, _Maker] = {
+    Kind.REGISTERED: _registered,
+    Kind.RESET: _reset,
+    Kind.NOTICE: _notice,
+}
