@@ -1,6 +1,6 @@
 # The commands that a person types. `make` alone lists them; each says its options after the colon.
 .DEFAULT_GOAL := help
-.PHONY: help up test coverage check fmt package load publish scan lock fuzz reproduce clean
+.PHONY: help up test coverage check fmt package load publish scan lock fuzz reproduce bench clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 
 help: ## list the commands
@@ -41,6 +41,9 @@ fuzz: ## search for requests whose replies break the API's description (SECONDS=
 
 reproduce: ## build everything twice, differently, and compare bit for bit
 	@exec ops/ci/reproduce.sh
+
+bench: ## measure the API beside a bare program (ARGS="--seconds 3 --rounds 3 --output FILE")
+	@./pants run ops/bench/api.py -- $(ARGS)
 
 clean: ## remove build output and the data of `make up`
 	rm -rf dist .local .pants.d .pids

@@ -1,10 +1,11 @@
 """The supervisor's end of the watchdog: what is listed here ends with this process, in any case."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,14 +46,22 @@ class Guard:
 
 @contextmanager
 def process(
-    command: list[str], log: Path, stop_signal: signal.Signals, stdin: bytes = b""
+    command: list[str],
+    log: Path,
+    stop_signal: signal.Signals,
+    stdin: bytes = b"",
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a session of its own, stopped at the context's end or with this process."""
+    """A process in a session of its own, stopped at the context's end or with this process.
+
+    ``environ`` is what it gets beside the environment of this one.
+    """
     guard = Guard()
     try:
         with log.open("wb") as output:
             popen = subprocess.Popen(
                 command,
+                env={**os.environ, **(environ or {})},
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,

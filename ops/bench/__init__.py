@@ -1,0 +1,1 @@
+"""Measurements, as ratios against a limit in one run."""

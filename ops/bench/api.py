@@ -1,0 +1,249 @@
+"""Measures the API beside the limit: `make bench`.
+
+Both serve in turn, several rounds, on the same PostgreSQL and Redis, with one worker process and
+production settings: access log, rate limits and all middleware. What is compared is CPU time, which
+a busy machine disturbs least. The table goes to standard output, all figures to `--output`.
+"""
+
+import json
+import platform
+import signal
+import statistics
+import sys
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import httpx2
+import psutil
+import typer
+
+from ops.bench import load
+from ops.bench.load import Load, Outcome
+from ops.dev import guard, places, postgres
+from ops.dev.postgres import Postgres
+from ops.dev.redis import Redis
+
+ROOT = Path(__file__).parents[2]
+SECRET = "benchmark-secret-of-more-than-32-bytes"
+EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
+READY_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A program that serves."""
+
+    name: str
+    url: str
+    process: psutil.Process
+
+    def cpu(self) -> float:
+        """CPU seconds of it and its children until now."""
+        family = [self.process, *self.process.children(recursive=True)]
+        return sum(sum(member.cpu_times()[:2]) for member in family)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One round of one workload."""
+
+    workload: str
+    subject: str
+    outcome: Outcome
+    cpu_ms: float
+
+
+def main(
+    seconds: Annotated[float, typer.Option(help="How long each measurement lasts.")] = 3,
+    rounds: Annotated[int, typer.Option(help="How often each is repeated.", min=1)] = 3,
+    output: Annotated[Path | None, typer.Option(help="A file for all figures, as JSON.")] = None,
+) -> None:
+    """Measure the API beside the limit, on this machine."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        environ = stack.enter_context(_servers(folder))
+        ours = stack.enter_context(_ours(folder, environ))
+        limit = stack.enter_context(_limit(folder, environ))
+        headers = _log_in(ours)
+        measured: list[Measured] = []
+        # The first round warms up: connections are opened, code is specialised. It does not count.
+        for number in range(rounds + 1):
+            print(f"round {number} of {rounds}" if number else "warming up", file=sys.stderr)
+            if number == 1:
+                measured.clear()
+            for workload, path in (("health", "/health/live"), ("me", "/api/v1/users/me")):
+                for subject in (ours, limit):
+                    asked = Load(f"{subject.url}{path}", headers, seconds=seconds)
+                    measured.append(_measure(workload, subject, asked, folder))
+            asked = Load(f"{ours.url}/api/v1/users/me", headers, seconds=seconds)
+            with _logins(ours, seconds, folder):
+                measured.append(_measure("me during logins", ours, asked, folder))
+    summary = summarise(measured)
+    print(table(summary))
+    if output:
+        rows = [{**asdict(one.outcome), **asdict(one)} for one in measured]
+        machine = {"machine": platform.machine(), "processors": psutil.cpu_count()}
+        output.write_text(
+            json.dumps({**machine, "summary": summary, "rounds": rows}, indent=2) + "\n"
+        )
+
+
+def summarise(measured: list[Measured]) -> list[dict[str, float | str]]:
+    """Medians of each workload and subject."""
+    groups: dict[tuple[str, str], list[Measured]] = {}
+    for one in measured:
+        groups.setdefault((one.workload, one.subject), []).append(one)
+    return [
+        {
+            "workload": workload,
+            "subject": subject,
+            "per_second": statistics.median(one.outcome.per_second for one in group),
+            "p50_ms": statistics.median(one.outcome.p50 for one in group),
+            "p99_ms": statistics.median(one.outcome.p99 for one in group),
+            "cpu_ms_per_request": statistics.median(one.cpu_ms for one in group),
+        }
+        for (workload, subject), group in groups.items()
+    ]
+
+
+def table(summary: list[dict[str, float | str]]) -> str:
+    """The summary as Markdown, with ratios of CPU time to the limit."""
+    limits = {
+        row["workload"]: float(row["cpu_ms_per_request"])
+        for row in summary
+        if row["subject"] == "limit"
+    }
+    lines = [
+        "| workload | subject | requests/s | p50 ms | p99 ms | CPU ms/request | x limit |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in summary:
+        base = limits.get(row["workload"])
+        ratio = f"{float(row['cpu_ms_per_request']) / base:.1f}" if base else ""
+        lines.append(
+            f"| {row['workload']} | {row['subject']} | {row['per_second']:.0f} |"
+            f" {row['p50_ms']:.1f} | {row['p99_ms']:.1f} | {row['cpu_ms_per_request']:.3f} |"
+            f" {ratio} |"
+        )
+    return "\n".join(lines)
+
+
+def _measure(workload: str, subject: Subject, asked: Load, folder: Path) -> Measured:
+    before = subject.cpu()
+    outcome = load.finish(load.start(asked, folder))
+    spent = subject.cpu() - before
+    return Measured(workload, subject.name, outcome, spent * 1000 / outcome.requests)
+
+
+@contextmanager
+def _logins(subject: Subject, seconds: float, folder: Path) -> Iterator[None]:
+    """Four people log in all the time meanwhile."""
+    form = urllib.parse.urlencode({"username": EMAIL, "password": PASSWORD})
+    url = f"{subject.url}/api/v1/auth/login"
+    stream = load.start(Load(url, {}, connections=4, seconds=seconds + 1, form=form), folder)
+    try:
+        yield
+    finally:
+        load.finish(stream)
+
+
+def _log_in(subject: Subject) -> dict[str, str]:
+    with httpx2.Client(base_url=subject.url, timeout=30) as client:
+        account = {"email": EMAIL, "password": PASSWORD}
+        client.post("/api/v1/auth/register", json=account).raise_for_status()
+        form = {"username": EMAIL, "password": PASSWORD}
+        reply = client.post("/api/v1/auth/login", data=form).raise_for_status()
+        return {"Authorization": f"Bearer {reply.json()['access_token']}"}
+
+
+@contextmanager
+def _servers(folder: Path) -> Iterator[dict[str, str]]:
+    server = Postgres(folder / "data", places.port(0, "PostgreSQL", "nothing"), "benchmark", ())
+    server.prepare(postgres.throwaway_run)
+    redis = Redis(places.port(0, "Redis", "nothing"))
+    with (
+        guard.process(server.command(), folder / "postgres.log", signal.SIGINT) as one,
+        guard.process(
+            redis.command(), folder / "redis.log", signal.SIGTERM, redis.configuration()
+        ) as two,
+    ):
+        _wait("PostgreSQL", lambda: server.ready() and one.poll() is None)
+        _wait("Redis", lambda: redis.ready() and two.poll() is None)
+        environ = {
+            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+            "DATABASE_URL": server.ensure_database("bench", "bench", "benchmark"),
+            "REDIS_URL": redis.url(),
+            "AUTH_JWT_SECRET": SECRET,
+            "API_WORKERS": "1",
+            "LOG_FORMAT": "json",
+            # On, and never reached.
+            "RATE_LIMIT_PRINCIPAL": "100000000/minute",
+            "RATE_LIMIT_ADDRESS": "100000000/minute",
+            "THROTTLE_PAIR_ATTEMPTS": "1000000",
+            "THROTTLE_ADDRESS_ATTEMPTS": "1000000",
+            "THROTTLE_ACCOUNT_ATTEMPTS": "1000000",
+        }
+        command = [sys.executable, "-m", "fastapi_base.cli", "migrate"]
+        with guard.process(
+            command, folder / "migrate.log", signal.SIGTERM, environ=environ
+        ) as step:
+            if step.wait(READY_SECONDS):
+                raise typer.Exit(1)
+        yield environ
+
+
+@contextmanager
+def _ours(folder: Path, environ: dict[str, str]) -> Iterator[Subject]:
+    command = ["gunicorn", "--config", "python:fastapi_base.gunicorn_conf"]
+    app = "fastapi_base.main:create_app()"
+    port = places.port(0, "the API", "nothing")
+    with _serving("ours", [*command, app], port, folder, environ) as subject:
+        yield subject
+
+
+@contextmanager
+def _limit(folder: Path, environ: dict[str, str]) -> Iterator[Subject]:
+    port = places.port(0, "the limit", "nothing")
+    command = ["uvicorn", "ops.bench.limit:app", "--port", str(port), "--loop", "uvloop"]
+    command += ["--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    with _serving("limit", command, port, folder, environ) as subject:
+        yield subject
+
+
+@contextmanager
+def _serving(
+    name: str, command: list[str], port: int, folder: Path, environ: dict[str, str]
+) -> Iterator[Subject]:
+    url = f"http://{places.LOOPBACK}:{port}"
+    given = {**environ, "API_PORT": str(port)}
+    log = folder / f"{name}.log"
+    with guard.process(
+        [sys.executable, "-m", *command], log, signal.SIGTERM, environ=given
+    ) as process:
+
+        def ready() -> bool:
+            try:
+                return httpx2.get(f"{url}/health/live", timeout=5).status_code == 200
+            except httpx2.TransportError:
+                return False
+
+        _wait(f"{name}:\n{log}", ready)
+        yield Subject(name, url, psutil.Process(process.pid))
+
+
+def _wait(what: str, ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not ready after {READY_SECONDS} s: {what}")
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    typer.run(main)
