@@ -7,11 +7,12 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 from ops.scan.findings import Finding, UnavailableError
 
-_TIMEOUT = 30.0
+_TIMEOUT = 15.0
 
 
 def scan(base: str, locked: Iterable[tuple[str, str]]) -> Iterator[Finding]:
@@ -22,8 +23,10 @@ def scan(base: str, locked: Iterable[tuple[str, str]]) -> Iterator[Finding]:
     """
     packages = sorted(set(locked))
     with ThreadPoolExecutor(max_workers=8) as pool:
-        replies = pool.map(lambda package: _ask(base, *package), packages)
-        for (name, version), reply in zip(packages, replies, strict=True):
+        # The first alone: an index that does not answer is asked once, and not for each package.
+        first = [_ask(base, *package) for package in packages[:1]]
+        rest = pool.map(lambda package: _ask(base, *package), packages[1:])
+        for (name, version), reply in zip(packages, chain(first, rest), strict=True):
             for one in reply:
                 if one.get("withdrawn"):
                     continue
