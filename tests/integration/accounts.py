@@ -1,6 +1,11 @@
 """Steps that many tests begin with."""
 
 import httpx2
+from sqlalchemy import update
+from sqlmodel import col
+
+from fastapi_base.db.database import Database
+from fastapi_base.models import User
 
 PASSWORD = "correct horse battery staple"
 
@@ -25,3 +30,13 @@ async def new_user(client: httpx2.AsyncClient, email: str) -> dict[str, str]:
     reply = await log_in(client, email)
     assert reply.status_code == 200, reply.text
     return {"Authorization": f"Bearer {reply.json()['access_token']}"}
+
+
+async def new_superuser(
+    client: httpx2.AsyncClient, database: Database, email: str
+) -> dict[str, str]:
+    """As `new_user`, and a superuser."""
+    headers = await new_user(client, email)
+    async with database.transaction() as session:
+        await session.exec(update(User).where(col(User.email) == email).values(is_superuser=True))
+    return headers

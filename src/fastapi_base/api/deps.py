@@ -1,23 +1,44 @@
 """Dependencies of routes, as Annotated aliases whose names say what is needed."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
-from fastapi.security import OAuth2PasswordBearer
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer, OAuth2PasswordBearer
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.api.middleware.request_id import request_id_of
 from fastapi_base.api.resources import Resources
+from fastapi_base.core import api_key, scopes
 from fastapi_base.core.caller import Origin
-from fastapi_base.core.errors import Forbidden, NotAuthenticated, ReadOnly
+from fastapi_base.core.errors import (
+    Forbidden,
+    InsufficientScope,
+    NotAuthenticated,
+    ReadOnly,
+    SessionNeeded,
+)
 from fastapi_base.core.flags import READ_ONLY
+from fastapi_base.core.scopes import Scope
 from fastapi_base.schemas.user import UserRead
+from fastapi_base.services import api_keys
+from fastapi_base.services.api_keys import KeyPrincipal
 from fastapi_base.services.auth import Principal
 
 LOGIN_PATH = "/api/v1/auth/login"
 _bearer = OAuth2PasswordBearer(
-    LOGIN_PATH, scheme_name="password", description="Email and password.", auto_error=False
+    LOGIN_PATH,
+    scheme_name="password",
+    description="Email and password.",
+    scopes={str(scope): text for scope, text in scopes.DESCRIPTIONS.items()},
+    auto_error=False,
+)
+# For the description alone: both come in the same header.
+_api_key = HTTPBearer(
+    bearerFormat="fb_...",
+    scheme_name="api-key",
+    description="An API key, for routes that name a scope.",
+    auto_error=False,
 )
 
 
@@ -57,9 +78,12 @@ async def _principal(
 ) -> Principal:
     if not token:
         raise NotAuthenticated
+    if api_key.claims_to_be(token):
+        raise SessionNeeded
     return await resources.auth.identify(token)
 
 
+# Who is logged in. An API key does not do: keys are for routes that name a scope.
 CurrentPrincipal = Annotated[Principal, Depends(_principal)]
 
 
@@ -77,6 +101,44 @@ async def _current_superuser(user: CurrentUser) -> UserRead:
 
 
 CurrentSuperuser = Annotated[UserRead, Depends(_current_superuser)]
+
+# A person in a session, or a program with an API key.
+AnyPrincipal = Principal | KeyPrincipal
+
+
+async def _any_principal(
+    request: Request,
+    resources: ResourcesDep,
+    token: Annotated[str | None, Depends(_bearer)],
+    _described: Annotated[object, Depends(_api_key)],
+) -> AnyPrincipal:
+    # FastAPI calls this once for each set of scopes that a route names.
+    known: AnyPrincipal | None = getattr(request.state, "principal", None)
+    if known is None:
+        if token and api_key.claims_to_be(token):
+            known = await api_keys.identify(resources.database, resources.key_uses, token)
+        else:
+            known = await _principal(resources, token)
+        request.state.principal = known
+    return known
+
+
+# For what is done on behalf of whoever is calling; it checks no scope, so a route needs one beside.
+WhoeverCalls = Annotated[AnyPrincipal, Depends(_any_principal)]
+
+
+def Requires(scope: Scope) -> Any:
+    """`Annotated[AnyPrincipal, Requires(Scope.X)]`: a caller who may do this.
+
+    Others are refused with InsufficientScope, and with NotAuthenticated who is not known.
+    """
+
+    async def authorised(principal: WhoeverCalls) -> AnyPrincipal:
+        if scope not in principal.scopes:
+            raise InsufficientScope(scope)
+        return principal
+
+    return Security(authorised, scopes=[str(scope)])
 
 
 async def _writable(request: Request, resources: ResourcesDep) -> None:

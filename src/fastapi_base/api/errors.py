@@ -32,8 +32,12 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.InvalidLink: 400,
     errors.EmailNotVerified: 403,
     errors.RegistrationClosed: 403,
+    errors.InsufficientScope: 403,
+    errors.SessionNeeded: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.LastSuperuser: 409,
+    errors.TooManyKeys: 409,
     errors.WeakPassword: 422,
     errors.WrongFlagValue: 422,
     errors.IdempotencyKeyReused: 422,
@@ -73,6 +77,9 @@ def domain_problem(request: Request, error: errors.DomainError) -> Response:
     headers = next((_HEADERS[kind] for kind in type(error).__mro__ if kind in _HEADERS), {})
     if error.retry_after is not None:
         headers = {**headers, "Retry-After": str(error.retry_after)}
+    if isinstance(error, errors.InsufficientScope):
+        challenge = f'Bearer error="insufficient_scope", scope="{error.scope}"'
+        headers = {**headers, "WWW-Authenticate": challenge}
     return _reply(
         request,
         status=status_of(type(error)),

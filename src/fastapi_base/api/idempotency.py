@@ -9,7 +9,7 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.api.deps import CurrentUser, ResourcesDep, SessionDep
+from fastapi_base.api.deps import ResourcesDep, SessionDep, WhoeverCalls
 from fastapi_base.models.idempotency import KEY_LENGTH
 from fastapi_base.schemas.user import UserRead
 from fastapi_base.services import idempotency
@@ -79,14 +79,14 @@ async def _once(
     request: Request,
     response: Response,
     session: SessionDep,
-    user: CurrentUser,
+    principal: WhoeverCalls,
     resources: ResourcesDep,
     key: IdempotencyKey = None,
 ) -> Once:
     asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     fingerprint = hashlib.sha256(asked + await request.body()).digest()
     keep = timedelta(hours=resources.settings.api.idempotency_hours)
-    return Once(session, response, user, key, fingerprint, keep)
+    return Once(session, response, principal.user, key, fingerprint, keep)
 
 
 OnceDep = Annotated[Once, Depends(_once)]

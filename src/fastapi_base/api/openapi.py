@@ -23,6 +23,8 @@ TAGS = [
     {"name": "auth", "description": "Registration, login, tokens."},
     {"name": "sessions", "description": "Where an account is logged in."},
     {"name": "users", "description": "Accounts."},
+    {"name": "admin", "description": "Accounts and the audit log, for superusers."},
+    {"name": "api-keys", "description": "Keys for programs."},
     {"name": "jobs", "description": "Work that goes on after the reply."},
     {"name": "feature-flags", "description": "What can be switched while the service runs."},
     {"name": "health", "description": "For load balancers and orchestrators."},

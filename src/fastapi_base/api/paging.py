@@ -79,7 +79,7 @@ def paged(listing: Listing) -> Callable[..., PageRequest]:
                 position = resources.cursors.open(cursor, context(listing, chosen))
             except InvalidCursor as error:
                 problem = {
-                    "type": "cursor",
+                    "type": "value_error",
                     "loc": ("query", "cursor"),
                     "msg": "This is no cursor of this list in this order; begin without one",
                 }

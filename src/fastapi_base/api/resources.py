@@ -16,6 +16,7 @@ from fastapi_base.core.security import PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.services.accounts import Accounts
+from fastapi_base.services.api_keys import UseRecorder
 from fastapi_base.services.auth import Auth
 from fastapi_base.services.challenges import Challenges
 from fastapi_base.services.flags import Flags
@@ -37,6 +38,7 @@ class Resources:
     hasher: PasswordHasher
     tokens: TokenCodec
     cursors: CursorCodec
+    key_uses: UseRecorder
     throttle: Throttle
     mail_throttle: Throttle
     mailer: Mailer
@@ -89,6 +91,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         queue = TaskQueue(settings)
         stack.callback(queue.close)
         database = EngineDatabase(engine)
+        key_uses = UseRecorder()
+        stack.push_async_callback(key_uses.close)
         flags = Flags(
             database,
             redis,
@@ -105,6 +109,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             cursors=CursorCodec(
                 [secret.get_secret_value().encode() for secret in settings.auth.secrets]
             ),
+            key_uses=key_uses,
             throttle=Throttle(redis, settings.throttle),
             mail_throttle=Throttle(redis, settings.throttle, "mail:"),
             mailer=Mailer(queue, settings),

@@ -112,6 +112,38 @@ class RegistrationClosed(DomainError):
     title = "Accounts are not made this way here"
 
 
+class InsufficientScope(DomainError):
+    """The caller is known and may not do this (RFC 6750, 3.1)."""
+
+    code = "insufficient-scope"
+    title = "The caller may not do this"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This needs the scope {scope}")
+        self.scope = scope
+
+
+class SessionNeeded(DomainError):
+    """A program with an API key asked for what only a person in a session may do."""
+
+    code = "session-needed"
+    title = "This cannot be done by an API key; log in"
+
+
+class LastSuperuser(DomainError):
+    """Somebody must be left who can let others in."""
+
+    code = "last-superuser"
+    title = "The last active superuser can be neither removed nor demoted nor shut out"
+
+
+class TooManyKeys(DomainError):
+    """An account has as many API keys as it can."""
+
+    code = "too-many-keys"
+    title = "The account has too many API keys"
+
+
 class NotFound(DomainError):
     """The object does not exist, or belongs to somebody else: the caller cannot tell which."""
 

@@ -1,5 +1,6 @@
 """Tables. Importing this package registers all of them in `metadata`."""
 
+from fastapi_base.models.api_key import ApiKey
 from fastapi_base.models.audit import AuditEvent
 from fastapi_base.models.base import metadata
 from fastapi_base.models.flag import FlagOverride
@@ -10,6 +11,7 @@ from fastapi_base.models.session import LoginSession, RefreshToken
 from fastapi_base.models.user import User
 
 __all__ = [
+    "ApiKey",
     "AuditEvent",
     "FlagOverride",
     "IdempotencyKey",

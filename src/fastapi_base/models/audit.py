@@ -25,6 +25,7 @@ class AuditEvent(SQLModel, table=True):
     __table_args__ = (
         Index("ix_audit_events_subject_id_id", "subject_id", "id"),
         Index("ix_audit_events_actor_id_id", "actor_id", "id"),
+        Index("ix_audit_events_occurred_at_id", "occurred_at", "id"),
     )
     metadata = base.metadata
 

@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime
 
-from sqlalchemy import CheckConstraint, DateTime, String, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, DateTime, Index, String, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from fastapi_base.core.ids import uuid7
@@ -11,6 +11,7 @@ from fastapi_base.models import base
 
 UNIQUE_EMAIL = "uq_users_email"
 EMAIL_LENGTH = 320
+DISPLAY_NAME_LENGTH = 100
 
 
 def _now() -> datetime:
@@ -24,6 +25,7 @@ class User(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("email", name=UNIQUE_EMAIL),
         CheckConstraint("email = lower(email)", name="email_lower"),
+        Index("ix_users_created_at_id", "created_at", "id"),
     )
     metadata = base.metadata
 
@@ -31,6 +33,7 @@ class User(SQLModel, table=True):
     email: str = Field(sa_type=String(EMAIL_LENGTH))
     password_hash: str = Field(sa_type=String(128))
     email_verified_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    display_name: str | None = Field(default=None, sa_type=String(DISPLAY_NAME_LENGTH))
     is_active: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     is_superuser: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     created_at: datetime = Field(

@@ -15,6 +15,8 @@ from pydantic import (
     ValidationError,
 )
 
+from fastapi_base.schemas.text import Line
+
 EMAIL_MAX = 254
 PASSWORD_MIN = 12
 PASSWORD_MAX = 256
@@ -124,6 +126,16 @@ class PasswordReset(LinkToken):
     new_password: Password
 
 
+class ProfilePatch(BaseModel):
+    """What one changes of one's own account; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    display_name: Line | None = Field(
+        default=None, description="null removes it.", examples=["Ada Lovelace"]
+    )
+
+
 class UserRead(BaseModel):
     """An account."""
 
@@ -132,6 +144,7 @@ class UserRead(BaseModel):
     id: uuid.UUID = Field(examples=["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"])
     email: str = Field(examples=["ada@example.com"])
     is_verified: bool = Field(description="Whether the address is confirmed.", examples=[True])
+    display_name: str | None = Field(examples=["Ada Lovelace"])
     is_active: bool = Field(examples=[True])
     is_superuser: bool = Field(examples=[False])
     created_at: datetime = Field(examples=["2026-01-31T12:00:00Z"])

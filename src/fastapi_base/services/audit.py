@@ -1,7 +1,9 @@
 """The audit log."""
 
 import uuid
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -9,6 +11,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastapi_base.core.caller import Origin
 from fastapi_base.core.ids import uuid7
 from fastapi_base.models.audit import AuditEvent
+
+# What a field was and what it became.
+type Changes = Mapping[str, Mapping[str, Any]]
 
 
 class Action(StrEnum):
@@ -28,6 +33,14 @@ class Action(StrEnum):
     PASSWORD_RESET = "password.reset"
     PASSWORD_CHANGED = "password.changed"
     CONFIRM_FAILED = "confirmation.failed"
+    CREATED = "account.created"
+    CHANGED = "account.changed"
+    ACTIVATED = "account.activated"
+    DEACTIVATED = "account.deactivated"
+    REMOVED = "account.removed"
+    API_KEY_CREATED = "api-key.created"
+    API_KEY_ROTATED = "api-key.rotated"
+    API_KEY_REVOKED = "api-key.revoked"
     REFRESH_REUSED = "refresh-token.reused"
     FLAG_CHANGED = "feature-flag.changed"
     SESSION_ENDED = "session.ended"
@@ -41,7 +54,7 @@ async def record(
     *,
     actor: uuid.UUID | None = None,
     subject: uuid.UUID | None = None,
-    **details: str | int,
+    **details: str | int | Changes,
 ) -> None:
     """Write down what happened, in the transaction in which it happens.
 
@@ -60,3 +73,12 @@ async def record(
             details=details,
         )
     )
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
+    """The fields that differ, for `record`. Nothing that is secret goes in."""
+    return {
+        name: {"before": before.get(name), "after": value}
+        for name, value in after.items()
+        if before.get(name) != value
+    }

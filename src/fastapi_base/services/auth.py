@@ -20,6 +20,7 @@ from fastapi_base.core.errors import (
     Unavailable,
     WrongPassword,
 )
+from fastapi_base.core.scopes import Scope, of_role
 from fastapi_base.core.security import AccessToken, PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database
 from fastapi_base.schemas.auth import TokenRead
@@ -39,6 +40,11 @@ class Principal:
 
     user: UserRead
     session_id: uuid.UUID
+
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """All that the account may do."""
+        return of_role(is_superuser=self.user.is_superuser)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from fastapi_base.models.session import LoginSession
 from fastapi_base.models.user import UNIQUE_EMAIL, User
 from fastapi_base.schemas.user import UserRead
 
-_READ = select(
+READ = select(
     col(User.id),
     col(User.email),
     col(User.email_verified_at).is_not(None).label("is_verified"),
+    col(User.display_name),
     col(User.is_active),
     col(User.is_superuser),
     col(User.created_at),
@@ -68,7 +69,7 @@ async def in_session(
     connection: AsyncConnection, user_id: uuid.UUID, session_id: uuid.UUID, now: datetime
 ) -> UserRead | None:
     """The account with this id, when this session is its own and goes on."""
-    statement = _READ.join(LoginSession, col(LoginSession.user_id) == col(User.id)).where(
+    statement = READ.join(LoginSession, col(LoginSession.user_id) == col(User.id)).where(
         col(User.id) == user_id,
         col(LoginSession.id) == session_id,
         col(LoginSession.revoked_at).is_(None),

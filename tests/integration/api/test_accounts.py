@@ -27,6 +27,7 @@ async def test_register_log_in_and_read_oneself(client: httpx2.AsyncClient) -> N
         "id",
         "email",
         "is_verified",
+        "display_name",
         "is_active",
         "is_superuser",
         "created_at",

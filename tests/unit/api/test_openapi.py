@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from fastapi_base.api.errors import MEDIA_TYPE
+from fastapi_base.core.scopes import Scope
 from fastapi_base.schemas.problem import Problem
 
 
@@ -41,7 +42,21 @@ def test_routes_are_those_of_the_contract(document: dict[str, Any]) -> None:
         "delete /api/v1/sessions",
         "delete /api/v1/sessions/{session_id}",
         "get /api/v1/users/me",
+        "patch /api/v1/users/me",
         "put /api/v1/users/me/password",
+        "get /api/v1/users",
+        "post /api/v1/users",
+        "get /api/v1/users/{user_id}",
+        "patch /api/v1/users/{user_id}",
+        "delete /api/v1/users/{user_id}",
+        "post /api/v1/users/{user_id}/deactivate",
+        "post /api/v1/users/{user_id}/activate",
+        "delete /api/v1/users/{user_id}/sessions",
+        "get /api/v1/audit-events",
+        "get /api/v1/api-keys",
+        "post /api/v1/api-keys",
+        "post /api/v1/api-keys/{key_id}/rotate",
+        "delete /api/v1/api-keys/{key_id}",
         "post /api/v1/jobs/word-count",
         "get /api/v1/jobs/{job_id}",
         "get /api/v1/feature-flags",
@@ -99,6 +114,14 @@ def test_protected_routes_say_so(document: dict[str, Any]) -> None:
     }
     flows = document["components"]["securitySchemes"]["password"]["flows"]
     assert flows["password"]["tokenUrl"] == "/api/v1/auth/login"
+    assert set(flows["password"]["scopes"]) == {str(scope) for scope in Scope}
+
+
+def test_scopes_stand_with_both_ways_to_have_them(document: dict[str, Any]) -> None:
+    ways = document["paths"]["/api/v1/users"]["get"]["security"]
+    assert ways == [{"password": ["users:read"]}, {"api-key": ["users:read"]}]
+    # An API key is no way to manage API keys.
+    assert document["paths"]["/api/v1/api-keys"]["post"]["security"] == [{"password": []}]
 
 
 def test_every_member_of_our_schemas_has_an_example(document: dict[str, Any]) -> None:
@@ -107,7 +130,8 @@ def test_every_member_of_our_schemas_has_an_example(document: dict[str, Any]) ->
             continue
         for member, described in schema.get("properties", {}).items():
             known = {"examples", "const", "enum", "$ref", "default"} & set(described)
-            nested = any("$ref" in option for option in described.get("anyOf", []))
+            parts = [*described.get("anyOf", []), described.get("items", {})]
+            nested = any("$ref" in part for part in parts)
             assert known or nested, f"{name}.{member}"
 
 

@@ -3,12 +3,24 @@
 from fastapi import APIRouter
 
 from fastapi_base.api.deps import WritableUnlessReadOnly
-from fastapi_base.api.v1.endpoints import auth, flags, jobs, recovery, sessions, totp, users
+from fastapi_base.api.v1.endpoints import (
+    admin,
+    api_keys,
+    auth,
+    flags,
+    jobs,
+    recovery,
+    sessions,
+    totp,
+    users,
+)
 
 router = APIRouter(prefix="/api/v1")
 # The busiest first: the router tries them in this order.
 router.include_router(users.router, dependencies=[WritableUnlessReadOnly])
+router.include_router(admin.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(jobs.router, dependencies=[WritableUnlessReadOnly])
+router.include_router(api_keys.router, dependencies=[WritableUnlessReadOnly])
 # Logging in and out, and ending read-only itself, go on.
 router.include_router(auth.router)
 router.include_router(sessions.router)

@@ -89,7 +89,7 @@ def context(listing: Listing, sort: Sequence[str]) -> str:
 
 async def fetch[T](
     connection: AsyncConnection | AsyncSession,
-    statement: Select[Any],
+    statement: Select[*tuple[Any, ...]],
     query: PageQuery,
     make: Callable[[Row[Any]], T],
 ) -> Page[T]:
@@ -112,7 +112,7 @@ async def fetch[T](
     )
 
 
-def narrowed(statement: Select[Any], query: PageQuery) -> Select[Any]:
+def narrowed(statement: Select[*tuple[Any, ...]], query: PageQuery) -> Select[*tuple[Any, ...]]:
     """The statement for one page and one row more, which tells whether there is another page."""
     keys, position = query.listing.keys(query.sort), query.position
     if position is not None and position.backward:
@@ -123,7 +123,9 @@ def narrowed(statement: Select[Any], query: PageQuery) -> Select[Any]:
     return asked.order_by(*(key.ordered for key in keys)).limit(query.limit + 1)
 
 
-async def _count(connection: AsyncConnection | AsyncSession, statement: Select[Any]) -> int:
+async def _count(
+    connection: AsyncConnection | AsyncSession, statement: Select[*tuple[Any, ...]]
+) -> int:
     counted = select(func.count()).select_from(statement.subquery())
     return int((await connection.execute(counted)).scalar_one())
 

@@ -1,22 +1,24 @@
 """Background jobs."""
 
 import uuid
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 
-from fastapi_base.api.deps import CurrentUser, ResourcesDep
+from fastapi_base.api.deps import AnyPrincipal, Requires, ResourcesDep
 from fastapi_base.api.idempotency import OnceDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
+    InsufficientScope,
     NotAuthenticated,
     NotFound,
     Overloaded,
     Unavailable,
 )
 from fastapi_base.core.flags import WORD_COUNT
+from fastapi_base.core.scopes import Scope
 from fastapi_base.schemas.job import JobRead, WordCountRequest
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -46,6 +48,7 @@ _LOCATION: dict[int | str, dict[str, Any]] = {
             413,
             422,
             NotAuthenticated,
+            InsufficientScope,
             NotFound,
             IdempotencyKeyInUse,
             IdempotencyKeyReused,
@@ -56,18 +59,18 @@ _LOCATION: dict[int | str, dict[str, Any]] = {
 )
 async def create_word_count(
     body: WordCountRequest,
-    user: CurrentUser,
+    principal: Annotated[AnyPrincipal, Requires(Scope.JOBS_WRITE)],
     resources: ResourcesDep,
     response: Response,
     once: OnceDep,
 ) -> JobRead:
     """Enqueue a word count."""
 
-    if not resources.flags.value(WORD_COUNT, user.id):
+    if not resources.flags.value(WORD_COUNT, principal.user.id):
         raise NotFound("Word counts are not offered to this account")
 
     async def enqueue() -> JobRead:
-        job = await resources.jobs.count_words(user.id, body.text)
+        job = await resources.jobs.count_words(principal.user.id, body.text)
         response.headers["Location"] = f"/api/v1/jobs/{job.id}"
         return job
 
@@ -79,8 +82,12 @@ async def create_word_count(
     summary="Look at a job",
     description="Only who enqueued the job can see it, for an hour by default.",
     response_description="The job",
-    responses=problems(422, NotAuthenticated, NotFound, Overloaded, Unavailable),
+    responses=problems(422, NotAuthenticated, InsufficientScope, NotFound, Overloaded, Unavailable),
 )
-async def read_job(job_id: uuid.UUID, user: CurrentUser, resources: ResourcesDep) -> JobRead:
+async def read_job(
+    job_id: uuid.UUID,
+    principal: Annotated[AnyPrincipal, Requires(Scope.JOBS_READ)],
+    resources: ResourcesDep,
+) -> JobRead:
     """How far a job is, and what came of it."""
-    return await resources.jobs.get(user.id, job_id)
+    return await resources.jobs.get(principal.user.id, job_id)

@@ -1,19 +1,33 @@
 """Accounts."""
 
+from typing import Annotated
+
 from fastapi import APIRouter
 
-from fastapi_base.api.deps import CurrentPrincipal, CurrentUser, OriginDep, ResourcesDep
+from fastapi_base.api.deps import (
+    AnyPrincipal,
+    CurrentPrincipal,
+    CurrentUser,
+    OriginDep,
+    Requires,
+    ResourcesDep,
+    SessionDep,
+)
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
     Conflict,
+    InsufficientScope,
     NotAuthenticated,
     Overloaded,
+    SessionNeeded,
     TooManyAttempts,
     Unavailable,
     WeakPassword,
     WrongPassword,
 )
-from fastapi_base.schemas.user import PasswordChange, UserRead
+from fastapi_base.core.scopes import Scope
+from fastapi_base.schemas.user import PasswordChange, ProfilePatch, UserRead
+from fastapi_base.services import admin
 
 router = APIRouter(prefix="/users", tags=["users"])
 
@@ -23,11 +37,27 @@ router = APIRouter(prefix="/users", tags=["users"])
     summary="Who am I",
     description="The account that the access token belongs to.",
     response_description="The account",
-    responses=problems(NotAuthenticated, Overloaded, Unavailable),
+    responses=problems(NotAuthenticated, InsufficientScope, Overloaded, Unavailable),
 )
-async def read_me(user: CurrentUser) -> UserRead:
+async def read_me(
+    principal: Annotated[AnyPrincipal, Requires(Scope.PROFILE_READ)],
+) -> UserRead:
     """The caller's account."""
-    return user
+    return principal.user
+
+
+@router.patch(
+    "/me",
+    summary="Change my account",
+    description="Sets what is given and leaves the rest.",
+    response_description="The account as it is now",
+    responses=problems(400, 413, 422, NotAuthenticated, SessionNeeded, Overloaded, Unavailable),
+)
+async def update_me(
+    body: ProfilePatch, user: CurrentUser, session: SessionDep, origin: OriginDep
+) -> UserRead:
+    """Change the caller's account."""
+    return await admin.change(session, user.id, body, actor=user.id, origin=origin)
 
 
 @router.put(
@@ -41,6 +71,7 @@ async def read_me(user: CurrentUser) -> UserRead:
         413,
         422,
         NotAuthenticated,
+        SessionNeeded,
         WrongPassword,
         Conflict,
         WeakPassword,
