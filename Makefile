@@ -1,10 +1,13 @@
 # The commands that a person types. `make` alone lists them; each says its options after the colon.
 .DEFAULT_GOAL := help
-.PHONY: help up test coverage check fmt package load publish scan lock fuzz reproduce bench clean
+.PHONY: help doctor up test coverage check fmt package load publish scan lock fuzz reproduce bench clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+doctor: ## say what this machine lacks, and how to get it
+	@exec ops/ci/doctor.sh
 
 up: ## run the whole service on embedded PostgreSQL and Redis (RELOAD=1: restart on change)
 	@exec ops/dev/up.sh

@@ -1,0 +1,46 @@
+"""`make doctor` names what is missing with the way to get it, and installs nothing."""
+
+import os
+import subprocess
+from pathlib import Path
+
+SYSTEM = "/usr/local/bin:/usr/bin:/bin"
+
+
+def doctor(home: Path, path: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/bash", "ops/ci/doctor.sh"],
+        env={"PATH": path, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def only(folder: Path, *left_out: str) -> str:
+    """A PATH with all programs of the system but these."""
+    folder.mkdir()
+    for place in reversed(SYSTEM.split(":")):
+        for program in Path(place).iterdir():
+            link = folder / program.name
+            if program.name not in left_out and os.access(program, os.X_OK):
+                link.unlink(missing_ok=True)
+                link.symlink_to(program)
+    return str(folder)
+
+
+def test_a_missing_program_is_named_and_how_to_get_it(tmp_path: Path) -> None:
+    done = doctor(tmp_path, only(tmp_path / "bin", "git"))
+    assert done.returncode == 1
+    [line] = [line for line in done.stdout.splitlines() if "MISSING" in line]
+    assert line.split()[:2] == ["MISSING", "git"]
+    assert "install git" in line
+
+
+def test_what_is_fetched_on_first_use_is_not_missing(tmp_path: Path) -> None:
+    path = only(tmp_path / "bin", "make", "docker", "podman", "python3.13", "python3", "python")
+    lines = doctor(tmp_path, path).stdout.splitlines()
+    assert [line.split()[1] for line in lines if "MISSING" in line] == ["make"]
+    assert any("CPython 3.13" in line and "first run" in line for line in lines)
+    assert any("container engine" in line and "without" in line for line in lines)
