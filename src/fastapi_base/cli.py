@@ -13,15 +13,15 @@ from fastapi_base.core import passwords
 from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.encryption import CannotDecrypt, Cipher
-from fastapi_base.core.errors import DomainError, WeakPassword
+from fastapi_base.core.errors import Conflict, DomainError, NotFound, WeakPassword
 from fastapi_base.core.logging import configure_logging
 from fastapi_base.core.security import hash_password
 from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
-from fastapi_base.schemas.user import PASSWORD_MIN, normal_email
-from fastapi_base.services import audit, totp, users
+from fastapi_base.schemas.user import PASSWORD_MAX, PASSWORD_MIN, normal_email
+from fastapi_base.services import audit, one_time, sessions, totp, users
 from fastapi_base.services.audit import Action
 
 app = typer.Typer(
@@ -74,6 +74,47 @@ def create_admin() -> None:
     except DomainError as error:
         _fail(f"DATABASE_URL: {error.detail}")
     typer.echo(f"{email}: {'superuser created' if added else 'has an account already, unchanged'}.")
+
+
+@app.command()
+def reset_password(
+    email: Annotated[str, typer.Argument(help="Whose.")],
+    password_stdin: Annotated[
+        bool, typer.Option(help="Read the new password from standard input.")
+    ] = False,
+) -> None:
+    """Set a new password, and end the account's sessions.
+
+    Without --password-stdin it makes one and prints it; its owner should change it.
+    """
+    settings = _settings()
+    made = "" if password_stdin else secrets.token_urlsafe(15)
+    password = made or sys.stdin.readline().rstrip("\r\n")
+    address = normal_email(email) or _fail("EMAIL: must be an email address")
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        _fail(f"The password must have {PASSWORD_MIN} to {PASSWORD_MAX} characters")
+    try:
+        passwords.check(password, address)
+        count = asyncio.run(_end_sessions(settings, address, password))
+    except WeakPassword as error:
+        _fail(f"The password is too easy: {error.detail}")
+    except DomainError as error:
+        _fail(error.detail)
+    typer.echo(f"{address}: password set, sessions ended: {count}.")
+    if made:
+        typer.echo(f"The new password: {made}")
+
+
+@app.command()
+def revoke_sessions(email: Annotated[str, typer.Argument(help="Whose.")]) -> None:
+    """End all sessions of an account, from their next request on."""
+    settings = _settings()
+    address = normal_email(email) or _fail("EMAIL: must be an email address")
+    try:
+        count = asyncio.run(_end_sessions(settings, address, None))
+    except DomainError as error:
+        _fail(error.detail)
+    typer.echo(f"{address}: sessions ended: {count}.")
 
 
 @app.command()
@@ -134,6 +175,33 @@ def make_migration(
 ) -> None:
     """Write the next migration: from the models' difference to a database that is up to date."""
     runner.revision(_settings().database.url.get_secret_value(), message)
+
+
+async def _end_sessions(settings: Settings, email: str, password: str | None) -> int:
+    """End the sessions of an account, after its password was set where one is given."""
+    engine = create_engine(settings.database, "fastapi-base-cli")
+    try:
+        database, origin = EngineDatabase(engine), Origin()
+        async with database.read() as connection:
+            found = await users.credentials(connection, email=email)
+        if found is None:
+            raise NotFound(f"EMAIL: no account has the address {email}")
+        async with database.transaction() as session:
+            if password is not None:
+                new_hash = hash_password(password, settings.auth.bcrypt_rounds)
+                if not await users.replace_password(
+                    session, found.id, old_hash=found.password_hash, new_hash=new_hash
+                ):
+                    raise Conflict("The password was changed at the same moment; try again")
+                await one_time.void(session, found.id)
+                await audit.record(
+                    session, Action.PASSWORD_RESET, origin, subject=found.id, by="command"
+                )
+            return await sessions.revoke_all(
+                session, found.id, origin, actor=None, reason="by-command"
+            )
+    finally:
+        await engine.dispose()
 
 
 async def _add_admin(settings: Settings, email: str, password: str) -> bool:

@@ -26,7 +26,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_help_lists_the_commands() -> None:
     result = run(app, ["--help"])
     assert result.exit_code == 0
-    for command in ["migrate", "create-admin", "openapi", "make-migration", "rotate-keys"]:
+    for command in [
+        "migrate",
+        "create-admin",
+        "openapi",
+        "make-migration",
+        "rotate-keys",
+        "reset-password",
+        "revoke-sessions",
+    ]:
         assert command in result.output
 
 
