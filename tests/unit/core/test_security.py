@@ -9,6 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from fastapi_base.core.api_key import new_key
 from fastapi_base.core.config import AuthSettings
 from fastapi_base.core.errors import NotAuthenticated
 from fastapi_base.core.security import (
@@ -18,6 +19,7 @@ from fastapi_base.core.security import (
     hash_password,
     verify_password,
 )
+from fastapi_base.utils.pagination import CursorCodec, InvalidCursor, Position
 
 SETTINGS = AuthSettings(bcrypt_rounds=4)
 USER = uuid.UUID("0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55")
@@ -114,6 +116,8 @@ def test_forgery_helper_makes_good_tokens_when_nothing_is_changed() -> None:
         lambda: forge(nbf=datetime.now(UTC) + timedelta(hours=1)),
         lambda: forge().rpartition(".")[0] + ".",
         lambda: "rt_a-refresh-token-is-no-access-token",
+        lambda: new_key().value,
+        lambda: CursorCodec([KEY.encode()]).seal(Position((str(USER),)), "users?email"),
         lambda: forge(exp=1),
         lambda: forge(iat=datetime.now(UTC) + timedelta(hours=1)),
         lambda: (
@@ -160,3 +164,8 @@ def test_public_key_is_not_taken_for_a_shared_secret() -> None:
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     with pytest.raises(NotAuthenticated):
         TokenCodec(SETTINGS).read(forge(key=private, algorithm="RS256"))
+
+
+def test_access_token_is_no_cursor() -> None:
+    with pytest.raises(InvalidCursor):
+        CursorCodec([KEY.encode()]).open(TokenCodec(SETTINGS).issue(USER, SESSION).value, "")
