@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Builds the binaries and images twice, as differently as one machine can, and compares them byte for byte.
-# `make reproduce` calls it.
-#   ARGS=...          what to build (else: ops/binaries:: and ops/images::, as far as they exist)
+# Builds the binaries and images twice, as differently as one machine can, and compares them byte for byte, and so their
+# documents. `make reproduce` calls it.
+#   ARGS=...          what to build (else: ops/binaries:: and ops/images::)
+#   AGAINST=dist      compare with what was built before, in this folder, instead of a first build
 #   KEEP_BUILDS=...   a folder to build in and keep (else: a temporary one, removed at the end)
-# The second build has another folder, empty caches, umask, time zone, locale, hash seed, clock (where faketime is
-# installed), user (where this one is root) and interpreter (the locked Debian one in place of the machine's).
+# The second build has another folder, empty caches, umask, time zone, locale, hash seed, clock (by libfaketime, of the
+# processes that build), user (where this one is root) and interpreter (the locked Debian one in place of the machine's).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
 say() { printf 'reproduce: %s\n' "$*" >&2; }
-targets=${ARGS:-ops/binaries:: $([ -d ops/images ] && echo ops/images::)}
+targets=${ARGS:-ops/binaries:: ops/images::}
 
 if [ -n "${KEEP_BUILDS:-}" ]; then
   work=$KEEP_BUILDS
@@ -52,40 +53,58 @@ build() { # FOLDER UMASK COMMAND-PREFIX... -- SETTINGS...
   }
 }
 
-say "first build: $first"
-checkout "$first"
-build "$first" 022 -- PATH="$PATH" PYENV_ROOT="${PYENV_ROOT:-$HOME/.pyenv}" LANG=C.UTF-8 TZ=UTC PYTHONHASHSEED=1
+python=$(ops/bootstrap/python.sh 3.13)
+if [ -n "${AGAINST:-}" ]; then
+  before=$AGAINST
+  say "what was built before: $before"
+else
+  before=$first/dist
+  say "first build: $first"
+  checkout "$first"
+  build "$first" 022 -- PATH="$PATH" PYENV_ROOT="${PYENV_ROOT:-$HOME/.pyenv}" LANG=C.UTF-8 TZ=UTC PYTHONHASHSEED=1
+fi
 
-varied=(umask "time zone" locale "hash seed" caches folder interpreter)
+varied=(umask "time zone" locale "hash seed" caches folder interpreter clock)
 prefix=()
 if [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
   prefix=(setpriv --reuid=65534 --regid=65534 --clear-groups)
   varied+=(user)
 fi
-if command -v faketime > /dev/null; then
-  prefix+=(faketime -f "-2d")
-  varied+=(clock)
+PYTHONPATH=. "$python" -m ops.ci.unpacked 3rdparty/debian/faketime.lock "$work/faketime"
+chmod -R a+rX "$work/faketime"
+library=$(echo "$work"/faketime/usr/lib/*/faketime/libfaketime.so.1)
+# Two days, so that certificates are still valid; Pants' own timers need the real clock.
+clock="'LD_PRELOAD=$library','FAKETIME=-2d','FAKETIME_DONT_FAKE_MONOTONIC=1'"
+there=$(env LD_PRELOAD="$library" FAKETIME=-2d "$python" -c 'import time; print(int(time.time()))')
+if [ "$((there + 86400))" -gt "$(date +%s)" ]; then
+  say "libfaketime has no effect on this machine, so the clocks would be the same"
+  exit 1
 fi
 say "second build: $second (other ${varied[*]})"
 checkout "$second"
-build "$second" 077 "${prefix[@]}" -- PATH=/usr/bin:/bin LANG=C LC_ALL=C TZ=Pacific/Kiritimati PYTHONHASHSEED=2
+build "$second" 077 "${prefix[@]}" -- PATH=/usr/bin:/bin LANG=C LC_ALL=C TZ=Pacific/Kiritimati PYTHONHASHSEED=2 \
+  PANTS_SUBPROCESS_ENVIRONMENT_ENV_VARS="+[$clock]"
 
+sum() { sha256sum "$1" 2> /dev/null | cut -d' ' -f1; }
 status=0
+files=$(cd "$second/dist" && find . -type f \( -name '*.pex' -o -name '*.tar' -o -name '*.cdx.json' -o -name '*.provenance.json' \) \
+  -printf '%P\n' | sort)
+[ -n "$files" ] || { say "nothing was built" && exit 1; }
 printf '\n%-44s %-64s %s\n' artefact sha256 same
 while IFS= read -r file; do
-  one=$(sha256sum "$first/dist/$file" | cut -d' ' -f1)
-  two=$(sha256sum "$second/dist/$file" 2> /dev/null | cut -d' ' -f1)
+  one=$(sum "$before/$file") two=$(sum "$second/dist/$file")
   if [ "$one" = "$two" ]; then
     printf '%-44s %s yes\n' "$file" "$one"
   else
     status=1
-    printf '%-44s %s NO (%s)\n' "$file" "$one" "${two:-missing}"
-    if command -v diffoscope > /dev/null; then
-      diffoscope --max-report-size 20000 "$first/dist/$file" "$second/dist/$file" || true
-    else
-      say "install diffoscope to see where $file differs"
-    fi
+    printf '%-44s %s NO (%s)\n' "$file" "${one:-missing}" "$two"
+    [ -z "$one" ] || ops/ci/diffoscope.sh --max-text-report-size 20000 "$before/$file" "$second/dist/$file" || true
   fi
-done < <(cd "$first/dist" && find . -type f \( -name '*.pex' -o -name '*.tar' \) -printf '%P\n' | sort)
+done <<< "$files"
+printf '\n%-44s %s\n' image digest
+while IFS= read -r file; do
+  case $file in *.oci.tar) printf '%-44s %s\n' "$file" \
+    "$(tar -xOf "$second/dist/$file" index.json | grep -o 'sha256:[0-9a-f]*')" ;; esac
+done <<< "$files"
 [ "$status" = 0 ] && say "every artefact is the same, bit for bit" || say "artefacts differ"
 exit "$status"

@@ -45,11 +45,20 @@ def own() -> Compiler:
     return Compiler((sys.executable,))
 
 
-def locked(debs: Sequence[Path], root: Path, origin: str) -> Compiler:
-    """Unpack CPython's packages below ``root``, and compile with that.
+def unpack(debs: Sequence[Path], root: Path) -> None:
+    """Unpack CPython's packages below ``root``, for `locked`."""
+    # Links of merged /usr: some packages still name their files by them.
+    for name in ("bin", "lib", "lib64", "sbin"):
+        (root / "usr" / name).mkdir(parents=True)
+        (root / name).symlink_to(f"usr/{name}")
+    for path in debs:
+        debian.unpack(path, root)
 
-    It is run by its own loader, on its own C library. Raises OciError where this machine cannot run
-    it.
+
+def locked(root: Path, origin: str) -> Compiler:
+    """The interpreter that was unpacked below ``root``, run by its own loader and C library.
+
+    Raises OciError where there is none or this machine cannot run it.
     """
     machine = platform.machine()
     if platform.system() != "Linux" or machine not in _LOADERS:
@@ -57,19 +66,12 @@ def locked(debs: Sequence[Path], root: Path, origin: str) -> Compiler:
             f"{origin}: images are built on Linux, x86-64 or arm64, since their bytecode is made "
             f"by the locked interpreter; this is {platform.system()} on {machine}"
         )
-    # Links of merged /usr: some packages still name their files by them.
     root = root.absolute()
-    for name in ("bin", "lib", "lib64", "sbin"):
-        (root / "usr" / name).mkdir(parents=True)
-        (root / name).symlink_to(f"usr/{name}")
-    for path in debs:
-        debian.unpack(path, root)
     loader, libraries = (root / one for one in _LOADERS[machine])
     program = root / f"usr/bin/python{VERSION[0]}.{VERSION[1]}"
     if not loader.exists() or not program.exists():
         raise OciError(
-            f"{origin}: interpreter: no {program.name} and C library for {machine} among its "
-            f"{len(debs)} packages"
+            f"{origin}: interpreter: no {program.name} and C library for {machine} in {root.name}"
         )
     command = (str(loader), "--library-path", str(libraries), str(program))
     return Compiler(command, root / "usr")

@@ -9,9 +9,7 @@ JSON; what is wrong with the input comes on stderr as a sentence, with exit code
 import argparse
 import json
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,18 +36,23 @@ def fetch(spec: Spec) -> Result:
     return {"packages": len(packages.gather(chosen, Path(spec["output"]), cache))}
 
 
+def interpreter(spec: Spec) -> Result:
+    """The interpreter that compiles, unpacked."""
+    debs = sorted(Path(spec["debs"]).glob("*.deb"))
+    bytecode.unpack(debs, Path(spec["output"]))
+    return {"packages": len(debs)}
+
+
 def rootfs(spec: Spec) -> Result:
     """A layer of Debian packages."""
     debs = sorted(Path(spec["debs"]).glob("*.deb")) if spec["debs"] else []
     wanted = debian.Rootfs(spec["origin"], debs, **spec["rootfs"])
-    with _compiler(spec) as compiler:
-        return _layer(spec, debian.rootfs(wanted, compiler))
+    return _layer(spec, debian.rootfs(wanted, _compiler(spec)))
 
 
 def python(spec: Spec) -> Result:
     """A layer of Python code: a folder and its bytecode."""
-    with _compiler(spec) as compiler:
-        tree = folder.python(Path(spec["folder"]), spec["into"], spec["origin"], compiler)
+    tree = folder.python(Path(spec["folder"]), spec["into"], spec["origin"], _compiler(spec))
     return _layer(spec, tree)
 
 
@@ -81,7 +84,8 @@ def index(spec: Spec) -> Result:
 
 
 COMMANDS: Mapping[str, Callable[[Spec], Result]] = {
-    command.__name__: command for command in (fetch, rootfs, python, files, image, index)
+    command.__name__: command
+    for command in (fetch, interpreter, rootfs, python, files, image, index)
 }
 
 
@@ -102,16 +106,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-@contextmanager
-def _compiler(spec: Spec) -> Iterator[Compiler]:
-    """The locked interpreter, out of the folder of .debs that the spec names."""
+def _compiler(spec: Spec) -> Compiler:
+    """The locked interpreter, in the folder that the spec names."""
     if not spec.get("interpreter"):
         # The builder's own must not step in unnoticed: its bytecode may be another.
-        yield bytecode.NONE
-        return
-    with tempfile.TemporaryDirectory() as root:
-        debs = sorted(Path(spec["interpreter"]).glob("*.deb"))
-        yield bytecode.locked(debs, Path(root), spec["origin"])
+        return bytecode.NONE
+    return bytecode.locked(Path(spec["interpreter"]), spec["origin"])
 
 
 def _layer(spec: Spec, tree: Tree) -> Result:

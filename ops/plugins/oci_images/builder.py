@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Tuple
 
 from pants.backend.python.target_types import EntryPoint
@@ -13,7 +13,7 @@ from pants.backend.python.util_rules.pex_from_targets import PexFromTargetsReque
 from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
 from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
 from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
-from pants.engine.process import ProcessResult
+from pants.engine.process import Process, ProcessResult
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
 from pants.option.option_types import StrListOption, StrOption
 from pants.option.subsystem import Subsystem
@@ -114,6 +114,9 @@ class Step:
     description: str
     files: Tuple[str, ...] = ()
     folders: Tuple[str, ...] = ()
+    #: Large inputs that many steps share, each with the folder that it is seen in: they are laid
+    #: out once, not for each step.
+    shared: Tuple[Tuple[str, Digest], ...] = ()
 
     @property
     def fetches(self) -> bool:
@@ -171,8 +174,8 @@ async def run_step(step: Step, options: OciImages, debian: Debian) -> StepResult
     online = dict(env)
     if debian.mirrors:
         online["DEBIAN_MIRROR"] = " ".join(debian.mirrors)
-    result = await Get(
-        ProcessResult,
+    process = await Get(
+        Process,
         VenvPexProcess(
             builder.pex,
             argv=(step.command, SPEC),
@@ -185,6 +188,10 @@ async def run_step(step: Step, options: OciImages, debian: Debian) -> StepResult
             description=step.description,
             level=LogLevel.INFO,
         ),
+    )
+    shared = {**process.immutable_input_digests, **dict(step.shared)}
+    result = await Get(
+        ProcessResult, Process, replace(process, immutable_input_digests=FrozenDict(shared))
     )
     return StepResult(result.output_digest, result.stdout.decode().strip())
 

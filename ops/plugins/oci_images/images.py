@@ -13,7 +13,7 @@ from pants.core.goals.package import (
     PackageFieldSet,
 )
 from pants.engine.addresses import Addresses, UnparsedAddressInputs
-from pants.engine.fs import Digest, MergeDigests
+from pants.engine.fs import EMPTY_DIGEST, Digest, MergeDigests
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
 from pants.engine.target import InvalidTargetException, Target, Targets
 from pants.engine.unions import UnionRule
@@ -180,14 +180,21 @@ async def build_image(request: ImageRequest) -> Archive:
     spec = as_json(
         image.address,
         config=json.loads(plan.settings),
-        layers=[layer.record for layer in plan.layers],
+        layers=[f"layer{number}/{layer.record}" for number, layer in enumerate(plan.layers)],
         platform=plan.platform,
         reference=image.reference.value,
         output=output,
     )
-    inputs = await Get(Digest, MergeDigests(layer.digest for layer in plan.layers))
     made = await Get(
-        StepResult, Step("image", spec, inputs, f"Build {image.address}", files=(output,))
+        StepResult,
+        Step(
+            "image",
+            spec,
+            EMPTY_DIGEST,
+            f"Build {image.address}",
+            files=(output,),
+            shared=tuple((f"layer{n}", layer.digest) for n, layer in enumerate(plan.layers)),
+        ),
     )
     documents = await Get(
         Documents,

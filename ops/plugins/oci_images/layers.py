@@ -49,6 +49,7 @@ from oci_images.builder import CACHE, OciImages, Step, StepResult, as_json
 PACKAGES = "/app/site-packages"
 SOURCES = "/app/src"
 INTERPRETER = "interpreter"
+TOOLCHAIN = "toolchain"
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
 
@@ -71,10 +72,15 @@ class Layer:
 
 @dataclass(frozen=True)
 class Interpreter:
-    """In the folder INTERPRETER, the packages of the interpreter that compiles; and their lock."""
+    """In the folder INTERPRETER, the one that compiles, unpacked; and the lock of its packages."""
 
     digest: Digest
     lock: Digest
+
+    @property
+    def shared(self) -> Tuple[Tuple[str, Digest], ...]:
+        """What a step that compiles shares with others."""
+        return ((TOOLCHAIN, self.digest),)
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,7 @@ async def fetch_interpreter(options: OciImages, platform: Platform) -> Interpret
         architecture="arm64" if platform.value.endswith("arm64") else "amd64",
         lock=lock.files[0],
         without=(),
-        output=INTERPRETER,
+        output="debs",
         cache=CACHE,
     )
     fetched = await Get(
@@ -158,10 +164,20 @@ async def fetch_interpreter(options: OciImages, platform: Platform) -> Interpret
             spec,
             lock.snapshot.digest,
             "Fetch the interpreter that compiles",
+            folders=("debs",),
+        ),
+    )
+    unpacked = await Get(
+        StepResult,
+        Step(
+            "interpreter",
+            as_json(targets[0].address, debs="debs", output=INTERPRETER),
+            fetched.digest,
+            "Unpack the interpreter that compiles",
             folders=(INTERPRETER,),
         ),
     )
-    return Interpreter(fetched.digest, lock.snapshot.digest)
+    return Interpreter(unpacked.digest, lock.snapshot.digest)
 
 
 @rule
@@ -217,7 +233,7 @@ async def _rootfs(target: Target, platform: str) -> Layer:
         target.address,
         architecture=architecture(platform),
         comment=target[DescriptionField].value or "",
-        interpreter=INTERPRETER if compiled else "",
+        interpreter=f"{TOOLCHAIN}/{INTERPRETER}" if compiled else "",
         output=record,
         debs="debs" if plan.lock else "",
         rootfs={
@@ -229,18 +245,16 @@ async def _rootfs(target: Target, platform: str) -> Layer:
             "bytecode": compiled,
         },
     )
-    inputs, locks = await MultiGet(
-        Get(Digest, MergeDigests((debs, interpreter.digest))),
-        Get(Digest, MergeDigests((plan.locks, interpreter.lock))),
-    )
+    locks = await Get(Digest, MergeDigests((plan.locks, interpreter.lock)))
     made = await Get(
         StepResult,
         Step(
             "rootfs",
             spec,
-            inputs,
+            debs,
             f"Build the layer {target.address} for {platform}",
             files=(record, archive),
+            shared=interpreter.shared if compiled else (),
         ),
     )
     return Layer(record, made.digest, locks)
@@ -360,11 +374,13 @@ async def build_python_layers(request: PythonLayersRequest, python: PythonSetup)
             output=record,
             folder=folder,
             into=into,
-            interpreter=INTERPRETER,
+            interpreter=f"{TOOLCHAIN}/{INTERPRETER}",
         )
-        inputs = await Get(Digest, MergeDigests((digest, interpreter.digest)))
         what = f"Build the layer of {comment} of {request.image}"
-        made.append((record, Step("python", spec, inputs, what, files=(record, archive))))
+        step = Step(
+            "python", spec, digest, what, files=(record, archive), shared=interpreter.shared
+        )
+        made.append((record, step))
     results = await MultiGet(Get(StepResult, Step, step) for _, step in made)
     return PythonLayers(*(Layer(made[i][0], one.digest, locks) for i, one in enumerate(results)))
 

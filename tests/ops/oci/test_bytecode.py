@@ -63,8 +63,9 @@ def test_what_the_compiling_process_has_loaded_does_not_show(tmp_path: Path) -> 
 
 def test_packages_without_an_interpreter_are_refused(tmp_path: Path) -> None:
     deb = samples.deb(tmp_path / "x.deb", "x", file("usr/bin/x", b""))
+    bytecode.unpack([deb], tmp_path / "root")
     with pytest.raises(OciError, match=r"//:x: (interpreter: no python3.13|images are built on)"):
-        bytecode.locked([deb], tmp_path / "root", "//:x")
+        bytecode.locked(tmp_path / "root", "//:x")
 
 
 def test_compiler_that_fails_is_told_of() -> None:

@@ -22,7 +22,7 @@ def run(
 @pytest.fixture
 def _own_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     # The locked interpreter is 20 MB of packages; what it makes is tested with the images.
-    monkeypatch.setattr(bytecode, "locked", lambda debs, root, origin: bytecode.own())
+    monkeypatch.setattr(bytecode, "locked", lambda root, origin: bytecode.own())
 
 
 @pytest.fixture(autouse=True)

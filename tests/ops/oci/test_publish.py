@@ -11,7 +11,7 @@ from ops.oci import publish
 from ops.oci.archive import index
 from ops.oci.errors import OciError
 from ops.oci.registry import Reference, Registry
-from tests.ops.oci import registries, tokens
+from tests.ops.oci import referrers, registries, tokens
 from tests.ops.oci.test_archive import build
 
 BOM = "application/vnd.cyclonedx+json"
@@ -62,6 +62,20 @@ def test_documents_refer_to_the_image_and_doing_it_twice_changes_nothing(
     manifest = json.loads(registry.manifest(found[BOM]) or b"")
     assert manifest["subject"]["digest"] == built.digest
     assert registry.has_blob(manifest["layers"][0]["digest"])
+
+
+def test_registry_that_knows_referrers_keeps_them_itself(tmp_path: Path) -> None:
+    built, archive = build(tmp_path)
+    with referrers.registry() as (host, store):
+        registry = Registry(Reference.parse(f"{host}/try/attached:1"))
+        documents = [publish.Attachment(BOM, b'{"bom": 1}'), publish.Attachment(PROVENANCE, b"{}")]
+        for _ in range(2):
+            assert list(publish.publish(archive, registry, documents))[-1] == "  tag 1"
+        found = {one["artifactType"]: one["digest"] for one in registry.referrers(built.digest)}
+        assert set(found) == {BOM, PROVENANCE}
+        assert len(store.subjects[built.digest]) == 2
+        # No tag is made for them where the registry needs none.
+        assert [name for name in store.manifests if not name.startswith("sha256:")] == ["1"]
 
 
 def test_document_for_an_image_that_is_not_there_is_refused(host: str) -> None:

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Shows where two files differ, archives within archives included: ops/ci/diffoscope.sh ONE OTHER
+# By diffoscope out of locked Debian packages, which are fetched on first use; nothing is installed.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+cache=${FASTAPI_BASE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fastapi-base}
+lock=$root/3rdparty/debian/diffoscope.lock
+tool=$cache/diffoscope-$(cksum < "$lock" | tr ' ' -)
+PYTHONPATH=$root "$("$root/ops/bootstrap/python.sh" 3.13)" -m ops.ci.unpacked "$lock" "$tool"
+libraries=$(dirname "$tool"/usr/lib/*/libmagic.so.1)
+exec env PYTHONHOME="$tool/usr" PYTHONPATH="$tool/usr/lib/python3/dist-packages" PYTHONDONTWRITEBYTECODE=1 \
+  LIBARCHIVE="$libraries/libarchive.so.13" MAGIC="$tool/usr/lib/file/magic.mgc" \
+  "$(echo "$libraries"/ld-linux-*.so.*)" --library-path "$libraries" \
+  "$tool/usr/bin/python3.13" "$tool/usr/bin/diffoscope" --no-progress "$@"
