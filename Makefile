@@ -1,6 +1,6 @@
 # The commands that a person types. `make` alone lists them; each says its options after the colon.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up test coverage check fmt package load publish scan lock fuzz reproduce bench clean
+.PHONY: help doctor up test coverage check fmt package load publish scan lock fuzz reproduce bench new clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 
 help: ## list the commands
@@ -47,6 +47,9 @@ reproduce: ## build everything twice, differently, and compare bit for bit
 
 bench: ## measure the API beside a bare program (ARGS="--seconds 3 --rounds 3 --output FILE")
 	@./pants run ops/bench/api.py -- $(ARGS)
+
+new: ## a repository of your own (NAME=shop INTO=../shop); run again later, it brings updates
+	@"$$(ops/bootstrap/python.sh 3.13)" ops/new/rename.py "$(NAME)" $(if $(INTO),"$(INTO)")
 
 clean: ## remove build output and the data of `make up`
 	rm -rf dist .local .pants.d .pids

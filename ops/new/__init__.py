@@ -1,0 +1,1 @@
+"""A repository of your own out of this one."""
