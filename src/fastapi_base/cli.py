@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import orjson
 import typer
 
-from fastapi_base.core import passwords
+from fastapi_base.core import passwords, rotation
 from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.encryption import CannotDecrypt, Cipher
@@ -118,25 +118,26 @@ def revoke_sessions(email: Annotated[str, typer.Argument(help="Whose.")]) -> Non
 
 
 @app.command()
-def rotate_keys() -> None:
+def rotate_keys(
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where the new key pair goes; for EdDSA, ES256 and RS256."),
+    ] = None,
+) -> None:
     """Make a new key for access tokens, and print what to set so that nobody is logged out.
 
-    Changes nothing itself: keys come from the environment of every process.
+    Changes no process itself: keys come from the environment of each.
     """
     settings = _settings().auth
-    old, new = settings.jwt_secret.get_secret_value(), secrets.token_urlsafe(48)
-    typer.echo(
-        "1. Let every process accept the new key. Set, and restart them all:\n"
-        f"   AUTH_JWT_ACCEPTED_SECRETS={new}\n"
-        "2. Sign with it, and accept the old one. Set, and restart them all:\n"
-        f"   AUTH_JWT_SECRET={new}\n"
-        f"   AUTH_JWT_ACCEPTED_SECRETS={old}\n"
-        f"3. After {settings.access_token_seconds} seconds no good token has the old signature."
-        " Set, and restart them all:\n"
-        "   AUTH_JWT_ACCEPTED_SECRETS=\n"
-        "When the old key is known to others, do 2 and 3 at once: everybody's next request is"
-        " refused, and their refresh token gets them a new access token."
-    )
+    if settings.jwt_algorithm == "HS256":
+        typer.echo(rotation.of_secrets(settings))
+    elif folder is None:
+        _fail(f"--folder: {settings.jwt_algorithm} needs a place for the new key pair")
+    else:
+        try:
+            typer.echo(rotation.of_key_pairs(settings, folder))
+        except OSError as error:
+            _fail(f"--folder: {error.filename}: {error.strerror}. No key was made.")
 
 
 @app.command()

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from fastapi_base.api import errors, health, openapi
+from fastapi_base.api import errors, health, openapi, well_known
 from fastapi_base.api.middleware.access_log import AccessLogMiddleware
 from fastapi_base.api.middleware.body_limit import BodyLimitMiddleware
 from fastapi_base.api.middleware.compression import CompressionMiddleware
@@ -58,6 +58,7 @@ def create_app(
     # Any route can be refused so; those with more to say of 429 or 503 say it themselves.
     app.include_router(router, responses=openapi.problems(RateLimited, DeadlineExceeded))
     app.include_router(health.router)
+    app.include_router(well_known.router)
     errors.install(app)
     app.openapi = openapi.schema(app)  # type: ignore[method-assign]
     return app

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_base.core import config_rules
+from fastapi_base.core.signing import Algorithm
 
 DEVELOPMENT_SECRET = "development-only-secret-never-used-in-production"
 DEVELOPMENT_ENCRYPTION_KEY = "development-only-encryption-key-never-in-production"
@@ -117,6 +118,9 @@ class AuthSettings(_Section):
 
     jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     jwt_accepted_secrets: Secrets = ()
+    jwt_algorithm: Algorithm = "HS256"
+    jwt_private_key_file: Path | None = None
+    jwt_accepted_keys_file: Path | None = None
     jwt_issuer: str = "fastapi-base"
     jwt_audience: str = "fastapi-base-api"
     access_token_seconds: int = Field(default=900, gt=0)

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from fastapi_base.core.flags import parse_defaults
 from fastapi_base.core.quotas import Quota, RouteQuota
+from fastapi_base.core.signing import KeyFileError, read_private_key, read_public_keys
 
 if TYPE_CHECKING:
     from fastapi_base.core.config import Settings
@@ -82,6 +83,7 @@ def unsafe(settings: "Settings") -> list[str]:
         found.append(
             f"AUTH_JWT_SECRET: must have at least {MINIMUM_SECRET_BYTES} bytes (RFC 7518, 3.2)"
         )
+    found += _unusable_keys(settings)
     for secret in settings.auth.jwt_accepted_secrets:
         if len(secret.get_secret_value().encode()) < MINIMUM_SECRET_BYTES:
             found.append(
@@ -114,6 +116,32 @@ def _unusable_mail(settings: "Settings") -> list[str]:
             found.append("MAIL_LINK_BASE: production needs https://, since links hold tokens")
         if mail.host and mail.sender.endswith("@example.com"):
             found.append("MAIL_SENDER: production needs an address of its own")
+    return found
+
+
+def _unusable_keys(settings: "Settings") -> list[str]:
+    auth = settings.auth
+    found = []
+    if auth.jwt_algorithm != "HS256" and auth.jwt_private_key_file is None:
+        found.append(
+            f"AUTH_JWT_PRIVATE_KEY_FILE: {auth.jwt_algorithm} needs one;"
+            " `fastapi-base-migrate rotate-keys` makes keys"
+        )
+    elif auth.jwt_algorithm == "HS256" and auth.jwt_private_key_file is not None:
+        found.append(
+            "AUTH_JWT_PRIVATE_KEY_FILE: has no use with HS256; set AUTH_JWT_ALGORITHM to EdDSA,"
+            " ES256 or RS256"
+        )
+    elif auth.jwt_private_key_file is not None:
+        try:
+            read_private_key(auth.jwt_private_key_file, auth.jwt_algorithm)
+        except KeyFileError as error:
+            found.append(f"AUTH_JWT_PRIVATE_KEY_FILE: {error}")
+    if auth.jwt_accepted_keys_file is not None:
+        try:
+            read_public_keys(auth.jwt_accepted_keys_file)
+        except KeyFileError as error:
+            found.append(f"AUTH_JWT_ACCEPTED_KEYS_FILE: {error}")
     return found
 
 

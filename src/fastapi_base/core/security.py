@@ -16,11 +16,17 @@ import jwt
 from fastapi_base.core.config import AuthSettings
 from fastapi_base.core.errors import NotAuthenticated
 from fastapi_base.core.executor import BoundedExecutor
+from fastapi_base.core.signing import (
+    PrivateKey,
+    public_key,
+    read_private_key,
+    read_public_keys,
+    secret_key,
+)
 
 # Names how the password was prepared, so that the way can be changed and old hashes still be read.
 _SCHEME = "hmac-sha256"
 _PEPPER = b"fastapi-base/password/1"
-_ALGORITHM = "HS256"
 _TOKEN_TYPE = "at+jwt"
 _LEEWAY = timedelta(seconds=5)
 
@@ -98,16 +104,25 @@ class Claims:
 class TokenCodec:
     """Makes and reads JWT access tokens (RFC 9068 type, RFC 8725 practices).
 
-    The algorithm is fixed here and never taken from the token; `kid` is a digest of the key, so a
-    token signed with a key that is not ours is refused by name. One key signs, and others may be
+    The algorithm is the key's own and never taken from the token; `kid` is a digest of the key, so
+    a token signed with a key that is not ours is refused by name. One key signs, and others may be
     accepted besides it, so that keys can be changed while tokens are out.
     """
 
     def __init__(self, settings: AuthSettings) -> None:
-        self._key = settings.jwt_secret.get_secret_value().encode()
-        self._key_id = key_id(self._key)
-        others = (secret.get_secret_value().encode() for secret in settings.jwt_accepted_secrets)
-        self._keys = {key_id(key): key for key in (*others, self._key)}
+        """Raises KeyFileError for files of keys that cannot be used."""
+        secret = settings.jwt_secret.get_secret_value()
+        accepted = [secret_key(other.get_secret_value()) for other in settings.jwt_accepted_secrets]
+        if settings.jwt_accepted_keys_file:
+            accepted += read_public_keys(settings.jwt_accepted_keys_file)
+        self._signs_with: bytes | PrivateKey
+        if settings.jwt_private_key_file and settings.jwt_algorithm != "HS256":
+            private = read_private_key(settings.jwt_private_key_file, settings.jwt_algorithm)
+            self._signs_with, own = private, public_key(private.public_key())
+        else:
+            self._signs_with, own = secret.encode(), secret_key(secret)
+        self._own = own
+        self._keys = {key.id: key for key in (*accepted, own)}
         self._issuer = settings.jwt_issuer
         self._audience = settings.jwt_audience
         self._seconds = settings.access_token_seconds
@@ -136,9 +151,13 @@ class TokenCodec:
         }
         if methods:
             claims["amr"] = list(methods)
-        headers = {"kid": self._key_id, "typ": _TOKEN_TYPE}
-        value = jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers=headers)
+        headers = {"kid": self._own.id, "typ": _TOKEN_TYPE}
+        value = jwt.encode(claims, self._signs_with, algorithm=self._own.algorithm, headers=headers)
         return AccessToken(value, self._seconds)
+
+    def key_set(self) -> dict[str, list[dict[str, Any]]]:
+        """The public keys that tokens are good by (RFC 7517, 5); none where keys are secrets."""
+        return {"keys": [jwk for key in self._keys.values() if (jwk := key.jwk())]}
 
     def read(self, token: str) -> Claims:
         """What a good token says. Raises NotAuthenticated for every kind of bad token."""
@@ -149,8 +168,8 @@ class TokenCodec:
                 raise NotAuthenticated
             payload = jwt.decode(
                 token,
-                key,
-                algorithms=[_ALGORITHM],
+                key.key,
+                algorithms=[key.algorithm],
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=_LEEWAY,
@@ -160,8 +179,3 @@ class TokenCodec:
         # TypeError, AttributeError: a claim or a kid that is no text.
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError) as error:
             raise NotAuthenticated from error
-
-
-def key_id(key: bytes) -> str:
-    """The name of a key: it tells keys apart and tells nothing about them."""
-    return hashlib.sha256(b"kid:" + key).hexdigest()[:16]

@@ -62,6 +62,7 @@ def test_routes_are_those_of_the_contract(document: dict[str, Any]) -> None:
         "get /api/v1/feature-flags",
         "put /api/v1/feature-flags/{name}",
         "delete /api/v1/feature-flags/{name}",
+        "get /.well-known/jwks.json",
         "get /health/live",
         "get /health/ready",
     }
@@ -109,6 +110,7 @@ def test_protected_routes_say_so(document: dict[str, Any]) -> None:
         "post /api/v1/auth/verify-email/confirm",
         "post /api/v1/auth/password-reset",
         "post /api/v1/auth/password-reset/confirm",
+        "get /.well-known/jwks.json",
         "get /health/live",
         "get /health/ready",
     }

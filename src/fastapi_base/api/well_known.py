@@ -1,0 +1,25 @@
+"""What other services look for at fixed paths (RFC 8615)."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from fastapi_base.api.deps import ResourcesDep
+
+router = APIRouter(prefix="/.well-known", tags=["auth"])
+
+
+@router.get(
+    "/jwks.json",
+    summary="Public keys of access tokens",
+    description="A JSON Web Key Set (RFC 7517), by which other services check access tokens. Empty"
+    " where tokens are signed with a shared secret.",
+    response_description="The keys",
+)
+async def read_key_set(
+    resources: ResourcesDep, response: Response
+) -> dict[str, list[dict[str, Any]]]:
+    """The keys that are accepted. A new one is here before it signs."""
+    # Shorter than a rotation takes, and long enough to spare us most requests.
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return resources.tokens.key_set()
