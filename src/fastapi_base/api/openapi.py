@@ -25,6 +25,7 @@ TAGS = [
     {"name": "users", "description": "Accounts."},
     {"name": "admin", "description": "Accounts and the audit log, for superusers."},
     {"name": "api-keys", "description": "Keys for programs."},
+    {"name": "invitations", "description": "Who may register; for superusers."},
     {"name": "jobs", "description": "Work that goes on after the reply."},
     {"name": "feature-flags", "description": "What can be switched while the service runs."},
     {"name": "health", "description": "For load balancers and orchestrators."},

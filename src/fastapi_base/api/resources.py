@@ -19,6 +19,7 @@ from fastapi_base.services.accounts import Accounts
 from fastapi_base.services.api_keys import UseRecorder
 from fastapi_base.services.auth import Auth
 from fastapi_base.services.challenges import Challenges
+from fastapi_base.services.email_change import EmailChange
 from fastapi_base.services.flags import Flags
 from fastapi_base.services.jobs import JobService
 from fastapi_base.services.mailer import Mailer
@@ -73,6 +74,11 @@ class Resources:
         return Accounts(
             self.database, self.hasher, self.mail_throttle, self.mailer, self.settings.auth
         )
+
+    @property
+    def email_change(self) -> EmailChange:
+        """Changes of addresses."""
+        return EmailChange(self.auth, self.mail_throttle)
 
 
 OpenResources = Callable[[Settings], AbstractAsyncContextManager[Resources]]

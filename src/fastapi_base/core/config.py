@@ -131,7 +131,8 @@ class AuthSettings(_Section):
     encryption_accepted_keys: Secrets = ()
     challenge_seconds: int = Field(default=300, gt=0, le=3600)
     totp_issuer: str = "fastapi-base"
-    registration: Literal["open", "closed"] = "open"
+    registration: Literal["open", "invite-only", "closed"] = "open"
+    invitation_days: int = Field(default=7, gt=0)
     require_verified_email: bool = False
     verify_hours: int = Field(default=72, gt=0)
     reset_minutes: int = Field(default=30, gt=0)

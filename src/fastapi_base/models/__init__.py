@@ -3,8 +3,10 @@
 from fastapi_base.models.api_key import ApiKey
 from fastapi_base.models.audit import AuditEvent
 from fastapi_base.models.base import metadata
+from fastapi_base.models.email_change import EmailChange
 from fastapi_base.models.flag import FlagOverride
 from fastapi_base.models.idempotency import IdempotencyKey
+from fastapi_base.models.invitation import Invitation
 from fastapi_base.models.one_time_token import OneTimeToken
 from fastapi_base.models.second_factor import RecoveryCode, TotpFactor
 from fastapi_base.models.session import LoginSession, RefreshToken
@@ -13,8 +15,10 @@ from fastapi_base.models.user import User
 __all__ = [
     "ApiKey",
     "AuditEvent",
+    "EmailChange",
     "FlagOverride",
     "IdempotencyKey",
+    "Invitation",
     "LoginSession",
     "OneTimeToken",
     "RecoveryCode",

@@ -78,6 +78,13 @@ class UserRegister(BaseModel):
 
     email: Email
     password: Password
+    invitation: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="The token of an invitation to this address.",
+        examples=["inv_dGhpcyBpcyBhbiBleGFtcGxlIG9mIGEgdG9rZW4hISE"],
+    )
 
 
 class PasswordChange(BaseModel):

@@ -1,5 +1,6 @@
 """The life of an account: made, confirmed, recovered."""
 
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,7 +15,8 @@ from fastapi_base.core.errors import RegistrationClosed
 from fastapi_base.core.security import PasswordHasher
 from fastapi_base.db.database import Database
 from fastapi_base.models.user import User
-from fastapi_base.services import audit, one_time, sessions, users
+from fastapi_base.schemas.invitation import InvitationRead
+from fastapi_base.services import audit, invitations, one_time, sessions, users
 from fastapi_base.services.audit import Action
 from fastapi_base.services.mailer import Kind, Mailer, Notice
 from fastapi_base.services.one_time import Purpose
@@ -34,24 +36,54 @@ class Accounts:
     mailer: Mailer
     settings: AuthSettings
 
-    async def register(self, *, email: str, password: str, origin: Origin) -> None:
+    async def register(
+        self, *, email: str, password: str, invitation: str | None, origin: Origin
+    ) -> None:
         """Add an account, or do the same work for nothing when the address has one.
 
+        An invitation proves the address. An account that somebody made with it before, and never
+        confirmed, makes way: else a stranger could wait in it, with a password of their own.
+
         The hash comes first, so nothing that holds a connection waits for a thread; the mail is
-        asked for after the commit. Raises WeakPassword, TooManyAttempts, and RegistrationClosed.
+        asked for after the commit. Raises WeakPassword, TooManyAttempts, InvalidLink and
+        RegistrationClosed.
         """
-        if self.settings.registration == "closed":
+        mode = self.settings.registration
+        if mode == "closed" or (mode == "invite-only" and invitation is None):
             raise RegistrationClosed
         passwords.check(password, email)
         await self.throttle.attempt(email, origin.address)
+        if invitation is not None:
+            async with self.database.read() as connection:
+                await invitations.check(connection, invitation, email)
         password_hash = await self.hasher.hash(password)
         async with self.database.transaction() as session:
-            added = await users.add(session, email=email, password_hash=password_hash)
+            if invitation is not None:
+                await invitations.accept(session, invitation, email)
+                await users.drop_unconfirmed(session, email)
+            added = await users.add(
+                session,
+                email=email,
+                password_hash=password_hash,
+                is_verified=invitation is not None,
+            )
             # Also when nothing was added: the same statements, the same time.
             await audit.record(
                 session, Action.REGISTERED, origin, subject=added, added="yes" if added else "no"
             )
-        await self.mailer.ask_if_possible(Kind.REGISTERED, email=email)
+        if invitation is None or added is None:
+            await self.mailer.ask_if_possible(Kind.REGISTERED, email=email)
+
+    async def invite(self, email: str, actor: uuid.UUID, origin: Origin) -> InvitationRead:
+        """Invite an address by mail. Raises EmailTaken, RegistrationClosed, MailDisabled."""
+        if self.settings.registration == "closed":
+            raise RegistrationClosed
+        self.mailer.require()
+        days = self.settings.invitation_days
+        async with self.database.transaction() as session:
+            made = await invitations.invite(session, email, days, actor, origin)
+        await self.mailer.ask(Kind.INVITED, id=str(made.id))
+        return made
 
     async def ask_to_verify(self, email: str, origin: Origin) -> None:
         """Send the link again. Raises TooManyAttempts, Unavailable and MailDisabled."""

@@ -26,6 +26,8 @@ class Kind(StrEnum):
 
     REGISTERED = "registered"
     RESET = "reset"
+    INVITED = "invited"
+    EMAIL_CHANGE = "email-change"
     NOTICE = "notice"
 
 
@@ -33,6 +35,7 @@ class Notice(StrEnum):
     """What an owner is told. Each is the name of its template."""
 
     PASSWORD_CHANGED = "password_changed"
+    EMAIL_CHANGED = "email_changed"
 
 
 class Queue(Protocol):
@@ -50,10 +53,14 @@ class Mailer:
         self._queue = queue
         self._enabled = delivery.enabled(settings)
 
-    async def ask(self, kind: Kind, **values: str | None) -> None:
-        """Enqueue a mail. Raises Unavailable or Overloaded, and MailDisabled where none is sent."""
+    def require(self) -> None:
+        """Raise MailDisabled where none is sent, before something is begun that needs it."""
         if not self._enabled:
             raise MailDisabled
+
+    async def ask(self, kind: Kind, **values: str | None) -> None:
+        """Enqueue a mail. Raises Unavailable or Overloaded, and MailDisabled where none is sent."""
+        self.require()
         await self._queue.send(MAIL, str(uuid7()), [kind, values])
 
     async def ask_if_possible(self, kind: Kind, **values: str | None) -> None:

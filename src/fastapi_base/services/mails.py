@@ -5,18 +5,19 @@ Each commits its token before the mail leaves. Run twice, it makes two; the last
 
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import Settings
 from fastapi_base.db.database import Database
+from fastapi_base.models.email_change import EmailChange
 from fastapi_base.models.user import User
-from fastapi_base.services import audit, mail, one_time
+from fastapi_base.services import audit, invitations, mail, one_time
 from fastapi_base.services.audit import Action
 from fastapi_base.services.mailer import Kind
 from fastapi_base.services.one_time import Purpose
@@ -62,12 +63,48 @@ async def _reset(session: AsyncSession, settings: Settings, values: Values) -> E
     return mail.message(settings.mail, "reset_password", user.email, link=link, minutes=minutes)
 
 
+async def _invited(
+    session: AsyncSession, settings: Settings, values: Values
+) -> EmailMessage | None:
+    """To who was invited: a link to register with."""
+    found = await invitations.new_link(session, uuid.UUID(values["id"]))
+    if found is None:
+        return None
+    email, token = found
+    link = mail.link(settings.mail, "register", token)
+    days = settings.auth.invitation_days
+    return mail.message(settings.mail, "invited", email, link=link, days=days)
+
+
+async def _email_change(
+    session: AsyncSession, settings: Settings, values: Values
+) -> EmailMessage | None:
+    """To the old or the new address of an account: a link to confirm the change."""
+    side, user_id = Purpose(values["side"] or ""), uuid.UUID(values["user_id"])
+    change = await session.get(EmailChange, user_id)
+    if change is None:
+        return None
+    address = change.old_email if side == Purpose.CHANGE_OLD else change.new_email
+    if side == Purpose.CHANGE_NEW and await _taken(session, address):
+        return mail.message(settings.mail, "address_in_use", address)
+    life = change.expires_at - datetime.now(UTC)
+    token = await one_time.issue(session, user_id, side, address, life)
+    link = mail.link(settings.mail, "change-email", token)
+    template = "change_email_old" if side == Purpose.CHANGE_OLD else "change_email_new"
+    hours = settings.auth.verify_hours
+    return mail.message(settings.mail, template, address, link=link, hours=hours)
+
+
 async def _notice(session: AsyncSession, settings: Settings, values: Values) -> EmailMessage | None:
     """To the owner of an account: that something was done."""
     to = values.pop("to") or await session.scalar(
         select(col(User.email)).where(col(User.id) == uuid.UUID(values["user_id"]))
     )
     return mail.message(settings.mail, values["notice"] or "", to, **values) if to else None
+
+
+async def _taken(session: AsyncSession, email: str) -> bool:
+    return bool(await session.scalar(select(exists().where(col(User.email) == email))))
 
 
 async def _user(session: AsyncSession, email: str | None) -> User | None:
@@ -79,5 +116,7 @@ _Maker = Callable[[AsyncSession, Settings, Values], Awaitable[EmailMessage | Non
 _MAKERS: dict[Kind, _Maker] = {
     Kind.REGISTERED: _registered,
     Kind.RESET: _reset,
+    Kind.INVITED: _invited,
+    Kind.EMAIL_CHANGE: _email_change,
     Kind.NOTICE: _notice,
 }

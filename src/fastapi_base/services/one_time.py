@@ -1,6 +1,8 @@
 """Tokens that go out by mail: good once, for one purpose, while the address is the account's."""
 
 import uuid
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -11,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import InvalidLink
 from fastapi_base.core.opaque import digest, new_token
+from fastapi_base.models.email_change import EmailChange
 from fastapi_base.models.one_time_token import OneTimeToken
 from fastapi_base.models.user import User
 
@@ -22,6 +25,8 @@ class Purpose(StrEnum):
 
     VERIFY = "verify-email"
     RESET = "reset-password"
+    CHANGE_OLD = "change-email-old"
+    CHANGE_NEW = "change-email-new"
 
 
 async def issue(
@@ -71,17 +76,37 @@ async def use(session: AsyncSession, token: str, purpose: Purpose) -> uuid.UUID:
     return user_id
 
 
+async def use_any(
+    session: AsyncSession, token: str, purposes: Iterable[Purpose]
+) -> tuple[uuid.UUID, Purpose]:
+    """As `use`, for a token of one of these purposes; whose it is, and for which."""
+    for purpose in purposes:
+        with suppress(InvalidLink):
+            return await use(session, token, purpose), purpose
+    raise InvalidLink
+
+
 async def void(session: AsyncSession, user_id: uuid.UUID) -> None:
-    """Take all tokens of an account back, as when somebody else may have asked for them."""
+    """Take an account's tokens back, as when somebody else may have asked for them.
+
+    A change of address that waits for tokens goes with them.
+    """
     await session.exec(delete(OneTimeToken).where(col(OneTimeToken.user_id) == user_id))
+    await session.exec(delete(EmailChange).where(col(EmailChange.user_id) == user_id))
 
 
 def _good(token: str, purpose: Purpose) -> tuple[ColumnElement[bool], ...]:
     owner = select(col(User.id)).where(
-        col(User.id) == col(OneTimeToken.user_id),
-        col(User.email) == col(OneTimeToken.email),
-        col(User.is_active),
+        col(User.id) == col(OneTimeToken.user_id), col(User.is_active)
     )
+    if purpose == Purpose.CHANGE_NEW:
+        owner = owner.where(
+            col(EmailChange.user_id) == col(User.id),
+            col(EmailChange.old_email) == col(User.email),
+            col(EmailChange.new_email) == col(OneTimeToken.email),
+        )
+    else:
+        owner = owner.where(col(User.email) == col(OneTimeToken.email))
     return (
         col(OneTimeToken.digest) == digest(token),
         col(OneTimeToken.purpose) == purpose,

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
@@ -63,6 +63,17 @@ async def add(
         .returning(col(User.id))
     )
     return await session.scalar(statement)
+
+
+async def drop_unconfirmed(session: AsyncSession, email: str) -> None:
+    """Remove the account with this address, if nobody ever proved that the address is theirs."""
+    await session.exec(
+        delete(User).where(
+            col(User.email) == email,
+            col(User.email_verified_at).is_(None),
+            col(User.is_superuser).is_(False),
+        )
+    )
 
 
 async def in_session(

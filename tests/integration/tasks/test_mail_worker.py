@@ -19,6 +19,7 @@ from tests.integration.processes import CELERY, running
 pytestmark = pytest.mark.anyio
 
 ADA = "ada@example.com"
+MOVED = "ada@example.org"
 NEW = "an entirely different password"
 
 
@@ -86,6 +87,17 @@ async def test_account_is_confirmed_and_recovered_by_mail(
     assert (await log_in(client, ADA, NEW)).status_code == 200
     assert inbox.messages == []
 
+    headers = {"Authorization": f"Bearer {(await log_in(client, ADA, NEW)).json()['access_token']}"}
+    change = {"new_email": MOVED, "current_password": NEW}
+    await client.post("/api/v1/users/me/email-change", json=change, headers=headers)
+    for address, about in [(ADA, "shall change"), (MOVED, "Confirm your new address")]:
+        token = {"token": await inbox.token(address, about)}
+        reply = await client.post("/api/v1/auth/email-change/confirm", json=token)
+        assert reply.status_code == 200
+    assert (await log_in(client, MOVED, NEW)).status_code == 200
+    for address in [ADA, MOVED]:
+        await inbox.next(address, "The address of your account was changed")
+
     written = await asyncio.to_thread(worker.read_text)
     lines = [json.loads(line) for line in written.splitlines() if line[:1] == "{"]
     events = [line["event"] for line in lines]
@@ -95,5 +107,5 @@ async def test_account_is_confirmed_and_recovered_by_mail(
         line.get("request_id") for line in lines if line["event"] == "mail sent"
     }
     # Neither tokens nor passwords nor addresses.
-    for secret in [first, second, NEW, MAIL_PASSWORD, ADA, "nobody@", "full@"]:
+    for secret in [first, second, NEW, MAIL_PASSWORD, ADA, MOVED, "nobody@", "full@"]:
         assert secret not in written

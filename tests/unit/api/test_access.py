@@ -20,6 +20,7 @@ PUBLIC = {
     "POST /api/v1/auth/verify-email/confirm",
     "POST /api/v1/auth/password-reset",
     "POST /api/v1/auth/password-reset/confirm",
+    "POST /api/v1/auth/email-change/confirm",
     "GET /.well-known/jwks.json",
     "GET /health/live",
     "GET /health/ready",

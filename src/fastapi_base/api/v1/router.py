@@ -7,7 +7,9 @@ from fastapi_base.api.v1.endpoints import (
     admin,
     api_keys,
     auth,
+    email_change,
     flags,
+    invitations,
     jobs,
     recovery,
     sessions,
@@ -25,5 +27,7 @@ router.include_router(api_keys.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(auth.router)
 router.include_router(sessions.router)
 router.include_router(flags.router)
+router.include_router(email_change.router, dependencies=[WritableUnlessReadOnly])
+router.include_router(invitations.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(recovery.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(totp.router, dependencies=[WritableUnlessReadOnly])

@@ -11,6 +11,7 @@ from fastapi_base.core.errors import (
     EmailNotVerified,
     InvalidChallenge,
     InvalidCredentials,
+    InvalidLink,
     InvalidRefreshToken,
     NoFactor,
     NotAuthenticated,
@@ -42,6 +43,7 @@ _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
         400,
         413,
         422,
+        InvalidLink,
         WeakPassword,
         RegistrationClosed,
         TooManyAttempts,
@@ -51,7 +53,9 @@ _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 )
 async def register(body: UserRegister, resources: ResourcesDep, origin: OriginDep) -> Received:
     """Add an account unless the address has one."""
-    await resources.accounts.register(email=body.email, password=body.password, origin=origin)
+    await resources.accounts.register(
+        email=body.email, password=body.password, invitation=body.invitation, origin=origin
+    )
     return Received(message="If the address was free, the account exists now. Log in.")
 
 

@@ -1,0 +1,78 @@
+"""Invitations, for superusers."""
+
+import uuid
+
+from fastapi import APIRouter
+
+from fastapi_base.api.deps import CurrentSuperuser, OriginDep, ResourcesDep, SessionDep
+from fastapi_base.api.openapi import problems
+from fastapi_base.core.errors import (
+    Conflict,
+    EmailTaken,
+    Forbidden,
+    MailDisabled,
+    NotAuthenticated,
+    NotFound,
+    Overloaded,
+    RegistrationClosed,
+    Unavailable,
+)
+from fastapi_base.schemas.invitation import InvitationCreate, InvitationRead
+from fastapi_base.services import invitations
+
+router = APIRouter(prefix="/invitations", tags=["invitations"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Invite an address",
+    description="Sends a link to register with. An earlier invitation of the address ends.",
+    response_description="The invitation",
+    responses=problems(
+        400,
+        413,
+        422,
+        NotAuthenticated,
+        Forbidden,
+        RegistrationClosed,
+        Conflict,
+        EmailTaken,
+        MailDisabled,
+        Overloaded,
+        Unavailable,
+    ),
+)
+async def create_invitation(
+    body: InvitationCreate, user: CurrentSuperuser, resources: ResourcesDep, origin: OriginDep
+) -> InvitationRead:
+    """Invite an address."""
+    return await resources.accounts.invite(body.email, user.id, origin)
+
+
+@router.get(
+    "",
+    summary="List invitations",
+    description="Those that can be accepted, the newest first; at most 100.",
+    response_description="The invitations",
+    responses=problems(NotAuthenticated, Forbidden, Overloaded, Unavailable),
+)
+async def read_invitations(_: CurrentSuperuser, resources: ResourcesDep) -> list[InvitationRead]:
+    """Open invitations."""
+    async with resources.database.read() as connection:
+        return await invitations.listed(connection)
+
+
+@router.delete(
+    "/{invitation_id}",
+    status_code=204,
+    summary="Take an invitation back",
+    description="Its link is refused from now on.",
+    response_description="Taken back",
+    responses=problems(422, NotAuthenticated, Forbidden, NotFound, Overloaded, Unavailable),
+)
+async def delete_invitation(
+    invitation_id: uuid.UUID, user: CurrentSuperuser, session: SessionDep, origin: OriginDep
+) -> None:
+    """Take an open invitation back."""
+    await invitations.revoke(session, invitation_id, user.id, origin)
