@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPBearer, OAuth2PasswordBearer
+from fastapi.security import APIKeyCookie, HTTPBearer, OAuth2PasswordBearer
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastapi_base.api import cookies
 from fastapi_base.api.middleware.request_id import request_id_of
 from fastapi_base.api.resources import Resources
 from fastapi_base.core import api_key, scopes
@@ -38,6 +39,14 @@ _api_key = HTTPBearer(
     bearerFormat="fb_...",
     scheme_name="api-key",
     description="An API key, for routes that name a scope.",
+    auto_error=False,
+)
+# For the description alone: the name differs in development, see cookies.cookie_name.
+_cookie = APIKeyCookie(
+    name=cookies.SECURE_NAME,
+    scheme_name="cookie",
+    description="Set by a login with `mode=cookie`. Requests that change something bring the token"
+    f" of /auth/csrf in `{cookies.CSRF_HEADER}`.",
     auto_error=False,
 )
 
@@ -74,8 +83,14 @@ OriginDep = Annotated[Origin, Depends(_origin)]
 
 
 async def _principal(
-    resources: ResourcesDep, token: Annotated[str | None, Depends(_bearer)]
+    request: Request,
+    resources: ResourcesDep,
+    token: Annotated[str | None, Depends(_bearer)],
+    _described: Annotated[str | None, Depends(_cookie)],
 ) -> Principal:
+    if value := cookies.cookie_of(request, resources):
+        browser = await cookies.browser_of(request, resources, value)
+        return await resources.auth.identify_session(browser.user_id, browser.session_id)
     if not token:
         raise NotAuthenticated
     if api_key.claims_to_be(token):
@@ -118,7 +133,7 @@ async def _any_principal(
         if token and api_key.claims_to_be(token):
             known = await api_keys.identify(resources.database, resources.key_uses, token)
         else:
-            known = await _principal(resources, token)
+            known = await _principal(request, resources, token, None)
         request.state.principal = known
     return known
 

@@ -1,6 +1,6 @@
 """What one process of the API holds open, made in one place and closed in one place."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -18,12 +18,16 @@ from fastapi_base.db.engine import create_engine
 from fastapi_base.services.accounts import Accounts
 from fastapi_base.services.api_keys import UseRecorder
 from fastapi_base.services.auth import Auth
+from fastapi_base.services.browsers import Browsers
 from fastapi_base.services.challenges import Challenges
 from fastapi_base.services.email_change import EmailChange
 from fastapi_base.services.flags import Flags
 from fastapi_base.services.jobs import JobService
 from fastapi_base.services.mailer import Mailer
+from fastapi_base.services.oidc import Oidc
+from fastapi_base.services.oidc_provider import Provider
 from fastapi_base.services.openfeature import DOMAIN, FlagProvider
+from fastapi_base.services.passkeys import Passkeys
 from fastapi_base.services.rate_limit import RateLimiter
 from fastapi_base.services.second_factor import SecondFactor
 from fastapi_base.services.throttle import Throttle
@@ -47,6 +51,8 @@ class Resources:
     flags: Flags
     cipher: Cipher
     challenges: Challenges
+    browsers: Browsers
+    providers: Mapping[str, Provider]
     settings: Settings
     jobs: JobService
 
@@ -79,6 +85,16 @@ class Resources:
     def email_change(self) -> EmailChange:
         """Changes of addresses."""
         return EmailChange(self.auth, self.mail_throttle)
+
+    @property
+    def oidc(self) -> Oidc:
+        """Login with providers of identities."""
+        return Oidc(self.auth, self.providers)
+
+    @property
+    def passkeys(self) -> Passkeys:
+        """Passkeys, and login with them."""
+        return Passkeys(self.auth, self.settings.passkey)
 
 
 OpenResources = Callable[[Settings], AbstractAsyncContextManager[Resources]]
@@ -122,6 +138,11 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             limiter=RateLimiter(redis),
             flags=flags,
             cipher=Cipher(settings.auth),
+            providers={
+                name: Provider(name, given, settings.oidc.timeout)
+                for name, given in settings.oidc.providers.items()
+            },
+            browsers=Browsers(redis, settings.auth.refresh_token_seconds),
             challenges=Challenges(redis, settings.auth.challenge_seconds),
             settings=settings,
             jobs=JobService(redis, queue, settings.celery.result_expires),

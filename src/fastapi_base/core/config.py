@@ -50,6 +50,8 @@ QuotaText = Annotated[str, AfterValidator(config_rules.quota)]
 RouteQuotas = Annotated[Words, AfterValidator(config_rules.route_quotas)]
 Networks = Annotated[Words, AfterValidator(config_rules.networks)]
 FlagDefaults = Annotated[Words, AfterValidator(config_rules.flag_defaults)]
+ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+IssuerUrl = Annotated[str, AfterValidator(config_rules.issuer_url), Field(max_length=255)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -130,6 +132,7 @@ class AuthSettings(_Section):
     encryption_key: SecretStr = SecretStr(DEVELOPMENT_ENCRYPTION_KEY)
     encryption_accepted_keys: Secrets = ()
     challenge_seconds: int = Field(default=300, gt=0, le=3600)
+    fresh_seconds: int = Field(default=600, gt=0)
     totp_issuer: str = "fastapi-base"
     registration: Literal["open", "invite-only", "closed"] = "open"
     invitation_days: int = Field(default=7, gt=0)
@@ -162,6 +165,39 @@ class MailSettings(_Section):
     sender: EmailStr = "no-reply@example.com"
     sender_name: str = Field(default="fastapi-base", pattern=r"^[^\x00-\x1f\x7f]+$", max_length=64)
     link_base: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://[^\s#]+$")
+
+
+class PasskeySettings(_Section):
+    """Passkeys (WebAuthn). Without `rp_id` there are none."""
+
+    model_config = SettingsConfigDict(env_prefix="PASSKEY_")
+
+    rp_id: str | None = None
+    rp_name: str = "fastapi-base"
+    origins: Words = ()
+
+
+class OidcProvider(BaseModel):
+    """A provider of identities. `redirect_uri` is the page of ours that it sends browsers back to;
+    one page for each provider is best (RFC 9700, 4.4.2)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: IssuerUrl
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr | None = None
+    redirect_uri: str = Field(pattern=r"^https?://[^\s#]+$")
+    label: str | None = None
+    scopes: tuple[str, ...] = ("openid", "email")
+
+
+class OidcSettings(_Section):
+    """Providers of identities (OpenID Connect), by name. `timeout` is in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="OIDC_")
+
+    providers: dict[ProviderName, OidcProvider] = Field(default={})
+    timeout: Seconds = 5
 
 
 class ThrottleSettings(_Section):
@@ -246,6 +282,8 @@ class Settings(BaseModel):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
+    passkey: PasskeySettings = Field(default_factory=PasskeySettings)
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
     throttle: ThrottleSettings = Field(default_factory=ThrottleSettings)
     mail: MailSettings = Field(default_factory=MailSettings)
     rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)

@@ -35,6 +35,20 @@ def redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def issuer_url(value: str) -> str:
+    """The issuer, unchanged, when it is one: https, or this machine (Discovery 1.0, 3)."""
+    parts = urlsplit(value)
+    local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1"}
+    if (
+        not (parts.scheme == "https" or local)
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValueError("issuer must look like https://login.example.com")
+    return value
+
+
 def quota(value: str) -> str:
     """The quota, unchanged, when it can be read."""
     Quota.parse(value)
@@ -95,6 +109,7 @@ def unsafe(settings: "Settings") -> list[str]:
         if any(len(key.encode()) < MINIMUM_SECRET_BYTES for key in keys)
     ]
     found += _unusable_mail(settings)
+    found += _passkeys(settings)
     if settings.app.environment == "production":
         found += _unsafe_in_production(settings)
     return found
@@ -183,6 +198,23 @@ def _unsafe_in_production(settings: "Settings") -> list[str]:
     admin = settings.first_admin.password
     if admin is not None and admin.get_secret_value().lower() in _EASY_PASSWORDS:
         found.append("FIRST_ADMIN_PASSWORD: production needs a password that is not a default")
+    return found
+
+
+def _passkeys(settings: "Settings") -> list[str]:
+    rp_id, origins = settings.passkey.rp_id, settings.passkey.origins
+    if rp_id is None:
+        return []
+    found = [] if origins else ["PASSKEY_ORIGINS: passkeys need the origins of their pages"]
+    for origin in origins:
+        parts = urlsplit(origin)
+        host = parts.hostname or ""
+        # What browsers ask for too: a secure context, on the domain or below it.
+        secure = parts.scheme == "https" or host == "localhost"
+        if not secure or (host != rp_id and not host.endswith(f".{rp_id}")):
+            found.append(
+                f"PASSKEY_ORIGINS: {origin} must be https:// and at or below PASSKEY_RP_ID, {rp_id}"
+            )
     return found
 
 

@@ -49,6 +49,41 @@ class WrongCode(DomainError):
     title = "The code is wrong or was used already"
 
 
+class InvalidPasskey(DomainError):
+    """A login with a passkey that is unknown, or whose answer is not right."""
+
+    code = "invalid-passkey"
+    title = "The passkey was not accepted"
+
+
+class PasskeyRefused(DomainError):
+    """A new passkey that cannot be taken. `detail` says why."""
+
+    code = "passkey-refused"
+    title = "The passkey cannot be taken"
+
+
+class OidcRefused(DomainError):
+    """A login at a provider that failed or cannot be believed. The log says why."""
+
+    code = "provider-login-refused"
+    title = "The login at the provider was not accepted; begin again"
+
+
+class EmailNotVouchedFor(DomainError):
+    """A provider's account that is new here, and whose address the provider did not check."""
+
+    code = "email-not-vouched-for"
+    title = "The provider does not vouch for the email address; register here, then link it"
+
+
+class NotFresh(DomainError):
+    """A session whose login is too long ago for what matters."""
+
+    code = "login-not-recent"
+    title = "This takes a recent login; log in again"
+
+
 class NotAuthenticated(DomainError):
     """No token, or one that is malformed, expired, forged, or of a user who is gone."""
 
@@ -144,6 +179,13 @@ class TooManyKeys(DomainError):
     title = "The account has too many API keys"
 
 
+class CrossSiteRequest(DomainError):
+    """A request with a session cookie that another site may have made the browser send."""
+
+    code = "cross-site-request"
+    title = "Requests with a cookie must come from our own pages and bring their token"
+
+
 class NotFound(DomainError):
     """The object does not exist, or belongs to somebody else: the caller cannot tell which."""
 
@@ -178,6 +220,13 @@ class EmailTaken(Conflict):
 
     code = "email-taken"
     title = "The email address belongs to an account already"
+
+
+class AccountNotLinked(Conflict):
+    """A provider's account that is new here, whose address has an account that it cannot get."""
+
+    code = "account-not-linked"
+    title = "The address has an account; log in to it another way, then link the provider"
 
 
 class FactorExists(Conflict):

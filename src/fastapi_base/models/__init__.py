@@ -4,10 +4,12 @@ from fastapi_base.models.api_key import ApiKey
 from fastapi_base.models.audit import AuditEvent
 from fastapi_base.models.base import metadata
 from fastapi_base.models.email_change import EmailChange
+from fastapi_base.models.external_identity import ExternalIdentity
 from fastapi_base.models.flag import FlagOverride
 from fastapi_base.models.idempotency import IdempotencyKey
 from fastapi_base.models.invitation import Invitation
 from fastapi_base.models.one_time_token import OneTimeToken
+from fastapi_base.models.passkey import Passkey
 from fastapi_base.models.second_factor import RecoveryCode, TotpFactor
 from fastapi_base.models.session import LoginSession, RefreshToken
 from fastapi_base.models.user import User
@@ -16,11 +18,13 @@ __all__ = [
     "ApiKey",
     "AuditEvent",
     "EmailChange",
+    "ExternalIdentity",
     "FlagOverride",
     "IdempotencyKey",
     "Invitation",
     "LoginSession",
     "OneTimeToken",
+    "Passkey",
     "RecoveryCode",
     "RefreshToken",
     "TotpFactor",

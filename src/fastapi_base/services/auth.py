@@ -1,9 +1,10 @@
 """Login, and who is calling."""
 
+import contextlib
 import hashlib
 import uuid
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -15,6 +16,8 @@ from fastapi_base.core.errors import (
     EmailNotVerified,
     InvalidCredentials,
     NotAuthenticated,
+    NotFound,
+    NotFresh,
     Overloaded,
     SecondFactorRequired,
     Unavailable,
@@ -59,8 +62,10 @@ class Auth:
     mailer: Mailer
     settings: AuthSettings
 
-    async def log_in(self, *, email: str, password: str, origin: Origin) -> TokenRead:
-        """Tokens of a new session, for who knows the password.
+    async def log_in(
+        self, *, email: str, password: str, origin: Origin, refreshable: bool = True
+    ) -> sessions.Grant:
+        """A new session, for who knows the password.
 
         Raises InvalidCredentials alike, and after the same hashing, for an unknown address, a wrong
         password and an account that is not active, and TooManyAttempts after many of them. Raises
@@ -83,7 +88,9 @@ class Auth:
         if self.hasher.outdated(found.password_hash):
             found = await self._rehash(found, password)
         await self.ask_second_factor(found, origin, by="password", methods=sessions.PASSWORD)
-        return await self.begin(found.id, origin, by="password", methods=sessions.PASSWORD)
+        return await self.begin(
+            found.id, origin, by="password", methods=sessions.PASSWORD, refreshable=refreshable
+        )
 
     async def ask_second_factor(
         self, found: users.Credentials, origin: Origin, *, by: str, methods: tuple[str, ...]
@@ -111,15 +118,23 @@ class Auth:
         )
 
     async def begin(
-        self, user_id: uuid.UUID, origin: Origin, *, by: str, methods: tuple[str, ...]
-    ) -> TokenRead:
-        """Tokens of a new session, for who has proven everything."""
+        self,
+        user_id: uuid.UUID,
+        origin: Origin,
+        *,
+        by: str,
+        methods: tuple[str, ...],
+        refreshable: bool,
+    ) -> sessions.Grant:
+        """A new session, for who has proven everything."""
         async with self.database.transaction() as session:
-            grant = await sessions.begin(session, self.settings, user_id, origin, methods=methods)
+            grant = await sessions.begin(
+                session, self.settings, user_id, origin, methods=methods, refreshable=refreshable
+            )
             await audit.record(
                 session, Action.LOGGED_IN, origin, actor=user_id, subject=user_id, by=by
             )
-        return self._reply(grant)
+        return grant
 
     async def change_password(
         self, principal: Principal, *, current: str, new: str, origin: Origin
@@ -172,6 +187,24 @@ class Auth:
         await self.throttle.right(account, origin.address)
         return found
 
+    async def confirm_recent(
+        self, principal: Principal, password: str | None, origin: Origin
+    ) -> None:
+        """Have the caller prove who they are, unless they did at login AUTH_FRESH_SECONDS ago.
+
+        The password alone is not enough where a second factor is on. Raises NotFresh,
+        WrongPassword and TooManyAttempts.
+        """
+        async with self.database.read() as connection:
+            begun = await sessions.begun_at(connection, principal.session_id)
+            two_factors = await totp.enabled(connection, principal.user.id)
+        fresh = timedelta(seconds=self.settings.fresh_seconds)
+        if begun is not None and datetime.now(UTC) - begun <= fresh:
+            return
+        if password is None or two_factors:
+            raise NotFresh
+        await self.confirm(principal, password, origin)
+
     async def _rehash(self, found: users.Credentials, password: str) -> users.Credentials:
         """Hash again at the cost that is set now. It can wait, so it never fails a login."""
         try:
@@ -203,7 +236,7 @@ class Auth:
     async def refresh(self, refresh_token: str, origin: Origin) -> TokenRead:
         """The next tokens of a session. Raises InvalidRefreshToken."""
         grant = await sessions.refresh(self.database, self.settings, refresh_token, origin)
-        return self._reply(grant)
+        return self.reply(grant)
 
     async def identify(self, token: str) -> Principal:
         """The active user whose token this is, in a session that goes on.
@@ -212,15 +245,27 @@ class Auth:
         refused from the next request on.
         """
         claims = self.tokens.read(token)
+        return await self.identify_session(claims.user_id, claims.session_id)
+
+    async def identify_session(self, user_id: uuid.UUID, session_id: uuid.UUID) -> Principal:
+        """The active user of a session that goes on. Raises NotAuthenticated."""
         async with self.database.read() as connection:
-            user = await users.in_session(
-                connection, claims.user_id, claims.session_id, datetime.now(UTC)
-            )
+            user = await users.in_session(connection, user_id, session_id, datetime.now(UTC))
         if user is None or not user.is_active:
             raise NotAuthenticated
-        return Principal(user, claims.session_id)
+        return Principal(user, session_id)
 
-    def _reply(self, grant: sessions.Grant) -> TokenRead:
+    async def end_session(
+        self, user_id: uuid.UUID, session_id: uuid.UUID, origin: Origin, *, reason: str
+    ) -> None:
+        """End a session, unless it has ended."""
+        with contextlib.suppress(NotFound):
+            async with self.database.transaction() as session:
+                await sessions.revoke(session, user_id, session_id, origin, reason=reason)
+
+    def reply(self, grant: sessions.Grant) -> TokenRead:
+        """The tokens of a session that can be refreshed."""
+        assert grant.refresh_token is not None
         token: AccessToken = self.tokens.issue(
             grant.user_id, grant.session_id, methods=grant.methods
         )

@@ -17,6 +17,9 @@ class Kind(StrEnum):
     """What was begun. A token of one kind is nothing to another; it is the token's prefix too."""
 
     SECOND_FACTOR = "sf"
+    PASSKEY_REGISTRATION = "pr"
+    PASSKEY_LOGIN = "pl"
+    OIDC = "oc"
 
 
 class Challenges:

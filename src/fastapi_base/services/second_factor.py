@@ -8,7 +8,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastapi_base.core.caller import Origin
 from fastapi_base.core.encryption import Cipher
 from fastapi_base.core.errors import FactorExists, InvalidChallenge, NoFactor, WrongCode
-from fastapi_base.schemas.auth import TokenRead
 from fastapi_base.schemas.second_factor import CodeProof, RecoveryCodesRead, TotpRead, TotpSecret
 from fastapi_base.services import audit, sessions, totp, users
 from fastapi_base.services.audit import Action
@@ -87,8 +86,10 @@ class SecondFactor:
             await totp.remove(session, me)
             await audit.record(session, Action.TOTP_DISABLED, origin, actor=me, subject=me)
 
-    async def finish_login(self, challenge: str, proof: CodeProof, origin: Origin) -> TokenRead:
-        """Tokens of a new session, for who passed the first factor and has the second.
+    async def finish_login(
+        self, challenge: str, proof: CodeProof, origin: Origin, *, refreshable: bool = True
+    ) -> sessions.Grant:
+        """A new session, for who passed the first factor and has the second.
 
         Raises InvalidChallenge, also when the password was changed or the account switched off
         meanwhile, WrongCode (the challenge stays good) and TooManyAttempts.
@@ -107,7 +108,13 @@ class SecondFactor:
         # Of two who are right at once, one gets on.
         await self.auth.challenges.take(Kind.SECOND_FACTOR, challenge)
         methods = (*begun["methods"], *sessions.SECOND_FACTOR)
-        return await self.auth.begin(user_id, origin, by=f"{begun['by']}+code", methods=methods)
+        return await self.auth.begin(
+            user_id,
+            origin,
+            by=f"{begun['by']}+code",
+            methods=methods,
+            refreshable=refreshable,
+        )
 
     async def _prove(
         self, principal: Principal, password: str, proof: CodeProof, origin: Origin

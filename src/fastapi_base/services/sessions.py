@@ -31,15 +31,19 @@ LIST_LIMIT = 100
 # Authentication methods (RFC 8176).
 PASSWORD = ("pwd",)
 SECOND_FACTOR = ("otp", "mfa")
+# A key and, by it, something that its owner knows or is: two factors in one.
+PASSKEY = ("pop", "user", "mfa")
+# Not registered: RFC 8176 has no name for a login that somebody else saw to.
+FEDERATED = ("fed",)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A session to go on with, and the refresh token for it."""
+    """A session to go on with, and the refresh token for it. A browser with a cookie has none."""
 
     session_id: uuid.UUID
     user_id: uuid.UUID
-    refresh_token: str
+    refresh_token: str | None
     methods: tuple[str, ...]
 
 
@@ -50,6 +54,7 @@ async def begin(
     origin: Origin,
     *,
     methods: tuple[str, ...] = PASSWORD,
+    refreshable: bool = True,
 ) -> Grant:
     """A new session. Always a new id, whatever the caller sent: nothing can be fixated."""
     now = datetime.now(UTC)
@@ -65,8 +70,8 @@ async def begin(
     )
     session.add(begun)
     await session.flush()
-    token = await _add_token(session, settings, begun.id, now)
-    return Grant(begun.id, user_id, token.value, methods)
+    token = await _add_token(session, settings, begun.id, now) if refreshable else None
+    return Grant(begun.id, user_id, token.value if token else None, methods)
 
 
 async def refresh(database: Database, settings: AuthSettings, value: str, origin: Origin) -> Grant:
@@ -94,7 +99,8 @@ async def _rotate(
         .returning(col(Token.session_id))
     )
     if session_id is None:
-        await _judge(session, settings, key, now, origin)
+        # A new time: the winner may have read its clock after this loser, which waited for it.
+        await _judge(session, settings, key, datetime.now(UTC), origin)
         return None
     result = await session.exec(
         update(LoginSession)
@@ -190,6 +196,13 @@ async def active(
     )
     rows = (await connection.execute(statement)).mappings()
     return [SessionRead(current=row["id"] == current, **row) for row in rows]
+
+
+async def begun_at(connection: AsyncConnection, session_id: uuid.UUID) -> datetime | None:
+    """When the login was."""
+    statement = select(col(LoginSession.created_at)).where(col(LoginSession.id) == session_id)
+    found: datetime | None = await connection.scalar(statement)
+    return found
 
 
 def _live(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

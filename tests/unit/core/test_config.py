@@ -7,10 +7,17 @@ from pydantic import ValidationError
 
 from fastapi_base.core.config import Settings, SettingsError, variable
 
+PROVIDER = (
+    '{"a": {"issuer": "https://login.example.com", "client_id": "a",'
+    ' "redirect_uri": "https://app.example.com/back"}}'
+)
 SAFE = {
     "ENVIRONMENT": "production",
     "AUTH_JWT_SECRET": "a-secret-of-its-own-with-more-than-32-bytes",
     "AUTH_ENCRYPTION_KEY": "another-key-of-its-own-with-more-than-32-bytes",
+    "OIDC_PROVIDERS": PROVIDER,
+    "PASSKEY_RP_ID": "example.com",
+    "PASSKEY_ORIGINS": "https://app.example.com",
     "DATABASE_URL": "postgresql://app:Tr0ub4dor-and-3@db:5432/app",
 }
 
@@ -54,6 +61,13 @@ def test_safe_production_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> 
         ("AUTH_ENCRYPTION_KEY", SAFE["AUTH_JWT_SECRET"]),
         ("AUTH_ENCRYPTION_ACCEPTED_KEYS", "short"),
         ("AUTH_BCRYPT_ROUNDS", "4"),
+        ("OIDC_PROVIDERS", '{"a": 1}'),
+        ("OIDC_PROVIDERS", PROVIDER.replace('"a"', '"Bad name"', 1)),
+        ("OIDC_PROVIDERS", PROVIDER.replace("https://login.example.com", "http://example.com")),
+        ("PASSKEY_ORIGINS", "http://app.example.com"),
+        ("PASSKEY_ORIGINS", "https://example.org"),
+        ("PASSKEY_ORIGINS", "https://badexample.com"),
+        ("PASSKEY_ORIGINS", ""),
         ("DEBUG", "true"),
         ("API_RELOAD", "true"),
         ("API_CORS_ORIGINS", "https://app.example.com,*"),

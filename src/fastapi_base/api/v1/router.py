@@ -11,6 +11,8 @@ from fastapi_base.api.v1.endpoints import (
     flags,
     invitations,
     jobs,
+    oidc,
+    passkeys,
     recovery,
     sessions,
     totp,
@@ -31,3 +33,7 @@ router.include_router(email_change.router, dependencies=[WritableUnlessReadOnly]
 router.include_router(invitations.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(recovery.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(totp.router, dependencies=[WritableUnlessReadOnly])
+router.include_router(passkeys.router, dependencies=[WritableUnlessReadOnly])
+router.include_router(passkeys.login)
+router.include_router(oidc.router)
+router.include_router(oidc.links, dependencies=[WritableUnlessReadOnly])

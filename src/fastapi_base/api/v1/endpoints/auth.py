@@ -2,12 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
+from fastapi_base.api import cookies
+from fastapi_base.api.delivery import NO_STORE, DeliveryDep
 from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep, SessionDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
+    CrossSiteRequest,
     EmailNotVerified,
     InvalidChallenge,
     InvalidCredentials,
@@ -23,14 +26,12 @@ from fastapi_base.core.errors import (
     WeakPassword,
     WrongCode,
 )
-from fastapi_base.schemas.auth import RefreshRequest, TokenRead
+from fastapi_base.schemas.auth import CookieRead, RefreshRequest, TokenRead
 from fastapi_base.schemas.second_factor import SecondFactorLogin
 from fastapi_base.schemas.user import Received, UserRegister
 from fastapi_base.services import sessions
 
 router = APIRouter(prefix="/auth", tags=["auth"])
-# RFC 6749, 5.1
-_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 @router.post(
@@ -65,12 +66,13 @@ async def register(body: UserRegister, resources: ResourcesDep, origin: OriginDe
     description="OAuth2 password form; `username` is the email address. The token goes into the"
     " header `Authorization: Bearer ...` of other requests. After some failures, wait as long as"
     " `Retry-After` says.",
-    response_description="An access token and a refresh token",
+    response_description="An access token and a refresh token, or the token beside the cookie",
     responses=problems(
         400,
         413,
         422,
         InvalidCredentials,
+        CrossSiteRequest,
         SecondFactorRequired,
         EmailNotVerified,
         TooManyAttempts,
@@ -82,11 +84,16 @@ async def login(
     form: Annotated[OAuth2PasswordRequestForm, Depends()],
     resources: ResourcesDep,
     origin: OriginDep,
-    response: Response,
-) -> TokenRead:
-    """Exchange email address and password for the tokens of a new session."""
-    response.headers.update(_NO_STORE)
-    return await resources.auth.log_in(email=form.username, password=form.password, origin=origin)
+    delivery: DeliveryDep,
+) -> TokenRead | CookieRead:
+    """Exchange email address and password for a new session."""
+    grant = await resources.auth.log_in(
+        email=form.username,
+        password=form.password,
+        origin=origin,
+        refreshable=delivery.refreshable,
+    )
+    return await delivery.hand_over(grant)
 
 
 @router.post(
@@ -94,12 +101,13 @@ async def login(
     summary="Finish a login with a code",
     description="Where an account has one, login answers 401 `second-factor-required`, with"
     " a `challenge`, good for a few minutes and one login. It goes here, with a code.",
-    response_description="An access token and a refresh token",
+    response_description="An access token and a refresh token, or the token beside the cookie",
     responses=problems(
         400,
         413,
         422,
         InvalidChallenge,
+        CrossSiteRequest,
         WrongCode,
         NoFactor,
         TooManyAttempts,
@@ -108,11 +116,13 @@ async def login(
     ),
 )
 async def login_second_factor(
-    body: SecondFactorLogin, resources: ResourcesDep, origin: OriginDep, response: Response
-) -> TokenRead:
-    """Exchange a challenge and a code for the tokens of a new session."""
-    response.headers.update(_NO_STORE)
-    return await resources.second_factor.finish_login(body.challenge, body, origin)
+    body: SecondFactorLogin, resources: ResourcesDep, origin: OriginDep, delivery: DeliveryDep
+) -> TokenRead | CookieRead:
+    """Exchange a challenge and a code for a new session."""
+    grant = await resources.second_factor.finish_login(
+        body.challenge, body, origin, refreshable=delivery.refreshable
+    )
+    return await delivery.hand_over(grant)
 
 
 @router.post(
@@ -127,7 +137,7 @@ async def refresh(
     body: RefreshRequest, resources: ResourcesDep, origin: OriginDep, response: Response
 ) -> TokenRead:
     """Exchange a refresh token."""
-    response.headers.update(_NO_STORE)
+    response.headers.update(NO_STORE)
     return await resources.auth.refresh(body.refresh_token, origin)
 
 
@@ -135,10 +145,39 @@ async def refresh(
     "/logout",
     status_code=204,
     summary="Log out",
-    description="Ends the session that the access token belongs to, from the next request on.",
+    description="Ends the session that the access token or the cookie belongs to, from the next"
+    " request on.",
     response_description="Logged out",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
-async def logout(principal: CurrentPrincipal, session: SessionDep, origin: OriginDep) -> None:
+async def logout(
+    principal: CurrentPrincipal,
+    session: SessionDep,
+    resources: ResourcesDep,
+    origin: OriginDep,
+    request: Request,
+    response: Response,
+) -> None:
     """End this session."""
     await sessions.revoke(session, principal.user.id, principal.session_id, origin, reason="logout")
+    await cookies.clear(request, response, resources)
+
+
+@router.get(
+    "/csrf",
+    summary="Which token goes with my cookie?",
+    description="For pages that were loaded anew. It goes into `X-CSRF-Token` of requests"
+    " that change something. Other sites cannot read it.",
+    response_description="The token",
+    responses=problems(NotAuthenticated, Overloaded, Unavailable),
+)
+async def read_csrf_token(
+    principal: CurrentPrincipal, resources: ResourcesDep, request: Request, response: Response
+) -> CookieRead:
+    """The token of a browser's session."""
+    response.headers.update(NO_STORE)
+    value = cookies.cookie_of(request, resources)
+    if value is None:
+        raise NotAuthenticated("Only sessions with a cookie have such a token")
+    browser = await resources.browsers.find(value)
+    return CookieRead(csrf_token=browser.csrf_token)

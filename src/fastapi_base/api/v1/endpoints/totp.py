@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Response
 
+from fastapi_base.api.delivery import NO_STORE
 from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
@@ -24,7 +25,6 @@ from fastapi_base.schemas.second_factor import (
 )
 
 router = APIRouter(prefix="/auth/totp", tags=["auth"])
-_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _GUARDED = (400, 413, 422, NotAuthenticated, TooManyAttempts, Overloaded, Unavailable)
 
 
@@ -57,7 +57,7 @@ async def enrol_totp(
     response: Response,
 ) -> TotpSecret:
     """A secret that waits for its first code."""
-    response.headers.update(_NO_STORE)
+    response.headers.update(NO_STORE)
     return await resources.second_factor.enrol(principal, body.password, origin)
 
 
@@ -77,7 +77,7 @@ async def confirm_totp(
     response: Response,
 ) -> RecoveryCodesRead:
     """Make the secret count."""
-    response.headers.update(_NO_STORE)
+    response.headers.update(NO_STORE)
     return await resources.second_factor.confirm(principal, body.code, origin)
 
 
@@ -96,7 +96,7 @@ async def replace_recovery_codes(
     response: Response,
 ) -> RecoveryCodesRead:
     """New recovery codes."""
-    response.headers.update(_NO_STORE)
+    response.headers.update(NO_STORE)
     return await resources.second_factor.replace_recovery_codes(
         principal, body.password, body, origin
     )

@@ -1,0 +1,54 @@
+"""Login at a provider of identities, step by step."""
+
+import uuid
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_TRANSACTION = "oc_dGhpcyBpcyBhbiBleGFtcGxlIG9mIGEgdG9rZW4hISE"
+
+
+class ProviderRead(BaseModel):
+    """A provider that one can log in with."""
+
+    name: str = Field(description="For the path.", examples=["example"])
+    label: str = Field(description="For people.", examples=["Example"])
+
+
+class OidcBegun(BaseModel):
+    """Where the browser goes, and what the page keeps meanwhile."""
+
+    authorization_url: str = Field(
+        examples=["https://login.example.com/authorize?client_id=app&state=af0ifjsldkj"]
+    )
+    transaction: str = Field(
+        description="For the last step, which only the page that has it can take: keep it (in"
+        " `sessionStorage`, say), and put it in no URL.",
+        examples=[_TRANSACTION],
+    )
+
+
+class OidcFinish(BaseModel):
+    """What the provider sent the browser back with, and the transaction."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    transaction: str = Field(min_length=1, max_length=256, examples=[_TRANSACTION])
+    code: str = Field(min_length=1, max_length=4096, examples=["SplxlOBeZQQYbYS6WxSbIA"])
+    state: str = Field(min_length=1, max_length=256, examples=["af0ifjsldkj"])
+    iss: str | None = Field(
+        default=None,
+        max_length=255,
+        description="When the provider sent one (RFC 9207).",
+        examples=["https://login.example.com"],
+    )
+
+
+class IdentityRead(BaseModel):
+    """A provider that an account is linked to."""
+
+    id: uuid.UUID = Field(examples=["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"])
+    provider: str = Field(examples=["example"])
+    issuer: str = Field(examples=["https://login.example.com"])
+    subject: str = Field(description="The account's name there.", examples=["248289761001"])
+    created_at: datetime = Field(examples=["2026-01-31T12:00:00Z"])
