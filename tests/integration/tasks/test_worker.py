@@ -100,8 +100,12 @@ async def test_beat_keeps_its_schedule_where_it_is_told_to(
     schedule.parent.mkdir()
     monkeypatch.setenv("CELERY_BEAT_SCHEDULE_FILE", str(schedule))
 
-    async def written() -> bool | None:
-        return True if list(schedule.parent.glob("schedule*")) else None
+    monkeypatch.setenv("CELERY_HEARTBEAT_SECONDS", "1")
+
+    async def sent() -> bool | None:
+        return True if await redis.llen("fastapi-base") else None
 
     with celery(tmp_path, redis_url, "beat"):
-        await until(written, "the schedule file")
+        # Until it works: a signal while it imports its backend would end it with an error.
+        await until(sent, "a heartbeat in the queue")
+        assert list(schedule.parent.glob("schedule*"))
