@@ -7,6 +7,7 @@ and the archives are there, else embedded.
 
 import os
 import secrets
+import shutil
 import signal
 import tempfile
 import time
@@ -36,7 +37,7 @@ def mode() -> str:
 
 def postgres_server() -> AbstractContextManager[str]:
     """A server of its own; gives the superuser's address of its database ``postgres``."""
-    return _contained_postgres() if mode() == "containers" else _embedded_postgres()
+    return _contained_postgres() if mode() == "containers" else embedded_postgres()
 
 
 def redis_server() -> AbstractContextManager[str]:
@@ -45,15 +46,24 @@ def redis_server() -> AbstractContextManager[str]:
 
 
 @contextmanager
-def _embedded_postgres() -> Iterator[str]:
+def embedded_postgres(certificate: Path | None = None, key: Path | None = None) -> Iterator[str]:
+    """A server of its own as a process of this machine, whatever the mode; with TLS when asked."""
+    tls = ("-c", "ssl=on") if certificate else ()
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
         server = Postgres(
             Path(folder) / "data",
             places.port(0, "PostgreSQL", "nothing"),
             secrets.token_urlsafe(12),
-            postgres.THROWAWAY,
+            (*postgres.THROWAWAY, *tls),
         )
         server.prepare(postgres.throwaway_run)
+        owner = server.data.stat()
+        for source, name in ((certificate, "server.crt"), (key, "server.key")):
+            if source:
+                target = server.data / name
+                shutil.copy(source, target)
+                target.chmod(0o600)
+                os.chown(target, owner.st_uid, owner.st_gid)
         log = Path(folder) / "log"
         with guard.process(server.command(), log, signal.SIGINT) as process:
             _wait(server.ready, lambda: process.poll() is None, lambda: log.read_text("utf-8"))

@@ -222,6 +222,11 @@ def throwaway_run(command: list[str], purpose: str) -> None:
         raise UpError(f"{purpose} failed: {(done.stderr or done.stdout).strip()}")
 
 
+def demoted(folder: Path) -> list[str]:
+    """The start of a command line for a program that must not be root: it runs as the owner."""
+    return _as_owner(_drop_to(folder))
+
+
 def _drop_to(data: Path) -> int | None:
     """The user to run as when started by root: the data's owner, else nobody."""
     if os.getuid() != 0:

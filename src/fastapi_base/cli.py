@@ -16,6 +16,7 @@ from fastapi_base.core.encryption import CannotDecrypt, Cipher
 from fastapi_base.core.errors import Conflict, DomainError, NotFound, WeakPassword
 from fastapi_base.core.logging import configure_logging
 from fastapi_base.core.security import hash_password
+from fastapi_base.core.tls import database_tls
 from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
@@ -43,7 +44,8 @@ def migrate(
     """
     settings = _settings()
     try:
-        runner.upgrade(settings.database.url.get_secret_value(), revision)
+        tls = database_tls(settings.database)
+        runner.upgrade(settings.database.url.get_secret_value(), revision, tls)
     except OSError as error:
         _fail(f"DATABASE_URL: the database does not answer ({error})")
     typer.echo("The database is up to date.")
@@ -175,14 +177,16 @@ def make_migration(
     message: Annotated[str, typer.Argument(help="What it does, in a few words.")],
 ) -> None:
     """Write the next migration: from the models' difference to a database that is up to date."""
-    runner.revision(_settings().database.url.get_secret_value(), message)
+    database = _settings().database
+    runner.revision(database.url.get_secret_value(), message, database_tls(database))
 
 
 async def _end_sessions(settings: Settings, email: str, password: str | None) -> int:
     """End the sessions of an account, after its password was set where one is given."""
     engine = create_engine(settings.database, "fastapi-base-cli")
     try:
-        database, origin = EngineDatabase(engine), Origin()
+        direct = not settings.database.pgbouncer
+        database, origin = EngineDatabase(engine, autocommit=direct), Origin()
         async with database.read() as connection:
             found = await users.credentials(connection, email=email)
         if found is None:

@@ -9,7 +9,9 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, async_sessionmaker, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastapi_base.db.database import ReplicaConnection
 from fastapi_base.db.failures import translated
+from fastapi_base.db.hooks import run_hooks
 
 
 def sibling(url: str, name: str) -> str:
@@ -57,9 +59,16 @@ class RolledBackDatabase:
         """See fastapi_base.db.database.Database."""
         async with self._turn, translated(), self._sessions.begin() as session:
             yield session
+        await run_hooks(session)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """See fastapi_base.db.database.Database."""
         async with self._turn, translated():
             yield self._connection
+
+    @asynccontextmanager
+    async def read_replica(self) -> AsyncIterator[ReplicaConnection]:
+        """See fastapi_base.db.database.Database."""
+        async with self.read() as connection:
+            yield ReplicaConnection(connection)

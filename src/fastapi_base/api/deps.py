@@ -21,6 +21,7 @@ from fastapi_base.core.errors import (
 )
 from fastapi_base.core.flags import READ_ONLY
 from fastapi_base.core.scopes import Scope
+from fastapi_base.db.database import ReplicaConnection
 from fastapi_base.schemas.user import UserRead
 from fastapi_base.services import api_keys
 from fastapi_base.services.api_keys import KeyPrincipal
@@ -68,6 +69,15 @@ async def _session(resources: ResourcesDep) -> AsyncIterator[AsyncSession]:
 # scope="function": the commit happens before the reply leaves, so a caller that saw 2xx can rely on
 # it, and a commit that fails becomes an error reply.
 SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
+
+
+async def _replica(resources: ResourcesDep) -> AsyncIterator[ReplicaConnection]:
+    async with resources.database.read_replica() as connection:
+        yield connection
+
+
+# For reads that may be a moment old. It holds a connection while the route runs.
+ReplicaDep = Annotated[ReplicaConnection, Depends(_replica, scope="function")]
 
 
 def _origin(request: Request) -> Origin:

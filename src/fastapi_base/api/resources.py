@@ -14,7 +14,7 @@ from fastapi_base.core.queue import TaskQueue
 from fastapi_base.core.redis import create_redis
 from fastapi_base.core.security import PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database, EngineDatabase
-from fastapi_base.db.engine import create_engine
+from fastapi_base.db.engine import create_engine, create_replica_engine
 from fastapi_base.services.accounts import Accounts
 from fastapi_base.services.api_keys import UseRecorder
 from fastapi_base.services.auth import Auth
@@ -112,7 +112,10 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.callback(hasher.close)
         queue = TaskQueue(settings)
         stack.callback(queue.close)
-        database = EngineDatabase(engine)
+        replica = create_replica_engine(settings.database, "fastapi-base-api")
+        if replica is not None:
+            stack.push_async_callback(replica.dispose)
+        database = EngineDatabase(engine, replica, autocommit=not settings.database.pgbouncer)
         key_uses = UseRecorder()
         stack.push_async_callback(key_uses.close)
         flags = Flags(

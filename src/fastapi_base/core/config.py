@@ -45,6 +45,7 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 Secret = Annotated[SecretStr, Field(repr=False)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(config_rules.asyncpg_url)]
+OptionalPostgresUrl = Annotated[SecretStr | None, AfterValidator(config_rules.optional_asyncpg_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(config_rules.redis_url)]
 QuotaText = Annotated[str, AfterValidator(config_rules.quota)]
 RouteQuotas = Annotated[Words, AfterValidator(config_rules.route_quotas)]
@@ -93,7 +94,13 @@ class DatabaseSettings(_Section):
         default=SecretStr("postgresql+asyncpg://postgres:postgres@127.0.0.1:5432/fastapi_base"),
         validate_default=True,
     )
+    replica_url: OptionalPostgresUrl = None
+    ssl_mode: Literal["prefer", "disable", "require", "verify-ca", "verify-full"] = "prefer"
+    ssl_ca_file: Path | None = None
+    pgbouncer: bool = False
     pool_size: int = Field(default=10, gt=0)
+    pool_overflow: int = Field(default=0, ge=0)
+    statement_cache_size: int = Field(default=500, ge=0)
     pool_timeout: Seconds = 5
     pool_recycle: Seconds = 1800
     connect_timeout: Seconds = 5

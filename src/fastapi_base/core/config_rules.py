@@ -28,6 +28,11 @@ def asyncpg_url(value: SecretStr) -> SecretStr:
     return SecretStr(url)
 
 
+def optional_asyncpg_url(value: SecretStr | None) -> SecretStr | None:
+    """The same for a URL that need not be there."""
+    return None if value is None else asyncpg_url(value)
+
+
 def redis_url(value: SecretStr) -> SecretStr:
     """The URL, unchanged, when redis-py and Celery can both use it."""
     if not value.get_secret_value().startswith(("redis://", "rediss://")):
@@ -87,6 +92,10 @@ def unsafe(settings: "Settings") -> list[str]:
         found.append(
             "DATABASE_STATEMENT_TIMEOUT: must be below API_DEADLINE, so that the database ends its"
             " work before the request is given up"
+        )
+    if settings.database.ssl_ca_file and not settings.database.ssl_mode.startswith("verify"):
+        found.append(
+            "DATABASE_SSL_CA_FILE: only DATABASE_SSL_MODE verify-ca and verify-full look at it"
         )
     if settings.celery.visibility_timeout <= settings.celery.task_time_limit:
         found.append(

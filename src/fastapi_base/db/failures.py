@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from asyncpg.exceptions import InvalidCachedStatementError
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -30,6 +31,8 @@ CONSTRAINTS: dict[str, type[DomainError]] = {
 _NOT_NOW = ("08", "53", "57P")
 _CANCELLED = "57014"
 LOCK_NOT_AVAILABLE = "55P03"
+# serialization_failure and deadlock_detected: this transaction lost, and may win the next time.
+_LOST = {"40001", "40P01"}
 
 
 @asynccontextmanager
@@ -43,15 +46,33 @@ async def translated() -> AsyncIterator[None]:
         name = constraint_name(error)
         raise CONSTRAINTS.get(name or "", Conflict)() from error
     except DBAPIError as error:
-        state = sqlstate(error)
-        if error.connection_invalidated or state.startswith(_NOT_NOW):
+        if not_now(error):
             raise Unavailable("the database does not answer") from error
-        if state in {_CANCELLED, LOCK_NOT_AVAILABLE}:
+        if sqlstate(error) in {_CANCELLED, LOCK_NOT_AVAILABLE}:
             raise Overloaded("the database took too long") from error
+        if may_win_next_time(error):
+            raise Overloaded("another transaction was in the way") from error
         raise
     except (OSError, TimeoutError) as error:
         # asyncpg lets a refused or slow connection through as it is.
         raise Unavailable("the database does not answer") from error
+
+
+def not_now(error: DBAPIError) -> bool:
+    """Whether the server is down, full, or going down."""
+    return error.connection_invalidated or sqlstate(error).startswith(_NOT_NOW)
+
+
+def may_win_next_time(error: BaseException | None) -> bool:
+    """Whether the same work, in a new transaction, has a good chance.
+
+    So it is after a serialization failure, a deadlock, and when the tables changed under a prepared
+    statement (a migration ran); SQLAlchemy has dropped those statements by then.
+    """
+    if not isinstance(error, DBAPIError):
+        return False
+    stale = isinstance(error.orig and error.orig.__cause__, InvalidCachedStatementError)
+    return stale or sqlstate(error) in _LOST
 
 
 def sqlstate(error: DBAPIError) -> str:

@@ -62,7 +62,10 @@ async def run() -> None:
     engine = create_async_engine(
         context.config.attributes["url"],
         poolclass=pool.NullPool,
-        connect_args={"server_settings": {"application_name": "fastapi-base-migrate"}},
+        connect_args={
+            "ssl": context.config.attributes["tls"],
+            "server_settings": {"application_name": "fastapi-base-migrate"},
+        },
     )
     async with engine.connect() as connection:
         await connection.run_sync(lock)

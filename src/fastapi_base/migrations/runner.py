@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
+from ssl import SSLContext
 
 from alembic import command
 from alembic.config import Config
@@ -10,7 +11,7 @@ from alembic.script import ScriptDirectory
 
 
 @contextmanager
-def configuration(url: str) -> Iterator[Config]:
+def configuration(url: str, tls: SSLContext | str = "prefer") -> Iterator[Config]:
     """An Alembic configuration for the database at this URL (postgresql+asyncpg)."""
     with resources.as_file(resources.files(__package__)) as folder:
         config = Config()
@@ -18,12 +19,13 @@ def configuration(url: str) -> Iterator[Config]:
         config.set_main_option("path_separator", "os")
         config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
         config.attributes["url"] = url
+        config.attributes["tls"] = tls
         yield config
 
 
-def upgrade(url: str, revision: str = "head") -> None:
+def upgrade(url: str, revision: str = "head", tls: SSLContext | str = "prefer") -> None:
     """Bring the database up to `revision`. Safe to call from several machines at once."""
-    with configuration(url) as config:
+    with configuration(url, tls) as config:
         command.upgrade(config, revision)
 
 
@@ -39,9 +41,9 @@ def check(url: str) -> None:
         command.check(config)
 
 
-def revision(url: str, message: str) -> None:
+def revision(url: str, message: str, tls: SSLContext | str = "prefer") -> None:
     """Write a migration out of the difference between models and database, with the next number."""
-    with configuration(url) as config:
+    with configuration(url, tls) as config:
         numbers = [
             int(found.revision) for found in ScriptDirectory.from_config(config).walk_revisions()
         ]

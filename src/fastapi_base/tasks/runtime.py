@@ -22,9 +22,10 @@ def run[T](work: Callable[[Database], Awaitable[T]]) -> T:
     """
 
     async def whole() -> T:
-        engine = create_engine(settings().database, "fastapi-base-worker")
+        database = settings().database
+        engine = create_engine(database, "fastapi-base-worker")
         try:
-            return await work(EngineDatabase(engine))
+            return await work(EngineDatabase(engine, autocommit=not database.pgbouncer))
         finally:
             await engine.dispose()
 

@@ -1,0 +1,109 @@
+"""Many clients share two connections, by a real PgBouncer in transaction mode."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+from redis.asyncio import Redis
+from sqlalchemy import text
+
+from fastapi_base.core.config import Settings
+from fastapi_base.core.errors import Overloaded, Unavailable
+from fastapi_base.db.database import EngineDatabase, check
+from fastapi_base.db.engine import create_engine
+from fastapi_base.main import create_app
+from tests.integration.accounts import new_user
+from tests.pgbouncer import pgbouncer
+
+pytestmark = pytest.mark.anyio
+CONNECTIONS = 2
+
+
+@pytest.fixture
+def bouncer_url(fresh_database_url: str) -> Iterator[str]:
+    with pgbouncer(fresh_database_url, CONNECTIONS) as url:
+        yield url
+
+
+@pytest.fixture
+def settings(make_settings: Callable[[str], Settings], bouncer_url: str) -> Settings:
+    made = make_settings(bouncer_url)
+    return made.model_copy(
+        update={"database": made.database.model_copy(update={"pgbouncer": True})}
+    )
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[EngineDatabase]:
+    engine = create_engine(settings.database)
+    yield EngineDatabase(engine, autocommit=False)
+    await engine.dispose()
+
+
+async def test_many_clients_share_few_connections(database: EngineDatabase) -> None:
+    pids: set[int] = set()
+
+    async def work(number: int) -> None:
+        for step in range(10):
+            wanted = number * 100 + step
+            # Statements that differ, some of them with types that are asked for.
+            query = text(
+                f"SELECT pg_backend_pid(), CAST(:wanted AS int), '{{\"a\": {step}}}'::jsonb"
+            )
+            async with database.read() as connection:
+                pid, got, document = (await connection.execute(query, {"wanted": wanted})).one()
+                assert (got, document) == (wanted, {"a": step})
+                pids.add(pid)
+            async with database.transaction() as session:
+                session_connection = await session.connection()
+                again = await session_connection.execute(query, {"wanted": wanted})
+                assert again.one()[1] == wanted
+
+    await asyncio.gather(*(work(number) for number in range(20)))
+    assert 1 <= len(pids) <= CONNECTIONS
+
+
+async def test_time_limits_hold_in_each_transaction(database: EngineDatabase) -> None:
+    async def limits() -> list[str]:
+        async with database.read() as connection:
+            names = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
+            return [str(await connection.scalar(text(f"SHOW {name}"))) for name in names]
+
+    assert await limits() == ["15s", "5s", "30s"]
+    async with database.transaction() as session:
+        assert str(await session.scalar(text("SHOW statement_timeout"))) == "15s"
+
+
+async def test_statement_that_takes_too_long_is_ended(settings: Settings) -> None:
+    hasty = settings.database.model_copy(update={"statement_timeout": 0.2})
+    engine = create_engine(hasty)
+    with pytest.raises((Overloaded, Unavailable)):
+        async with EngineDatabase(engine, autocommit=False).read() as connection:
+            await connection.execute(text("SELECT pg_sleep(20)"))
+    await engine.dispose()
+
+
+async def test_the_whole_api_works(settings: Settings, redis: Redis) -> None:
+    app = create_app(settings)
+    transport = httpx2.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        headers = [await new_user(client, f"user{n}@example.com") for n in range(4)]
+        replies = await asyncio.gather(
+            *(client.get("/api/v1/users/me", headers=h) for h in headers for _ in range(10))
+        )
+    assert {reply.status_code for reply in replies} == {200}
+    assert len({reply.json()["email"] for reply in replies}) == 4
+
+
+async def test_without_the_setting_it_does_not_work(bouncer_url: str, settings: Settings) -> None:
+    plain = settings.database.model_copy(update={"pgbouncer": False})
+    engine = create_engine(plain.model_copy(update={"url": SecretStr(bouncer_url)}))
+    with pytest.raises(Unavailable) as caught:
+        await check(EngineDatabase(engine))
+    assert "startup parameter" in str(caught.value.__cause__)
+    await engine.dispose()

@@ -1,0 +1,80 @@
+"""A real PgBouncer in transaction mode, out of locked Debian packages."""
+
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ops.dev import guard, packages, places, postgres
+from ops.dev.errors import UpError
+
+READY_SECONDS = 30.0
+
+# It knows nothing of prepared statements, as those before 1.21, which is the hardest case.
+CONFIGURATION = """\
+[databases]
+* = host={host} port={server_port} user={user} password='{password}'
+[pgbouncer]
+listen_addr = {loopback}
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = {connections}
+max_prepared_statements = 0
+"""
+
+
+@contextmanager
+def pgbouncer(url: str, connections: int) -> Iterator[str]:
+    """A PgBouncer before the server of this URL, with so many connections to each database.
+
+    Gives its URL. It has that database's name, and any user may come in.
+    """
+    behind = urlsplit(url)
+    root = packages.root("pgbouncer", "PgBouncer")
+    folders = packages.libraries(root)
+    loader = next(file for folder in folders for file in folder.glob("ld-linux-*.so.*"))
+    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as place:
+        port = places.port(0, "PgBouncer", "nothing")
+        data = Path(place) / "data"
+        data.mkdir()
+        file = data / "pgbouncer.ini"
+        file.write_text(
+            CONFIGURATION.format(
+                host=behind.hostname,
+                server_port=behind.port,
+                user=behind.username,
+                password=behind.password,
+                loopback=places.LOOPBACK,
+                port=port,
+                connections=connections,
+            )
+        )
+        command = [
+            *postgres.demoted(data),
+            str(loader),
+            "--library-path",
+            ":".join(map(str, folders)),
+            str(root / "usr/sbin/pgbouncer"),
+            str(file),
+        ]
+        log = Path(place) / "log"
+        with guard.process(command, log, signal.SIGINT) as process:
+            deadline = time.monotonic() + READY_SECONDS
+            while not _listens(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise UpError(f"PgBouncer is not ready; it said:\n{log.read_text()}")
+                time.sleep(0.05)
+            address = f"{behind.username}:unused@{places.LOOPBACK}:{port}"
+            yield behind._replace(netloc=address).geturl()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((places.LOOPBACK, port)) == os.EX_OK
