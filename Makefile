@@ -30,7 +30,7 @@ package: ## build the PEX binaries and OCI images into dist/
 load: ## build the images and load them into Docker or Podman
 	@exec ops/images/load.sh
 
-publish: ## push the images (TO=ghcr.io/team TAG=1.2.3) with bills of materials and provenance
+publish: ## push the images (TO=registry.example.com/team TAG=1.2.3) with bills of materials and provenance
 	@./pants --oci-images-repositories="$(TO)" --oci-images-tag="$(TAG)" publish ops/images::
 
 scan: ## look for secrets, licences, advisories, replaced Debian packages (ARGS="secrets debian": some)

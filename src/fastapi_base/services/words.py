@@ -4,7 +4,7 @@ import re
 
 from fastapi_base.schemas.job import WordCount
 
-_WORD = re.compile(r"\w+(?:['’-]\w+)*")  # noqa: RUF001 (the typographic apostrophe is meant)
+_WORD = re.compile(r"\w++(?:['’-]\w++)*+")  # noqa: RUF001 (the typographic apostrophe is meant)
 
 
 def count_words(text: str) -> WordCount:
