@@ -23,6 +23,7 @@ from fastapi_base.services.challenges import Challenges
 from fastapi_base.services.email_change import EmailChange
 from fastapi_base.services.flags import Flags
 from fastapi_base.services.jobs import JobService
+from fastapi_base.services.lifecycle import Lifecycle
 from fastapi_base.services.mailer import Mailer
 from fastapi_base.services.oidc import Oidc
 from fastapi_base.services.oidc_provider import Provider
@@ -95,6 +96,11 @@ class Resources:
     def passkeys(self) -> Passkeys:
         """Passkeys, and login with them."""
         return Passkeys(self.auth, self.settings.passkey)
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """The end of an account."""
+        return Lifecycle(self.auth)
 
 
 OpenResources = Callable[[Settings], AbstractAsyncContextManager[Resources]]

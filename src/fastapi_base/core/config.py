@@ -143,6 +143,8 @@ class AuthSettings(_Section):
     totp_issuer: str = "fastapi-base"
     registration: Literal["open", "invite-only", "closed"] = "open"
     invitation_days: int = Field(default=7, gt=0)
+    deletion_days: int = Field(default=14, ge=0)
+    keep_ended_days: int = Field(default=30, ge=0)
     require_verified_email: bool = False
     verify_hours: int = Field(default=72, gt=0)
     reset_minutes: int = Field(default=30, gt=0)
@@ -215,6 +217,7 @@ class ThrottleSettings(_Section):
     pair_attempts: int = Field(default=5, gt=0)
     address_attempts: int = Field(default=50, gt=0)
     account_attempts: int = Field(default=100, gt=0)
+    notice_attempts: int = Field(default=20, gt=0)
     max_wait_seconds: Seconds = 900
     memory_seconds: Seconds = 86_400
     known_seconds: Seconds = 7_776_000
@@ -258,6 +261,7 @@ class CelerySettings(_Section):
     max_tasks_per_child: int = Field(default=1000, gt=0)
     publish_timeout: Seconds = 5
     heartbeat_seconds: Seconds = 30
+    purge_seconds: Seconds = 3600
     beat_schedule_file: Path | None = None
 
 

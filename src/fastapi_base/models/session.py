@@ -63,5 +63,5 @@ class RefreshToken(SQLModel, table=True):
     created_at: datetime = Field(
         sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("now()")}
     )
-    expires_at: datetime = Field(sa_type=DateTime(timezone=True))
+    expires_at: datetime = Field(sa_type=DateTime(timezone=True), index=True)
     used_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))

@@ -26,6 +26,14 @@ class User(SQLModel, table=True):
         UniqueConstraint("email", name=UNIQUE_EMAIL),
         CheckConstraint("email = lower(email)", name="email_lower"),
         Index("ix_users_created_at_id", "created_at", "id"),
+        CheckConstraint(
+            "deactivated_at IS NULL OR NOT is_active", name="deactivated_is_not_active"
+        ),
+        Index(
+            "ix_users_delete_after",
+            "delete_after",
+            postgresql_where=text("delete_after IS NOT NULL"),
+        ),
     )
     metadata = base.metadata
 
@@ -35,6 +43,9 @@ class User(SQLModel, table=True):
     email_verified_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     display_name: str | None = Field(default=None, sa_type=String(DISPLAY_NAME_LENGTH))
     is_active: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    # By the owner, whose next login takes both back.
+    deactivated_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    delete_after: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     is_superuser: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     created_at: datetime = Field(
         default_factory=_now,

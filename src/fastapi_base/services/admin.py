@@ -107,7 +107,8 @@ async def set_active(
 ) -> UserRead:
     """Let an account in again, or shut it out from its next request on and end its sessions.
 
-    Raises NotFound, and LastSuperuser. Does nothing when it is so already.
+    Raises NotFound, and LastSuperuser. Does nothing when it is so already. What the owner did to
+    end the account is over: it is neither removed nor active again with a login.
     """
     action = Action.ACTIVATED if active else Action.DEACTIVATED
     changed = await _set(
@@ -122,9 +123,9 @@ async def remove(
     session: AsyncSession, user_id: uuid.UUID, *, actor: uuid.UUID, origin: Origin
 ) -> None:
     """Remove an account with all that is its own. Raises NotFound, and LastSuperuser."""
-    superusers = await _superusers(session)
+    active = await superusers(session)
     await _locked(session, user_id)
-    if superusers == {user_id}:
+    if active == {user_id}:
         raise LastSuperuser
     await session.exec(delete(User).where(col(User.id) == user_id))
     await audit.record(session, Action.REMOVED, origin, actor=actor, subject=user_id)
@@ -148,12 +149,15 @@ async def _set(
     origin: Origin,
 ) -> UserRead:
     leaves = not (values.get("is_superuser", True) and values.get("is_active", True))
-    superusers = await _superusers(session) if leaves else set()
+    active = await superusers(session) if leaves else set()
     before = await _locked(session, user_id)
-    changes = audit.changes({name: getattr(before, name) for name in values}, values)
+    changes = dict(audit.changes({name: getattr(before, name) for name in values}, values))
+    # From here on it is the superuser's word that counts: the owner's next login changes nothing.
+    if "is_active" in values and await users.take_over(session, user_id):
+        changes |= audit.changes({"by_owner": True}, {"by_owner": False})
     if not changes:
         return before
-    if superusers == {user_id}:
+    if active == {user_id}:
         raise LastSuperuser
     await session.exec(update(User).where(col(User.id) == user_id).values(**values))
     await audit.record(session, action, origin, actor=actor, subject=user_id, changes=changes)
@@ -168,7 +172,7 @@ async def _locked(session: AsyncSession, user_id: uuid.UUID) -> UserRead:
     return UserRead.model_validate(row)
 
 
-async def _superusers(session: AsyncSession) -> set[uuid.UUID]:
+async def superusers(session: AsyncSession) -> set[uuid.UUID]:
     """The active superusers, locked.
 
     In the order of their ids and before anything else is locked, so that requests wait and do not

@@ -81,8 +81,11 @@ class Auth:
         fits = await self.hasher.verify(password, found.password_hash if found else None)
         if found is None or not fits or not found.is_active:
             await self._record_failure(found, fits, origin)
+            if await self.throttle.failed(account):
+                await self.mailer.notify(None, Notice.MANY_FAILURES, to=account)
             raise InvalidCredentials
-        await self.throttle.right(account, origin.address)
+        if await self.throttle.right(account, origin.address):
+            await self.mailer.notify(found.id, Notice.NEW_NETWORK)
         if self.settings.require_verified_email and not found.is_verified:
             raise EmailNotVerified
         if self.hasher.outdated(found.password_hash):
@@ -128,12 +131,19 @@ class Auth:
     ) -> sessions.Grant:
         """A new session, for who has proven everything."""
         async with self.database.transaction() as session:
+            back = await users.reactivate(session, user_id)
+            if back:
+                await audit.record(
+                    session, Action.REACTIVATED, origin, actor=user_id, subject=user_id
+                )
             grant = await sessions.begin(
                 session, self.settings, user_id, origin, methods=methods, refreshable=refreshable
             )
             await audit.record(
                 session, Action.LOGGED_IN, origin, actor=user_id, subject=user_id, by=by
             )
+        if back:
+            await self.mailer.notify(user_id, Notice.REACTIVATED)
         return grant
 
     async def change_password(
@@ -184,7 +194,8 @@ class Auth:
                     session, Action.CONFIRM_FAILED, origin, subject=principal.user.id
                 )
             raise WrongPassword
-        await self.throttle.right(account, origin.address)
+        if await self.throttle.right(account, origin.address):
+            await self.mailer.notify(found.id, Notice.NEW_NETWORK)
         return found
 
     async def confirm_recent(

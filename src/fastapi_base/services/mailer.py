@@ -36,6 +36,11 @@ class Notice(StrEnum):
 
     PASSWORD_CHANGED = "password_changed"
     EMAIL_CHANGED = "email_changed"
+    DEACTIVATED = "deactivated"
+    DELETION_ASKED = "deletion_asked"
+    REACTIVATED = "reactivated"
+    NEW_NETWORK = "new_network"
+    MANY_FAILURES = "many_failures"
 
 
 class Queue(Protocol):
@@ -72,10 +77,15 @@ class Mailer:
         except (Unavailable, Overloaded) as error:
             log.warning("mail was not enqueued", kind=kind, reason=error.detail)
 
-    async def notify(self, user_id: uuid.UUID, notice: Notice, *, to: str | None = None) -> None:
+    async def notify(
+        self, user_id: uuid.UUID | None, notice: Notice, *, to: str | None = None
+    ) -> None:
         """Tell the owner of an account, at its address or at the one given, what was done just now.
+
+        Without an id, only if the address given has an account: the caller need not know that.
 
         Never fails. After the commit, since a notice of what did not happen would be worse.
         """
         at = datetime.now(UTC).strftime("%d %B %Y at %H:%M UTC")
-        await self.ask_if_possible(Kind.NOTICE, user_id=str(user_id), notice=notice, at=at, to=to)
+        owner = str(user_id) if user_id else None
+        await self.ask_if_possible(Kind.NOTICE, user_id=owner, notice=notice, at=at, to=to)

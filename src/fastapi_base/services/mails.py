@@ -17,7 +17,7 @@ from fastapi_base.core.config import Settings
 from fastapi_base.db.database import Database
 from fastapi_base.models.email_change import EmailChange
 from fastapi_base.models.user import User
-from fastapi_base.services import audit, invitations, mail, one_time
+from fastapi_base.services import audit, invitations, mail, one_time, users
 from fastapi_base.services.audit import Action
 from fastapi_base.services.mailer import Kind
 from fastapi_base.services.one_time import Purpose
@@ -97,9 +97,13 @@ async def _email_change(
 
 async def _notice(session: AsyncSession, settings: Settings, values: Values) -> EmailMessage | None:
     """To the owner of an account: that something was done."""
-    to = values.pop("to") or await session.scalar(
-        select(col(User.email)).where(col(User.id) == uuid.UUID(values["user_id"]))
-    )
+    to = values.pop("to")
+    if values["user_id"] is None:
+        user = await _user(session, to)
+        to = user.email if user else None
+    elif to is None:
+        whose = select(col(User.email)).where(col(User.id) == uuid.UUID(values["user_id"]))
+        to = await session.scalar(whose)
     return mail.message(settings.mail, values["notice"] or "", to, **values) if to else None
 
 
@@ -108,7 +112,7 @@ async def _taken(session: AsyncSession, email: str) -> bool:
 
 
 async def _user(session: AsyncSession, email: str | None) -> User | None:
-    statement = select(User).where(col(User.email) == email, col(User.is_active))
+    statement = select(User).where(col(User.email) == email, users.may_log_in())
     return (await session.scalars(statement)).one_or_none()
 
 

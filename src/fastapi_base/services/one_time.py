@@ -16,6 +16,7 @@ from fastapi_base.core.opaque import digest, new_token
 from fastapi_base.models.email_change import EmailChange
 from fastapi_base.models.one_time_token import OneTimeToken
 from fastapi_base.models.user import User
+from fastapi_base.services import users
 
 PREFIX = "ot"
 
@@ -97,7 +98,7 @@ async def void(session: AsyncSession, user_id: uuid.UUID) -> None:
 
 def _good(token: str, purpose: Purpose) -> tuple[ColumnElement[bool], ...]:
     owner = select(col(User.id)).where(
-        col(User.id) == col(OneTimeToken.user_id), col(User.is_active)
+        col(User.id) == col(OneTimeToken.user_id), users.may_log_in()
     )
     if purpose == Purpose.CHANGE_NEW:
         owner = owner.where(

@@ -43,7 +43,7 @@ from fastapi_base.core.ids import uuid7
 from fastapi_base.models.passkey import Passkey
 from fastapi_base.models.user import User
 from fastapi_base.schemas.passkey import PasskeyOptions, PasskeyRead
-from fastapi_base.services import audit, sessions
+from fastapi_base.services import audit, sessions, users
 from fastapi_base.services.audit import Action
 from fastapi_base.services.auth import Auth, Principal
 from fastapi_base.services.challenges import Kind
@@ -178,7 +178,7 @@ class Passkeys:
                         col(Passkey.sign_count),
                     )
                     .join(User, col(User.id) == col(Passkey.user_id))
-                    .where(col(Passkey.credential_id) == credential.raw_id, col(User.is_active))
+                    .where(col(Passkey.credential_id) == credential.raw_id, users.may_log_in())
                     # The lock: of two answers at once, the second is judged by the new counter.
                     .with_for_update(of=Passkey)
                 )

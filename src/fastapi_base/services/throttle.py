@@ -53,6 +53,8 @@ return 0
 """
 # The same keys. ARGV: how long the address stays known, in ms.
 _RIGHT = """
+local known = redis.call('EXISTS', KEYS[4])
+local seen = redis.call('EXISTS', KEYS[5])
 redis.call('DEL', KEYS[1])
 for i = 2, 3 do
   if redis.call('EXISTS', KEYS[i]) == 1 then
@@ -64,6 +66,15 @@ for i = 2, 3 do
   end
 end
 redis.call('SET', KEYS[4], 1, 'PX', ARGV[1])
+redis.call('SET', KEYS[5], 1, 'PX', ARGV[1])
+if seen == 1 and known == 0 then return 1 end
+return 0
+"""
+# KEYS: a counter. ARGV: memory in ms. Returns how many there were since the first.
+_FAILED = """
+local count = redis.call('INCR', KEYS[1])
+if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return count
 """
 
 
@@ -78,6 +89,7 @@ class Throttle:
         self._settings = settings
         self._attempt = redis.register_script(_ATTEMPT)
         self._right = redis.register_script(_RIGHT)
+        self._failed = redis.register_script(_FAILED)
 
     async def attempt(self, account: str, address: str | None) -> None:
         """Count an attempt. Raises TooManyAttempts, with how many seconds to wait.
@@ -98,13 +110,30 @@ class Throttle:
         if wait > 0:
             raise TooManyAttempts(retry_after=math.ceil(wait / 1000))
 
-    async def right(self, account: str, address: str | None) -> None:
-        """Give back an attempt that was right, and remember that this address may be trusted."""
+    async def right(self, account: str, address: str | None) -> bool:
+        """Give back an attempt that was right, and remember that this address may be trusted.
+
+        Whether it is new: the account was known from other addresses only.
+        """
         remember = round(self._settings.known_seconds * 1000)
         try:
-            await self._right(self._keys(account, address), [remember])
+            return bool(await self._right(self._keys(account, address), [remember]))
         except (RedisError, OSError) as error:
             log.warning("attempts are not counted: Redis does not answer", error=str(error))
+            return False
+
+    async def failed(self, account: str) -> bool:
+        """Count a failure, wherever it came from. Whether its owner should be told: once a period.
+
+        Unknown accounts are counted alike.
+        """
+        memory = round(self._settings.memory_seconds * 1000)
+        try:
+            count = int(await self._failed([f"{_PREFIX}failures:{_digest(account)}"], [memory]))
+        except (RedisError, OSError) as error:
+            log.warning("attempts are not counted: Redis does not answer", error=str(error))
+            return False
+        return count == self._settings.notice_attempts
 
     def _keys(self, account: str, address: str | None) -> list[str]:
         who, where = _digest(account), _digest(network(address))
@@ -113,6 +142,7 @@ class Throttle:
             f"{_PREFIX}{self._kind}address:{where}",
             f"{_PREFIX}{self._kind}account:{who}",
             f"{_PREFIX}known:{who}:{where}",
+            f"{_PREFIX}seen:{who}",
         ]
 
 

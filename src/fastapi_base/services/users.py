@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
@@ -29,7 +29,7 @@ READ = select(
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a login is checked against."""
+    """What a login is checked against. `is_active`: it may log in, see `may_log_in`."""
 
     id: uuid.UUID
     email: str
@@ -76,6 +76,33 @@ async def drop_unconfirmed(session: AsyncSession, email: str) -> None:
     )
 
 
+def may_log_in() -> ColumnElement[bool]:
+    """Whether an account is active, or was deactivated by its owner, which a login takes back."""
+    return or_(col(User.is_active), col(User.deactivated_at).is_not(None))
+
+
+async def reactivate(session: AsyncSession, user_id: uuid.UUID) -> bool:
+    """Take back what the owner did to end the account. Whether there was anything to take back."""
+    statement = (
+        update(User)
+        .where(col(User.id) == user_id, col(User.deactivated_at).is_not(None))
+        .values(is_active=True, deactivated_at=None, delete_after=None)
+        .returning(col(User.id))
+    )
+    return await session.scalar(statement) is not None
+
+
+async def take_over(session: AsyncSession, user_id: uuid.UUID) -> bool:
+    """Forget that the owner ended the account, which stays inactive. Whether that was so."""
+    statement = (
+        update(User)
+        .where(col(User.id) == user_id, col(User.deactivated_at).is_not(None))
+        .values(deactivated_at=None, delete_after=None)
+        .returning(col(User.id))
+    )
+    return await session.scalar(statement) is not None
+
+
 async def in_session(
     connection: AsyncConnection, user_id: uuid.UUID, session_id: uuid.UUID, now: datetime
 ) -> UserRead | None:
@@ -99,7 +126,7 @@ async def credentials(
         col(User.id),
         col(User.email),
         col(User.password_hash),
-        col(User.is_active),
+        may_log_in(),
         col(User.email_verified_at).is_not(None),
     ).where(key)
     row = (await connection.execute(statement)).first()

@@ -10,6 +10,7 @@ from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.logging import configure_logging
 from fastapi_base.core.queue import celery_app
 from fastapi_base.services.jobs import HEARTBEAT
+from fastapi_base.services.purge import PURGE
 from fastapi_base.tasks import logs
 
 
@@ -21,6 +22,7 @@ def create_tasks_app(settings: Settings) -> Celery:
             "fastapi_base.tasks.word_count",
             "fastapi_base.tasks.heartbeat",
             "fastapi_base.tasks.mail",
+            "fastapi_base.tasks.purge",
         ],
         beat_schedule={
             "heartbeat": {
@@ -28,7 +30,12 @@ def create_tasks_app(settings: Settings) -> Celery:
                 "schedule": settings.celery.heartbeat_seconds,
                 # When no worker runs, heartbeats must not pile up.
                 "options": {"expires": settings.celery.heartbeat_seconds},
-            }
+            },
+            "purge": {
+                "task": PURGE,
+                "schedule": settings.celery.purge_seconds,
+                "options": {"expires": settings.celery.purge_seconds},
+            },
         },
         # In memory unless a file is named: intervals need none, and the working folder may be
         # read-only. A schedule by the clock needs it, not to miss a run across restarts.

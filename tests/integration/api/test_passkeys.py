@@ -382,6 +382,19 @@ async def test_passkey_of_an_inactive_account_is_refused(
     assert (await answer(client, phone.get(await request_options(client)))).status_code == 401
 
 
+async def test_passkey_brings_back_an_account_that_its_owner_deactivated(
+    client: httpx2.AsyncClient, ada: dict[str, str]
+) -> None:
+    phone = await registered(client, ada)
+    url = "/api/v1/users/me/deactivation"
+    ended = await client.post(url, headers=ada, json={"current_password": PASSWORD})
+    assert ended.status_code == 204
+    back = await answer(client, phone.get(await request_options(client)))
+    assert back.status_code == 200
+    headers = {"Authorization": f"Bearer {back.json()['access_token']}"}
+    assert (await client.get("/api/v1/users/me", headers=headers)).json()["is_active"]
+
+
 async def test_password_goes_on_beside_it(client: httpx2.AsyncClient, ada: dict[str, str]) -> None:
     await registered(client, ada)
     assert (await log_in(client, ADA)).status_code == 200

@@ -31,7 +31,14 @@ EFFORT = ("--max-time", str(SECONDS)) if SECONDS else ("--seed", "2026", "--max-
 # Tried apart, or the rest would see nothing but 503: they switch the service to read-only.
 SWITCHING = ("override_flag", "reset_flag")
 # Tried last, or the rest would see nothing but 401: they end the caller's own access.
-ENDING = ("logout", "delete_sessions", "delete_session", "change_password")
+ENDING = (
+    "logout",
+    "delete_sessions",
+    "delete_session",
+    "change_password",
+    "deactivate_me",
+    "delete_me",
+)
 
 
 @dataclass(frozen=True, slots=True)

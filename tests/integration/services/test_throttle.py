@@ -75,7 +75,7 @@ async def test_what_is_stored_expires_and_names_nobody(redis: Redis) -> None:
     await throttle.right("ada@example.com", HOME)
     await throttle.attempt("ada@example.com", THIEF)
     keys = [key async for key in redis.scan_iter("*")]
-    assert len(keys) == 4
+    assert len(keys) == 5
     for key in keys:
         assert await redis.pttl(key) > 0
         assert b"ada" not in key

@@ -11,6 +11,7 @@ from fastapi_base.api.v1.endpoints import (
     flags,
     invitations,
     jobs,
+    lifecycle,
     oidc,
     passkeys,
     recovery,
@@ -31,6 +32,7 @@ router.include_router(sessions.router)
 router.include_router(flags.router)
 router.include_router(email_change.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(invitations.router, dependencies=[WritableUnlessReadOnly])
+router.include_router(lifecycle.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(recovery.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(totp.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(passkeys.router, dependencies=[WritableUnlessReadOnly])
