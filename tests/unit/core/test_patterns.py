@@ -8,12 +8,15 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
-from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
 
 import pytest
 
 import fastapi_base
+
+# Typed as modules of no known content: what is in them is no promise of the library.
+_constants: Any = importlib.import_module("re._constants")
+_parser: Any = importlib.import_module("re._parser")
 
 # These read the environment, or start something, when they are imported.
 PROGRAMS = {"fastapi_base.gunicorn_conf", "fastapi_base.tasks.app", "fastapi_base.migrations.env"}
