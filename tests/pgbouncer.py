@@ -38,8 +38,6 @@ def pgbouncer(url: str, connections: int) -> Iterator[str]:
     """
     behind = urlsplit(url)
     root = packages.root("pgbouncer", "PgBouncer")
-    folders = packages.libraries(root)
-    loader = next(file for folder in folders for file in folder.glob("ld-linux-*.so.*"))
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as place:
         port = places.port(0, "PgBouncer", "nothing")
         data = Path(place) / "data"
@@ -58,10 +56,7 @@ def pgbouncer(url: str, connections: int) -> Iterator[str]:
         )
         command = [
             *postgres.demoted(data),
-            str(loader),
-            "--library-path",
-            ":".join(map(str, folders)),
-            str(root / "usr/sbin/pgbouncer"),
+            *packages.command(root, "usr/sbin/pgbouncer"),
             str(file),
         ]
         log = Path(place) / "log"

@@ -38,10 +38,7 @@ class Outcome:
 
 def program() -> list[str]:
     """The start of a command line that runs wrk."""
-    root = packages.root("wrk", "wrk")
-    folders = packages.libraries(root)
-    loader = next(file for folder in folders for file in folder.glob("ld-linux-*.so.*"))
-    return [str(loader), "--library-path", ":".join(map(str, folders)), str(root / "usr/bin/wrk")]
+    return packages.command(packages.root("wrk", "wrk"), "usr/bin/wrk")
 
 
 def start(load: Load, folder: Path) -> subprocess.Popen[str]:

@@ -51,6 +51,18 @@ def libraries(folder: Path) -> list[Path]:
     return [p for p in (folder / "usr/lib" / triplet, folder / "lib" / triplet) if p.is_dir()]
 
 
+def command(root: Path, program: str) -> list[str]:
+    """The start of a command line that runs ``program``, a path below ``root``.
+
+    By the loader and the libraries that are there, since those of the machine may be older.
+    """
+    folders = libraries(root)
+    loader = next(file for folder in folders for file in folder.glob("ld-linux-*.so.*"))
+    path = ":".join(map(str, folders))
+    name = Path(program).name
+    return [str(loader), "--library-path", path, "--argv0", name, str(root / program)]
+
+
 def _unpack(packages: list[lock.Package], target: Path, what: str, progress: Progress) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):

@@ -83,8 +83,4 @@ def program(progress: packages.Progress = packages.quiet) -> list[str]:
         if installed:
             return [installed]
         raise UpError(f"{error}; or install redis-server") from None
-    folders = packages.libraries(root)
-    loader = next(file for folder in folders for file in folder.glob("ld-linux-*.so.*"))
-    path = ":".join(map(str, folders))
-    server = root / "usr/bin/redis-server"
-    return [str(loader), "--library-path", path, "--argv0", "redis-server", str(server)]
+    return packages.command(root, "usr/bin/redis-server")

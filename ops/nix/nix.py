@@ -60,8 +60,6 @@ class Nix:
 def prepare(home: Path) -> Nix:
     """Unpack Nix on first use, and give it ``home``. Raises ops.dev.errors.UpError."""
     root = packages.root("nix", "Nix")
-    libraries = packages.libraries(root)
-    loader = next(file for folder in libraries for file in folder.glob("ld-linux-*.so.*"))
     settings = home / "settings"
     settings.mkdir(parents=True)
     (settings / "nix.conf").write_text(_SETTINGS, encoding="utf-8")
@@ -77,12 +75,5 @@ def prepare(home: Path) -> Nix:
     return Nix(
         home,
         {name: str(home / folder) for name, folder in places.items()},
-        (
-            str(loader),
-            "--library-path",
-            ":".join(map(str, libraries)),
-            "--argv0",
-            "nix",
-            str(root / "usr/bin/nix"),
-        ),
+        tuple(packages.command(root, "usr/bin/nix")),
     )

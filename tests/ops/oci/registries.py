@@ -43,10 +43,8 @@ def registry(
         )
     configuration = folder / "config.yml"
     configuration.write_text("\n".join(settings) + "\n")
-    folders = packages.libraries(root)
-    loader = next(file for one in folders for file in one.glob("ld-linux-*.so.*"))
-    command = [str(loader), "--library-path", ":".join(map(str, folders))]
-    command += [str(root / "usr/bin/docker-registry"), "serve", str(configuration)]
+    command = packages.command(root, "usr/bin/docker-registry")
+    command += ["serve", str(configuration)]
     log = folder / "log"
     with log.open("wb") as out:
         child = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
