@@ -39,7 +39,7 @@ def pgbouncer(url: str, connections: int) -> Iterator[str]:
     behind = urlsplit(url)
     root = packages.root("pgbouncer", "PgBouncer")
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as place:
-        port = places.port(0, "PgBouncer", "nothing")
+        port = places.free_port()
         data = Path(place) / "data"
         data.mkdir()
         file = data / "pgbouncer.ini"

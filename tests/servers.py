@@ -52,7 +52,7 @@ def embedded_postgres(certificate: Path | None = None, key: Path | None = None) 
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
         server = Postgres(
             Path(folder) / "data",
-            places.port(0, "PostgreSQL", "nothing"),
+            places.free_port(),
             secrets.token_urlsafe(12),
             (*postgres.THROWAWAY, *tls),
         )
@@ -73,7 +73,7 @@ def embedded_postgres(certificate: Path | None = None, key: Path | None = None) 
 @contextmanager
 def _embedded_redis() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
-        server = Redis(places.port(0, "Redis", "nothing"))
+        server = Redis(places.free_port())
         log = Path(folder) / "log"
         with guard.process(
             server.command(), log, signal.SIGTERM, server.configuration()

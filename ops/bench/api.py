@@ -164,9 +164,9 @@ def _log_in(subject: Subject) -> dict[str, str]:
 
 @contextmanager
 def _servers(folder: Path) -> Iterator[dict[str, str]]:
-    server = Postgres(folder / "data", places.port(0, "PostgreSQL", "nothing"), "benchmark", ())
+    server = Postgres(folder / "data", places.free_port(), "benchmark", ())
     server.prepare(postgres.throwaway_run)
-    redis = Redis(places.port(0, "Redis", "nothing"))
+    redis = Redis(places.free_port())
     with (
         guard.process(server.command(), folder / "postgres.log", signal.SIGINT) as one,
         guard.process(
@@ -202,14 +202,14 @@ def _servers(folder: Path) -> Iterator[dict[str, str]]:
 def _ours(folder: Path, environ: dict[str, str]) -> Iterator[Subject]:
     command = ["gunicorn", "--config", "python:fastapi_base.gunicorn_conf"]
     app = "fastapi_base.main:create_app()"
-    port = places.port(0, "the API", "nothing")
+    port = places.free_port()
     with _serving("ours", [*command, app], port, folder, environ) as subject:
         yield subject
 
 
 @contextmanager
 def _limit(folder: Path, environ: dict[str, str]) -> Iterator[Subject]:
-    port = places.port(0, "the limit", "nothing")
+    port = places.free_port()
     command = ["uvicorn", "ops.bench.limit:app", "--port", str(port), "--loop", "uvloop"]
     command += ["--http", "httptools", "--no-access-log", "--log-level", "warning"]
     with _serving("limit", command, port, folder, environ) as subject:

@@ -38,6 +38,13 @@ def debian_architecture() -> str:
     return known[machine]
 
 
+def free_port() -> int:
+    """A TCP port of loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
 def port(wanted: int, what: str, variable: str) -> int:
     """``wanted`` when nothing listens there; a free port when it is 0. Raises UpError."""
     with socket.socket() as probe:

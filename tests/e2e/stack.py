@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 from urllib.request import urlopen
 
 import asyncpg
+
+from ops.dev.places import free_port
 
 START_SECONDS = 90
 STOP_SECONDS = 30
@@ -41,13 +42,6 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         **settings,
     }
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def create_database(admin_url: str, name: str) -> str:

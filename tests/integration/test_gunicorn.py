@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.integration.ports import free_port
+from ops.dev.places import free_port
 from tests.integration.processes import CELERY, GUNICORN, outcome, running
 from tests.integration.waiting import until
 

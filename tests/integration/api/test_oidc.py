@@ -340,13 +340,10 @@ async def test_wrong_state_uses_the_transaction_up(client: httpx2.AsyncClient) -
 class TestRogue:
     """A provider that lies. Each lie alone is refused; without one, the login works."""
 
-    async def attempt(
-        self, client: httpx2.AsyncClient, rogue: RogueProvider, **sent: Any
-    ) -> httpx2.Response:
-        begun = await begin(client, "rogue")
-        rogue.asked = asked = query(begun["authorization_url"])
+    def honest(self, rogue: RogueProvider, asked: dict[str, list[str]]) -> dict[str, Any]:
+        """Claims that are right for what was asked."""
         now = int(time.time())
-        honest = {
+        return {
             "iss": rogue.issuer,
             "aud": "app",
             "sub": "ada",
@@ -356,7 +353,13 @@ class TestRogue:
             "email": ADA,
             "email_verified": True,
         }
-        told = honest | rogue.lies
+
+    async def attempt(
+        self, client: httpx2.AsyncClient, rogue: RogueProvider, **sent: Any
+    ) -> httpx2.Response:
+        begun = await begin(client, "rogue")
+        rogue.asked = asked = query(begun["authorization_url"])
+        told = self.honest(rogue, asked) | rogue.lies
         rogue.claims = {name: value for name, value in told.items() if value is not None}
         return await finish(
             client, "rogue", begun, **({"code": "c", "state": asked["state"][0]} | sent)
@@ -408,18 +411,7 @@ class TestRogue:
         """The status of a login with an ID token whose claims alone are right."""
         begun = await begin(client, "rogue")
         asked = query(begun["authorization_url"])
-        now = int(time.time())
-        claims = {
-            "iss": rogue.issuer,
-            "aud": "app",
-            "sub": "ada",
-            "iat": now,
-            "exp": now + 60,
-            "nonce": asked["nonce"][0],
-            "email": ADA,
-            "email_verified": True,
-        }
-        rogue.token = forge(claims)
+        rogue.token = forge(self.honest(rogue, asked))
         sent = {"code": "c", "state": asked["state"][0]}
         return (await finish(client, "rogue", begun, **sent)).status_code
 

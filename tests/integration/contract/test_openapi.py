@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from fastapi_base.core.config import Settings
 from fastapi_base.core.flags import FLAGS
 from fastapi_base.main import create_app
+from ops.dev.places import free_port
 from tests.integration.accounts import new_user
-from tests.integration.ports import free_port
 from tests.integration.processes import GUNICORN, environment, running
 from tests.integration.waiting import until
 

@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import socket
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,14 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from ops.dev.places import free_port
 from ops.dev.stack import ROOT
 from tests.ops.dev.helpers import Run, gone, run, until
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
