@@ -27,4 +27,8 @@ targets=("${images[@]/#/ops/images:}")
 ./pants package "${targets[@]/%/#$architecture}"
 for image in "${images[@]}"; do
   "$engine" load --input "dist/$image$suffix.oci.tar"
+  "$engine" image inspect "fastapi-base/$image:latest" > /dev/null || {
+    say "$engine loaded dist/$image$suffix.oci.tar and does not know it as fastapi-base/$image:latest; name it by '$engine tag'."
+    exit 1
+  }
 done

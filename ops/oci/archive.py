@@ -157,7 +157,8 @@ def _path(digest: str) -> str:
 
 
 def _name(reference: str) -> dict[str, str]:
-    return {"org.opencontainers.image.ref.name": reference.rpartition(":")[2]}
+    """The whole reference: by it Podman names what it loads, and a tag alone says nothing."""
+    return {"org.opencontainers.image.ref.name": reference}
 
 
 def _check_reference(reference: str, origin: str) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from ops.oci import layer
+from ops.oci import archive, layer
+from ops.oci.config import Config
 from ops.oci.entry import Entry, Kind, directory, file, symlink
 from ops.oci.layer import Layer
 from ops.oci.tree import Tree
@@ -110,3 +111,22 @@ def _tar(content: list[Entry] | tuple[Entry, ...]) -> bytes:
 def folder(path: str) -> Entry:
     """A plain folder."""
     return directory(path)
+
+
+def build(
+    folder: Path, architecture: str = "amd64", content: bytes = b"1", tag: str = "1"
+) -> tuple[archive.Built, Path]:
+    """An image of two layers, and its archive."""
+    folder.mkdir(exist_ok=True)
+    base = made(folder, f"base-{architecture}", file("x", b"0"), architecture=architecture)
+    top = made(folder, f"top-{architecture}", file("y", content), architecture=architecture)
+    output = folder / f"{architecture}.oci.tar"
+    built = archive.image(
+        Config(entrypoint=["/y"], user="app"),
+        [base, top],
+        f"linux/{architecture}",
+        f"try/it:{tag}",
+        "//:image",
+        output,
+    )
+    return built, output

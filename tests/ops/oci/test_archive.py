@@ -11,6 +11,7 @@ from ops.oci.config import Config
 from ops.oci.entry import file
 from ops.oci.errors import OciError
 from tests.ops.oci import samples
+from tests.ops.oci.samples import build
 
 
 class Read:
@@ -28,24 +29,6 @@ class Read:
         assert "sha256:" + hashlib.sha256(data).hexdigest() == descriptor["digest"]
         assert len(data) == descriptor["size"]
         return data
-
-
-def build(
-    folder: Path, architecture: str = "amd64", content: bytes = b"1", tag: str = "1"
-) -> tuple[archive.Built, Path]:
-    folder.mkdir(exist_ok=True)
-    base = samples.made(folder, f"base-{architecture}", file("x", b"0"), architecture=architecture)
-    top = samples.made(folder, f"top-{architecture}", file("y", content), architecture=architecture)
-    output = folder / f"{architecture}.oci.tar"
-    built = archive.image(
-        Config(entrypoint=["/y"], user="app"),
-        [base, top],
-        f"linux/{architecture}",
-        f"try/it:{tag}",
-        "//:image",
-        output,
-    )
-    return built, output
 
 
 def test_archive_is_an_oci_layout_whose_digests_hold(tmp_path: Path) -> None:
@@ -75,6 +58,12 @@ def test_archive_is_one_for_docker_load(tmp_path: Path) -> None:
     assert [
         "sha256:" + hashlib.sha256(read.files[path]).hexdigest() for path in image["Layers"]
     ] == list(built.layers)
+
+
+def test_archive_is_named_whole_for_podman_load(tmp_path: Path) -> None:
+    _, output = build(tmp_path)
+    (top,) = Read(output).document("index.json")["manifests"]
+    assert top["annotations"] == {"org.opencontainers.image.ref.name": "try/it:1"}
 
 
 def test_same_inputs_in_another_folder_give_the_same_bytes(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from ops.oci.archive import index
 from ops.oci.errors import OciError
 from ops.oci.registry import Reference, Registry
 from tests.ops.oci import referrers, registries, tokens
-from tests.ops.oci.test_archive import build
+from tests.ops.oci.samples import build
 
 BOM = "application/vnd.cyclonedx+json"
 PROVENANCE = "application/vnd.in-toto+json"
