@@ -47,6 +47,8 @@ Secret = Annotated[SecretStr, Field(repr=False)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(config_rules.asyncpg_url)]
 OptionalPostgresUrl = Annotated[SecretStr | None, AfterValidator(config_rules.optional_asyncpg_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(config_rules.redis_url)]
+BrokerUrl = Annotated[SecretStr | None, AfterValidator(config_rules.broker_url)]
+Addresses = Annotated[Words, AfterValidator(config_rules.addresses)]
 QuotaText = Annotated[str, AfterValidator(config_rules.quota)]
 RouteQuotas = Annotated[Words, AfterValidator(config_rules.route_quotas)]
 Networks = Annotated[Words, AfterValidator(config_rules.networks)]
@@ -115,9 +117,18 @@ class RedisSettings(_Section):
     model_config = SettingsConfigDict(env_prefix="REDIS_")
 
     url: RedisUrl = Field(default=SecretStr("redis://127.0.0.1:6379/0"), validate_default=True)
+    sentinels: Addresses = ()
+    sentinel_master: str = Field(default="mymaster", min_length=1)
+    sentinel_password: SecretStr | None = None
     connect_timeout: Seconds = 2
     timeout: Seconds = 2
     max_connections: int = Field(default=50, gt=0)
+
+    @property
+    def sentinel_addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each Sentinel."""
+        parts = [address.rpartition(":") for address in self.sentinels]
+        return [(host.strip("[]"), int(port)) for host, _, port in parts]
 
 
 class AuthSettings(_Section):
@@ -253,6 +264,7 @@ class CelerySettings(_Section):
 
     model_config = SettingsConfigDict(env_prefix="CELERY_")
 
+    broker_url: BrokerUrl = None
     concurrency: int = Field(default=2, ge=1)
     task_soft_time_limit: int = Field(default=240, gt=0)
     task_time_limit: int = Field(default=300, gt=0)

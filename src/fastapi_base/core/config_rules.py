@@ -40,6 +40,25 @@ def redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def broker_url(value: SecretStr | None) -> SecretStr | None:
+    """The URL, unchanged, when it is RabbitMQ's; Redis is named by REDIS_URL."""
+    if value is not None and not value.get_secret_value().startswith(("amqp://", "amqps://")):
+        raise ValueError(
+            "must look like amqp://user:password@host:5672/vhost (amqps:// for TLS), or be left "
+            "out, when the broker is the Redis of REDIS_URL"
+        )
+    return value
+
+
+def addresses(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Each address, unchanged, when it has a host and a port."""
+    for address in value:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+            raise ValueError(f"{address!r} must look like sentinel-1.example.com:26379")
+    return value
+
+
 def issuer_url(value: str) -> str:
     """The issuer, unchanged, when it is one: https, or this machine (Discovery 1.0, 3)."""
     parts = urlsplit(value)
@@ -97,6 +116,8 @@ def unsafe(settings: "Settings") -> list[str]:
         found.append(
             "DATABASE_SSL_CA_FILE: only DATABASE_SSL_MODE verify-ca and verify-full look at it"
         )
+    if settings.redis.sentinels and settings.redis.url.get_secret_value().startswith("rediss:"):
+        found.append("REDIS_SENTINELS: only work with a REDIS_URL of redis://, without TLS")
     if settings.celery.visibility_timeout <= settings.celery.task_time_limit:
         found.append(
             "CELERY_VISIBILITY_TIMEOUT: must be above CELERY_TASK_TIME_LIMIT, or Redis hands a"

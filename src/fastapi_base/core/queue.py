@@ -13,6 +13,7 @@ from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from fastapi_base.core.broker import Broker
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import Unavailable
 from fastapi_base.core.executor import BoundedExecutor
@@ -25,8 +26,8 @@ _DOWN = (CeleryError, KombuError, RedisError, OSError)
 
 def celery_app(name: str, settings: Settings) -> Celery:
     """A Celery application, configured alike for who sends and who works."""
-    url = settings.redis.url.get_secret_value()
-    app = Celery(name, broker=url, backend=url, set_as_current=False)
+    broker = Broker.of(settings)
+    app = Celery(name, broker=broker.url, backend=broker.results_url, set_as_current=False)
     app.conf.update(celery_config(settings))
     return app
 
@@ -34,10 +35,7 @@ def celery_app(name: str, settings: Settings) -> Celery:
 def celery_config(settings: Settings) -> dict[str, Any]:
     """Celery's configuration: JSON only, nothing lost when a worker dies, everything bounded."""
     limits = settings.celery
-    sockets = {
-        "socket_connect_timeout": settings.redis.connect_timeout,
-        "socket_keepalive": True,
-    }
+    broker = Broker.of(settings)
     return {
         "task_serializer": "json",
         "result_serializer": "json",
@@ -51,7 +49,8 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "task_reject_on_worker_lost": True,
         "worker_prefetch_multiplier": 1,
         "worker_cancel_long_running_tasks_on_connection_loss": True,
-        "broker_transport_options": {"visibility_timeout": limits.visibility_timeout, **sockets},
+        "broker_transport_options": broker.options,
+        "result_backend_transport_options": broker.results_options,
         "broker_connection_retry_on_startup": True,
         "task_soft_time_limit": limits.task_soft_time_limit,
         "task_time_limit": limits.task_time_limit,
@@ -72,7 +71,12 @@ class TaskQueue:
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.celery.publish_timeout
         self._results = celery_app("fastapi_base.results", settings)
-        self._results.conf.update(result_backend_transport_options=_NO_RETRY)
+        self._results.conf.update(
+            result_backend_transport_options={
+                **self._results.conf.result_backend_transport_options,
+                **_NO_RETRY,
+            }
+        )
         self._app = celery_app("fastapi_base.client", settings)
         self._app.conf.update(
             # With a backend, Celery subscribes to the result of each task it sends, and never ends.

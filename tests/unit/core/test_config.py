@@ -77,6 +77,9 @@ def test_safe_production_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> 
         ("DATABASE_URL", "postgresql://app@db/app"),
         ("FIRST_ADMIN_PASSWORD", "ChangeMe"),
         ("MAIL_FOLDER", "mails"),
+        ("REDIS_SENTINELS", "sentinel-1"),
+        ("REDIS_SENTINELS", "sentinel-1:0"),
+        ("CELERY_BROKER_URL", "redis://127.0.0.1"),
         ("AUTH_REQUIRE_VERIFIED_EMAIL", "true"),
     ],
 )
