@@ -1,10 +1,10 @@
 # The commands that a person types. `make` alone lists them; each says its options after the colon.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up test coverage check fmt package load publish scan lock fuzz reproduce bench new clean
+.PHONY: help doctor up test coverage check fmt package load publish scan lock fuzz reproduce bench new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 doctor: ## say what this machine lacks, and how to get it
 	@exec ops/ci/doctor.sh
@@ -50,6 +50,9 @@ bench: ## measure the API beside a bare program (ARGS="--seconds 3 --rounds 3 --
 
 new: ## a repository of your own (NAME=shop INTO=../shop); run again later, it brings updates
 	@"$$(ops/bootstrap/python.sh 3.13)" ops/new/rename.py "$(NAME)" $(if $(INTO),"$(INTO)")
+
+remove-slice: ## take an example out of the tree (SLICE=items)
+	@"$$(ops/bootstrap/python.sh 3.13)" -m ops.slices.remove "$(SLICE)"
 
 clean: ## remove build output and the data of `make up`
 	rm -rf dist .local .pants.d .pids

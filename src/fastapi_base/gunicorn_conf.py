@@ -1,13 +1,20 @@
 """gunicorn's configuration: `gunicorn --config python:fastapi_base.gunicorn_conf ...`."""
 
+import asyncio
 import os
+import signal
+import socket
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar
 
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from uvicorn import Config, Server
 from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
+from fastapi_base.core import drain
 from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.logging import configure_logging
 
@@ -35,6 +42,33 @@ class EventLogger(Logger):  # type: ignore[misc]
         self.access_log.disabled = True
 
 
+class DrainingServer(Server):
+    """On SIGTERM readiness fails at once; some seconds later the server finishes and ends.
+
+    In between, load balancers see it and send their requests elsewhere.
+    """
+
+    def __init__(self, config: Config, seconds: float) -> None:
+        super().__init__(config)
+        self._seconds = seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by Python when a signal came, between any two steps of the loop."""
+        first = not drain.begun()
+        drain.begin()
+        if self._loop and self._seconds and first and sig == signal.SIGTERM:
+            end = super().handle_exit
+            self._loop.call_soon_threadsafe(self._loop.call_later, self._seconds, end, sig, frame)
+        else:
+            super().handle_exit(sig, frame)
+
+
 class ApiWorker(UvicornWorker):  # type: ignore[misc]
     """uvicorn on uvloop and httptools; it fails when they are missing, rather than run slowly."""
 
@@ -49,6 +83,14 @@ class ApiWorker(UvicornWorker):  # type: ignore[misc]
         "timeout_graceful_shutdown": max(1, _loaded.api.graceful_timeout - 2),
     }
 
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        server = DrainingServer(self.config, _loaded.api.drain_seconds)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
 
 _shared_memory = Path("/dev/shm")  # noqa: S108
 
@@ -57,7 +99,7 @@ workers = _loaded.api.workers or os.process_cpu_count() or 1
 worker_class = ApiWorker
 logger_class = EventLogger
 timeout = _loaded.api.request_timeout
-graceful_timeout = _loaded.api.graceful_timeout
+graceful_timeout = _loaded.api.graceful_timeout + _loaded.api.drain_seconds
 keepalive = _loaded.api.keepalive
 forwarded_allow_ips = ",".join(_loaded.api.forwarded_allow_ips)
 reload = _loaded.api.reload

@@ -44,6 +44,8 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.Conflict: 409,
     errors.LastSuperuser: 409,
     errors.TooManyKeys: 409,
+    errors.VersionMismatch: 412,
+    errors.VersionRequired: 428,
     errors.WeakPassword: 422,
     errors.WrongFlagValue: 422,
     errors.IdempotencyKeyReused: 422,

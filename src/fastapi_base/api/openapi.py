@@ -27,6 +27,7 @@ TAGS = [
     {"name": "api-keys", "description": "Keys for programs."},
     {"name": "invitations", "description": "Who may register; for superusers."},
     {"name": "jobs", "description": "Work that goes on after the reply."},
+    {"name": "items", "description": "The example of a resource that users own."},  # slice: items
     {"name": "feature-flags", "description": "What can be switched while the service runs."},
     {"name": "health", "description": "For load balancers and orchestrators."},
 ]

@@ -75,6 +75,7 @@ class ApiSettings(_Section):
     workers: int = Field(default=0, ge=0, le=256)
     request_timeout: int = Field(default=60, gt=0)
     graceful_timeout: int = Field(default=30, gt=0)
+    drain_seconds: int = Field(default=0, ge=0)
     keepalive: int = Field(default=65, gt=0)
     reload: bool = False
     docs: bool = True

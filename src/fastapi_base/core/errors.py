@@ -200,6 +200,20 @@ class Conflict(DomainError):
     title = "The request contradicts what is stored"
 
 
+class VersionMismatch(DomainError):
+    """Somebody changed the object since the caller read it. `detail` says what it is now."""
+
+    code = "version-mismatch"
+    title = "The object was changed meanwhile; read it again"
+
+
+class VersionRequired(DomainError):
+    """A change that does not say what it is based on."""
+
+    code = "version-required"
+    title = "Send the ETag of what the change is based on in If-Match"
+
+
 class IdempotencyKeyInUse(Conflict):
     """The first request with this key is still being worked on."""
 

@@ -12,9 +12,11 @@ from fastapi_base.core.errors import (
     DomainError,
     EmailTaken,
     InvalidCredentials,
+    NotAuthenticated,  # slice: items
     Overloaded,
     Unavailable,
 )
+from fastapi_base.models.item import ITEM_OWNER  # slice: items
 from fastapi_base.models.session import SESSION_USER
 from fastapi_base.models.user import UNIQUE_EMAIL
 
@@ -22,6 +24,8 @@ from fastapi_base.models.user import UNIQUE_EMAIL
 # first would lose the race against a second request.
 CONSTRAINTS: dict[str, type[DomainError]] = {
     UNIQUE_EMAIL: EmailTaken,
+    # The account went away between the check of its token and the item.  # slice: items
+    ITEM_OWNER: NotAuthenticated,  # slice: items
     # The account went away between the check of its password and the session.
     SESSION_USER: InvalidCredentials,
 }

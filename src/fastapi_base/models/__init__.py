@@ -8,6 +8,7 @@ from fastapi_base.models.external_identity import ExternalIdentity
 from fastapi_base.models.flag import FlagOverride
 from fastapi_base.models.idempotency import IdempotencyKey
 from fastapi_base.models.invitation import Invitation
+from fastapi_base.models.item import Item  # slice: items
 from fastapi_base.models.one_time_token import OneTimeToken
 from fastapi_base.models.passkey import Passkey
 from fastapi_base.models.second_factor import RecoveryCode, TotpFactor
@@ -22,6 +23,7 @@ __all__ = [
     "FlagOverride",
     "IdempotencyKey",
     "Invitation",
+    "Item",  # slice: items
     "LoginSession",
     "OneTimeToken",
     "Passkey",

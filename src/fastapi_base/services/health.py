@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from fastapi_base.core import drain
 from fastapi_base.core.errors import DomainError, NotReady, Unavailable
 from fastapi_base.db import database as db
 from fastapi_base.schemas.health import Check, Ready
@@ -15,6 +16,9 @@ from fastapi_base.services import jobs
 
 async def ready(database: db.Database, redis: Redis, seconds: float = 3) -> Ready:
     """Ask PostgreSQL and Redis at once. Raises NotReady, with all checks, when one fails."""
+
+    if drain.begun():
+        raise NotReady("this process is about to end")
 
     async def ping() -> None:
         await redis.ping()

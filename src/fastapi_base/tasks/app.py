@@ -9,6 +9,7 @@ from celery.signals import setup_logging, task_postrun, task_prerun
 from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.logging import configure_logging
 from fastapi_base.core.queue import celery_app
+from fastapi_base.services.items import PURGE as PURGE_ITEMS  # slice: items
 from fastapi_base.services.jobs import HEARTBEAT
 from fastapi_base.services.purge import PURGE
 from fastapi_base.tasks import logs
@@ -23,6 +24,7 @@ def create_tasks_app(settings: Settings) -> Celery:
             "fastapi_base.tasks.heartbeat",
             "fastapi_base.tasks.mail",
             "fastapi_base.tasks.purge",
+            "fastapi_base.tasks.items",  # slice: items
         ],
         beat_schedule={
             "heartbeat": {
@@ -36,6 +38,11 @@ def create_tasks_app(settings: Settings) -> Celery:
                 "schedule": settings.celery.purge_seconds,
                 "options": {"expires": settings.celery.purge_seconds},
             },
+            "purge-items": {  # slice: items
+                "task": PURGE_ITEMS,  # slice: items
+                "schedule": settings.celery.purge_seconds,  # slice: items
+                "options": {"expires": settings.celery.purge_seconds},  # slice: items
+            },  # slice: items
         },
         # In memory unless a file is named: intervals need none, and the working folder may be
         # read-only. A schedule by the clock needs it, not to miss a run across restarts.

@@ -9,6 +9,7 @@ from sqlalchemy import select, text, update
 from sqlmodel import col
 
 from fastapi_base.core.api_key import new_key
+from fastapi_base.core.scopes import Scope
 from fastapi_base.models import ApiKey, AuditEvent, User
 from fastapi_base.services import api_keys
 from tests.integration.accounts import new_superuser, new_user
@@ -105,7 +106,7 @@ async def test_key_is_no_session(
 ) -> None:
     """Not even with all scopes there are."""
     root = await new_superuser(client, database, "root@example.com")
-    scopes = ["profile:read", "jobs:read", "jobs:write", "users:read", "users:write", "audit:read"]
+    scopes = [str(scope) for scope in Scope]
     made = await make(client, root, *scopes)
     path = path.format(id=made["id"])
     reply = await client.request(method, path, json=body, headers=bearer(made["key"]))

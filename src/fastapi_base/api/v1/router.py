@@ -10,6 +10,7 @@ from fastapi_base.api.v1.endpoints import (
     email_change,
     flags,
     invitations,
+    items,  # slice: items
     jobs,
     lifecycle,
     oidc,
@@ -26,6 +27,7 @@ router.include_router(users.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(admin.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(jobs.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(api_keys.router, dependencies=[WritableUnlessReadOnly])
+router.include_router(items.router, dependencies=[WritableUnlessReadOnly])  # slice: items
 # Logging in and out, and ending read-only itself, go on.
 router.include_router(auth.router)
 router.include_router(sessions.router)

@@ -1,0 +1,1 @@
+"""Slices of the service that can be taken out."""

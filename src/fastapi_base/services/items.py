@@ -1,0 +1,181 @@
+"""Items: what their owners can do with them. Those of others do not exist."""
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastapi_base.core.errors import NotFound, VersionMismatch
+from fastapi_base.core.ids import uuid7
+from fastapi_base.models.item import Item
+from fastapi_base.schemas.item import ItemCreate, ItemRead
+from fastapi_base.utils.pagination import Listing, Page, PageQuery, fetch
+
+PURGE = "fastapi_base.purge_items"
+KEEP_DELETED = timedelta(days=30)
+# From so many rows on, COPY is faster than INSERT.
+COPY_FROM_ROWS = 200
+
+LISTING = Listing(
+    "items",
+    col(Item.id),
+    {
+        "created_at": col(Item.created_at),
+        "updated_at": col(Item.updated_at),
+        "title": col(Item.title),
+    },
+    default="-created_at",
+)
+COLUMNS = (
+    col(Item.id),
+    col(Item.title),
+    col(Item.description),
+    col(Item.version),
+    col(Item.created_at),
+    col(Item.updated_at),
+)
+# What a change may be based on: these versions, or (None) any.
+Versions = Collection[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Which of them; what is None does not narrow."""
+
+    title_prefix: str | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """For WHERE."""
+        found: list[ColumnElement[bool]] = []
+        if self.title_prefix:
+            found.append(col(Item.title).startswith(self.title_prefix, autoescape=True))
+        if self.created_from:
+            found.append(col(Item.created_at) >= self.created_from)
+        if self.created_before:
+            found.append(col(Item.created_at) < self.created_before)
+        return found
+
+
+def _mine(owner: uuid.UUID, item_id: uuid.UUID | None = None) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [col(Item.owner_id) == owner, col(Item.deleted_at).is_(None)]
+    return found if item_id is None else [*found, col(Item.id) == item_id]
+
+
+async def listed(
+    connection: AsyncConnection, owner: uuid.UUID, chosen: ItemFilter, query: PageQuery
+) -> Page[ItemRead]:
+    """One page of them."""
+    statement = select(*COLUMNS).where(*_mine(owner), *chosen.conditions())
+    return await fetch(connection, statement, query, ItemRead.model_validate)
+
+
+async def get(connection: AsyncConnection, owner: uuid.UUID, item_id: uuid.UUID) -> ItemRead:
+    """One of them. Raises NotFound."""
+    statement = select(*COLUMNS).where(*_mine(owner, item_id))
+    row = (await connection.execute(statement)).first()
+    if row is None:
+        raise NotFound("There is no such item")
+    return ItemRead.model_validate(row)
+
+
+async def create(session: AsyncSession, owner: uuid.UUID, body: ItemCreate) -> ItemRead:
+    """A new one."""
+    statement = insert(Item).values(_row(owner, body)).returning(*COLUMNS)
+    connection = await session.connection()
+    return ItemRead.model_validate((await connection.execute(statement)).one())
+
+
+async def create_many(
+    session: AsyncSession, owner: uuid.UUID, bodies: Sequence[ItemCreate]
+) -> list[uuid.UUID]:
+    """All of these, or none; their ids in the same order."""
+    rows = [_row(owner, body) for body in bodies]
+    connection = await session.connection()
+    if len(rows) < COPY_FROM_ROWS:
+        await connection.execute(insert(Item), rows)
+    else:
+        # COPY takes neither Python's defaults nor a statement: the driver's own call, on the
+        # connection and so in the transaction of the session.
+        raw = await connection.get_raw_connection()
+        driver: Any = raw.driver_connection
+        names = list(rows[0])
+        records = [tuple(row.values()) for row in rows]
+        await driver.copy_records_to_table(Item.__tablename__, records=records, columns=names)
+    return [row["id"] for row in rows]
+
+
+def _row(owner: uuid.UUID, body: ItemCreate) -> dict[str, Any]:
+    return {
+        "id": uuid7(),
+        "owner_id": owner,
+        "title": body.title,
+        "description": body.description,
+    }
+
+
+async def change(
+    session: AsyncSession,
+    owner: uuid.UUID,
+    item_id: uuid.UUID,
+    versions: Versions,
+    changes: dict[str, Any],
+) -> ItemRead:
+    """Change one, unless somebody else did since the caller read it.
+
+    Raises NotFound, and VersionMismatch when its version is none of `versions`.
+    """
+    statement = (
+        update(Item)
+        .where(*_mine(owner, item_id), *_based_on(versions))
+        .values(**changes, version=col(Item.version) + 1, updated_at=datetime.now(UTC))
+        .returning(*COLUMNS)
+    )
+    connection = await session.connection()
+    row = (await connection.execute(statement)).first()
+    if row is None:
+        current = await get(connection, owner, item_id)
+        raise VersionMismatch(f"The item has version {current.version} now")
+    return ItemRead.model_validate(row)
+
+
+async def remove(
+    session: AsyncSession, owner: uuid.UUID, item_id: uuid.UUID, versions: Versions
+) -> None:
+    """Hide one from all reads; restore() brings it back until purge(). Raises as change()."""
+    await change(session, owner, item_id, versions, {"deleted_at": datetime.now(UTC)})
+
+
+async def restore(session: AsyncSession, owner: uuid.UUID, item_id: uuid.UUID) -> ItemRead:
+    """Bring back one that was removed. Raises NotFound also when it was not."""
+    statement = (
+        update(Item)
+        .where(
+            col(Item.owner_id) == owner,
+            col(Item.id) == item_id,
+            col(Item.deleted_at).is_not(None),
+        )
+        .values(deleted_at=None, version=col(Item.version) + 1, updated_at=datetime.now(UTC))
+        .returning(*COLUMNS)
+    )
+    row = (await (await session.connection()).execute(statement)).first()
+    if row is None:
+        raise NotFound("There is no such removed item")
+    return ItemRead.model_validate(row)
+
+
+async def purge(session: AsyncSession, keep: timedelta = KEEP_DELETED) -> int:
+    """Remove for good what was removed longer than `keep` ago; how many those were."""
+    old = datetime.now(UTC) - keep
+    return (await session.exec(delete(Item).where(col(Item.deleted_at) < old))).rowcount
+
+
+def _based_on(versions: Versions) -> list[ColumnElement[bool]]:
+    return [] if versions is None else [col(Item.version).in_(versions)]
