@@ -36,7 +36,8 @@ def watched() -> Iterator[Watched]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sentinel-")))
         primary, replica = (Redis(places.free_port(), PASSWORD) for _ in range(2))
-        common = f"masterauth {PASSWORD}\n"
+        # A replica gets its first state as a file, by way of one that the primary writes.
+        common = f'masterauth {PASSWORD}\ndir "{folder}"\n'
         following = f"replicaof {places.LOOPBACK} {primary.port}\n"
         processes = [
             stack.enter_context(
@@ -44,7 +45,8 @@ def watched() -> Iterator[Watched]:
                     server.command(),
                     folder / f"{server.port}.log",
                     signal.SIGTERM,
-                    server.configuration() + (common + extra).encode(),
+                    server.configuration()
+                    + f"{common}dbfilename {server.port}.rdb\n{extra}".encode(),
                 )
             )
             for server, extra in ((primary, ""), (replica, following))
