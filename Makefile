@@ -1,6 +1,6 @@
 # The commands that a person types. `make` alone lists them; each says its options after the colon.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up test coverage check fmt package load publish scan lock fuzz reproduce bench new remove-slice clean
+.PHONY: help doctor up test coverage check fmt package docs load publish scan lock fuzz reproduce bench new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 
 help: ## list the commands
@@ -26,6 +26,10 @@ fmt: ## fix and format the code and BUILD files
 
 package: ## build the PEX binaries and OCI images into dist/
 	@./pants package ::
+
+docs: ## build the documentation as a site (dist/docs) and show it (PORT=8001)
+	@./pants package docs
+	@exec "$$(ops/bootstrap/python.sh 3.13)" -m http.server --bind 127.0.0.1 --directory dist/docs $(or $(PORT),8001)
 
 load: ## build the images and load them into Docker or Podman
 	@exec ops/images/load.sh
