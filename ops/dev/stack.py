@@ -25,6 +25,8 @@ class Stack:
     redis: Redis
     host: str
     port: int
+    # Of the API's metrics, and of the worker's.
+    metrics: tuple[int, int]
     environ: Mapping[str, str]
 
     def start(self, supervisor: Supervisor, service_password: str) -> None:
@@ -68,7 +70,7 @@ class Stack:
             "--config",
             "python:fastapi_base.gunicorn_conf",
             "fastapi_base.main:create_app()",
-            environ=environ,
+            environ={**environ, "METRICS_PORT": str(self.metrics[0])},
             ready=self._api_ready,
         )
 
@@ -84,6 +86,7 @@ class Stack:
 
     def _worker(self, environ: Mapping[str, str]) -> Process:
         arguments = ("--quiet", "--app", "fastapi_base.tasks.app", "worker")
+        environ = {**environ, "METRICS_PORT": str(self.metrics[1])}
         return _python("worker", "celery", *arguments, environ=environ, ready=self._worker_ready)
 
     def _worker_ready(self) -> bool:

@@ -98,6 +98,10 @@ def _up(options: argparse.Namespace) -> int:
             ),
             "127.0.0.1" if settings.api.host in ("0.0.0.0", "::") else settings.api.host,
             port,
+            (
+                places.port(settings.metrics.port, "the metrics", "METRICS_PORT"),
+                places.free_port(),
+            ),
             {
                 "API_PORT": str(port),
                 "FIRST_ADMIN_EMAIL": email,
@@ -118,11 +122,13 @@ def _up(options: argparse.Namespace) -> int:
 
 def _banner(stack: Stack, folder: Path, email: str, password: str, mails: str) -> str:
     base = f"http://{stack.host}:{stack.port}"
+    metrics = [f"http://127.0.0.1:{number}/metrics" for number in stack.metrics]
     rule = "-" * 78
     return f"""{rule}
   API       {base}
   docs      {base}/docs
   health    {base}/health/ready
+  metrics   {metrics[0]}, of the worker {metrics[1]}
   admin     {email}, password: {password}
   log in    curl {base}/api/v1/auth/login \\
               --data-urlencode username={email} --data-urlencode 'password={password}'

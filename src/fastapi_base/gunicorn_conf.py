@@ -17,6 +17,7 @@ from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 from fastapi_base.core import drain
 from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.logging import configure_logging
+from fastapi_base.core.metrics_endpoint import MetricsEndpoint, MetricsPortTaken
 
 
 def _settings() -> Settings:
@@ -26,7 +27,16 @@ def _settings() -> Settings:
         sys.exit(f"The settings cannot be used:\n{error}")
 
 
+def _metrics() -> MetricsEndpoint | None:
+    try:
+        return MetricsEndpoint(_loaded) if _loaded.metrics.port else None
+    except MetricsPortTaken as error:
+        sys.exit(str(error))
+
+
 _loaded = _settings()
+# Before any worker: they share its socket, and its folder.
+_endpoint = _metrics()
 
 
 class EventLogger(Logger):  # type: ignore[misc]
@@ -108,3 +118,15 @@ control_socket_disable = True
 proc_name = "fastapi-base-api"
 # The sign of life is a file's time; on a slow disk, writing it could stall the worker.
 worker_tmp_dir = str(_shared_memory) if os.access(_shared_memory, os.W_OK) else None
+
+
+def post_fork(_: object, __: object) -> None:
+    """Called by gunicorn in each new worker, before it loads the application."""
+    if _endpoint:
+        _endpoint.serve()
+
+
+def on_exit(_: object) -> None:
+    """Called by gunicorn at the end of the process that started the workers."""
+    if _endpoint:
+        _endpoint.close()

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from fastapi_base import VERSION
 from fastapi_base.api import errors, health, openapi, well_known
 from fastapi_base.api.middleware.access_log import AccessLogMiddleware
 from fastapi_base.api.middleware.body_limit import BodyLimitMiddleware
@@ -17,13 +18,12 @@ from fastapi_base.api.middleware.request_id import RequestIdMiddleware
 from fastapi_base.api.middleware.security_headers import SecurityHeadersMiddleware
 from fastapi_base.api.middleware.trusted_host import TrustedHostMiddleware
 from fastapi_base.api.middleware.unhandled import UnhandledErrorMiddleware
+from fastapi_base.api.request_metrics import RequestMetrics
 from fastapi_base.api.resources import OpenResources, open_resources
 from fastapi_base.api.v1.router import router
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import DeadlineExceeded, RateLimited
 from fastapi_base.core.logging import configure_logging
-
-VERSION = "0.1.0"
 
 
 def create_app(
@@ -69,7 +69,9 @@ def _middleware(settings: Settings) -> list[Middleware]:
     production = settings.app.environment == "production"
     chain = [
         Middleware(RequestIdMiddleware),
-        Middleware(AccessLogMiddleware),
+        Middleware(
+            AccessLogMiddleware, observe=RequestMetrics() if settings.metrics.port else None
+        ),
         Middleware(SecurityHeadersMiddleware, hsts=production),
     ]
     if settings.api.cors_origins:

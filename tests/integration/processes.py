@@ -26,7 +26,9 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(command: Sequence[str], log: Path, **settings: str) -> Iterator[None]:
+def running(
+    command: Sequence[str], log: Path, **settings: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command in the folder of its log; it must end well when it is asked to."""
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -38,7 +40,7 @@ def running(command: Sequence[str], log: Path, **settings: str) -> Iterator[None
             stderr=subprocess.STDOUT,
         )
     try:
-        yield
+        yield process
         assert process.poll() is None, f"it ended early:\n{log.read_text()}"
         process.terminate()
         assert process.wait(END_SECONDS) == 0, log.read_text()

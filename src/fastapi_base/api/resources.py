@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import openfeature.api
 from redis.asyncio import Redis
 
+from fastapi_base.api import vitals
 from fastapi_base.core.config import Settings
 from fastapi_base.core.encryption import Cipher
 from fastapi_base.core.flags import parse_defaults
@@ -122,6 +123,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         if replica is not None:
             stack.push_async_callback(replica.dispose)
         database = EngineDatabase(engine, replica, autocommit=not settings.database.pgbouncer)
+        if settings.metrics.port:
+            engines = {"primary": engine, **({"replica": replica} if replica is not None else {})}
+            await stack.enter_async_context(vitals.watched(engines, hasher))
         key_uses = UseRecorder()
         stack.push_async_callback(key_uses.close)
         flags = Flags(

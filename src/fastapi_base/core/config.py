@@ -5,7 +5,7 @@ The variable is the model's prefix and the field's name: `DatabaseSettings.pool_
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_base.core import config_rules
+from fastapi_base.core.config_observability import MetricsSettings
+from fastapi_base.core.section import Seconds, Words, split
+from fastapi_base.core.section import Section as _Section
 from fastapi_base.core.signing import Algorithm
 
 DEVELOPMENT_SECRET = "development-only-secret-never-used-in-production"
@@ -31,18 +34,7 @@ class SettingsError(ValueError):
     """Settings that cannot be used. The message names each variable and what would be right."""
 
 
-class _Section(BaseSettings):
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
-    )
-
-
-def _split(value: Any) -> Any:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split)]
 Secret = Annotated[SecretStr, Field(repr=False)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(config_rules.asyncpg_url)]
 OptionalPostgresUrl = Annotated[SecretStr | None, AfterValidator(config_rules.optional_asyncpg_url)]
@@ -55,7 +47,6 @@ Networks = Annotated[Words, AfterValidator(config_rules.networks)]
 FlagDefaults = Annotated[Words, AfterValidator(config_rules.flag_defaults)]
 ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 IssuerUrl = Annotated[str, AfterValidator(config_rules.issuer_url), Field(max_length=255)]
-Seconds = Annotated[float, Field(gt=0)]
 
 
 class AppSettings(_Section):
@@ -63,6 +54,7 @@ class AppSettings(_Section):
 
     environment: Literal["development", "test", "production"] = "development"
     debug: bool = False
+    image_digest: str = ""
 
 
 class ApiSettings(_Section):
@@ -314,6 +306,7 @@ class Settings(BaseModel):
     flags: FlagSettings = Field(default_factory=FlagSettings)
     celery: CelerySettings = Field(default_factory=CelerySettings)
     log: LogSettings = Field(default_factory=LogSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     first_admin: FirstAdminSettings = Field(default_factory=FirstAdminSettings)
 
     @classmethod

@@ -50,6 +50,11 @@ class PasswordHasher:
         # Well-formed and matched by nothing; checking it costs what checking a real one costs.
         self._nobody = f"{_SCHEME}$2b${self._rounds:02d}${'.' * 53}"
 
+    @property
+    def pending(self) -> int:
+        """How many hashes are made or wait."""
+        return self._executor.pending
+
     async def hash(self, password: str) -> str:
         """A salted hash to store. Raises Overloaded when too many wait."""
         return await self._executor.run(hash_password, password, self._rounds)

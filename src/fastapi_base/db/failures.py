@@ -7,6 +7,7 @@ from asyncpg.exceptions import InvalidCachedStatementError
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from fastapi_base.core import metrics
 from fastapi_base.core.errors import (
     Conflict,
     DomainError,
@@ -19,6 +20,10 @@ from fastapi_base.core.errors import (
 from fastapi_base.models.item import ITEM_OWNER  # slice: items
 from fastapi_base.models.session import SESSION_USER
 from fastapi_base.models.user import UNIQUE_EMAIL
+
+NO_CONNECTION = metrics.counter(
+    "db_pool_timeouts", "Requests that no connection of the pool was free for in time"
+)
 
 # The one table from constraint to error. Services insert and let the constraint judge: checking
 # first would lose the race against a second request.
@@ -45,6 +50,7 @@ async def translated() -> AsyncIterator[None]:
     try:
         yield
     except PoolTimeout as error:
+        NO_CONNECTION.child().inc()
         raise Overloaded("all database connections are in use") from error
     except IntegrityError as error:
         name = constraint_name(error)

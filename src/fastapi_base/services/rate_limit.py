@@ -15,9 +15,14 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from fastapi_base.core import metrics
 from fastapi_base.core.quotas import Quota
 
 log = structlog.stdlib.get_logger(__name__)
+
+APART = metrics.counter(
+    "rate_limit_redis_failures", "Times that Redis did not answer, so that each process counts"
+)
 
 # Times in microseconds. All buckets are looked at before one is filled, so that a request that is
 # refused by one costs nothing in the others.
@@ -100,6 +105,7 @@ class RateLimiter:
                 reply = await self._script([b.key for b in buckets], arguments)
             except (RedisError, OSError) as error:
                 self._closed_until = self._clock() + self._pause
+                APART.child().inc()
                 log.warning("rate limits are counted in this process alone", error=str(error))
             else:
                 return _levels(buckets, reply)

@@ -12,7 +12,7 @@ from fastapi_base.core.queue import celery_app
 from fastapi_base.services.items import PURGE as PURGE_ITEMS  # slice: items
 from fastapi_base.services.jobs import HEARTBEAT
 from fastapi_base.services.purge import PURGE
-from fastapi_base.tasks import logs
+from fastapi_base.tasks import logs, metrics
 
 
 def create_tasks_app(settings: Settings) -> Celery:
@@ -58,6 +58,8 @@ def create_tasks_app(settings: Settings) -> Celery:
 
     task_prerun.connect(logs.begin)
     task_postrun.connect(logs.end)
+    if settings.metrics.port:
+        metrics.measure(created, settings)
 
     # That there is a receiver keeps Celery from setting up its own logging.
     def configure(**_: Any) -> None:

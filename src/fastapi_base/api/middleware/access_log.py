@@ -1,21 +1,27 @@
-"""Logs each request once, when its reply is out."""
+"""Logs and measures each request once, when its reply is out."""
 
 import time
+from collections.abc import Callable
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.stdlib.get_logger("fastapi_base.access")
 
+# The scope as the router left it, the status (0: cut off before a reply), and seconds.
+Observe = Callable[[Scope, int, float], None]
+
 
 class AccessLogMiddleware:
     """One line a request: method, path (no query: it may hold secrets), status, milliseconds.
 
     Health checks come every few seconds from each prober, so they are logged at level debug.
+    `observe` gets the same, for metrics: one pass for both.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, observe: Observe | None = None) -> None:
         self.app = app
+        self.observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -34,6 +40,9 @@ class AccessLogMiddleware:
         try:
             await self.app(scope, receive, send_and_note)
         finally:
+            seconds = time.perf_counter() - start
+            if self.observe is not None:
+                self.observe(scope, status, seconds)
             path: str = scope["path"]
             write = log.debug if path.startswith("/health/") else log.info
             client = scope.get("client")
@@ -42,6 +51,6 @@ class AccessLogMiddleware:
                 method=scope["method"],
                 path=path,
                 status=status,
-                milliseconds=round((time.perf_counter() - start) * 1000, 1),
+                milliseconds=round(seconds * 1000, 1),
                 client=client[0] if client else None,
             )

@@ -28,7 +28,9 @@ class CompressionMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        await self.compressed({**scope, _PLAIN: send}, receive, send)
+        # No copy of the scope: those outside read in it which route was found.
+        scope[_PLAIN] = send
+        await self.compressed(scope, receive, send)
 
     async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         plain: Send = scope[_PLAIN]

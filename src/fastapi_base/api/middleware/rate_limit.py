@@ -9,12 +9,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_base.api.errors import domain_problem
 from fastapi_base.api.resources import Resources
+from fastapi_base.core import metrics
 from fastapi_base.core.config import RateLimitSettings
 from fastapi_base.core.errors import NotAuthenticated, RateLimited
 from fastapi_base.core.quotas import Quota, RouteQuota
 from fastapi_base.services.rate_limit import Bucket, Level
 from fastapi_base.services.throttle import network
 
+DECISIONS = metrics.counter(
+    "rate_limit_decisions", "What the quotas said of requests", "quota", "decision"
+)
 _PREFIX = "fastapi-base:rate:"
 
 
@@ -31,6 +35,11 @@ class RateLimitMiddleware:
         self.principal = Quota.parse(settings.principal)
         self.address = Quota.parse(settings.address)
         self.routes = [RouteQuota.parse(rule) for rule in settings.routes]
+        self.decided = {
+            (quota, allowed): DECISIONS.child(quota, "allowed" if allowed else "refused")
+            for quota in ("principal", "address", "route")
+            for allowed in (True, False)
+        }
         self.exempt = [ipaddress.ip_network(given, strict=False) for given in settings.exempt]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,6 +57,8 @@ class RateLimitMiddleware:
             await send(message)
 
         wait = max(level.retry_seconds for level in levels)
+        for level in levels:
+            self.decided[level.bucket.name, level.allowed].inc()
         if wait:
             reply = domain_problem(Request(scope), RateLimited(retry_after=wait))
             await reply(scope, receive, send_with_levels)

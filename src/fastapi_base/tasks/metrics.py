@@ -1,0 +1,101 @@
+"""What workers measure: tasks by name and outcome, and the queue."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from celery import Celery, Task
+from celery.signals import (
+    task_failure,
+    task_postrun,
+    task_prerun,
+    worker_init,
+    worker_shutdown,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis import Redis
+from redis.exceptions import RedisError
+
+from fastapi_base.core import metrics
+from fastapi_base.core.config import Settings
+from fastapi_base.core.metrics_endpoint import MetricsEndpoint, MetricsPortTaken
+
+TASKS = metrics.histogram(
+    "task_duration_seconds",
+    "Seconds that a task ran, by how it ended",
+    "task",
+    "state",
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
+)
+RUNNING = metrics.gauge("tasks_running", "Tasks that run now")
+LOST = metrics.counter(
+    "tasks_lost", "Tasks whose process ended under them: killed, or out of time", "task"
+)
+
+
+def measure(app: Celery, settings: Settings) -> None:
+    """Measure tasks, and answer Prometheus from the worker's first process on."""
+    state: dict[str, MetricsEndpoint] = {}
+
+    def start(**_: Any) -> None:
+        try:
+            state["endpoint"] = endpoint = MetricsEndpoint(settings, QueueCollector(app, settings))
+        except MetricsPortTaken as error:
+            raise SystemExit(str(error)) from None
+        endpoint.serve()
+
+    def stop(**_: Any) -> None:
+        if "endpoint" in state:
+            state["endpoint"].close()
+
+    first = os.getpid()
+    # Celery may tell twice of one: that its time is over, and that its process is gone.
+    told: deque[str] = deque(maxlen=100)
+
+    def lost(sender: Task, task_id: str, **_: Any) -> None:
+        # A task that fails by itself says so in its own process; here only others tell of it.
+        if os.getpid() == first and task_id not in told:
+            told.append(task_id)
+            LOST.child(sender.name).inc()
+
+    worker_init.connect(start, weak=False)
+    worker_shutdown.connect(stop, weak=False)
+    task_prerun.connect(_begin)
+    task_postrun.connect(_end)
+    task_failure.connect(lost, weak=False)
+
+
+def _begin(task: Task, **_: Any) -> None:
+    task.request.measured_from = time.perf_counter()
+    RUNNING.child().inc()
+
+
+def _end(task: Task, state: str | None, **_: Any) -> None:
+    RUNNING.child().dec()
+    seconds = time.perf_counter() - task.request.measured_from
+    TASKS.child(task.name, str(state).lower()).observe(seconds)
+
+
+class QueueCollector(Collector):
+    """How many tasks wait, asked of Redis at each scrape; nothing while it does not answer."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self._queue: str = app.conf.task_default_queue
+        self._redis = Redis.from_url(
+            settings.redis.url.get_secret_value(),
+            socket_timeout=settings.redis.timeout,
+            socket_connect_timeout=settings.redis.connect_timeout,
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """The length of the queue."""
+        try:
+            length = self._redis.llen(self._queue)
+        except (RedisError, OSError):
+            return
+        family = GaugeMetricFamily("queue_messages", "Tasks that wait", labels=["queue"])
+        family.add_metric([self._queue], float(length))
+        yield family

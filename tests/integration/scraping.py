@@ -1,0 +1,47 @@
+"""What Prometheus would see."""
+
+from pathlib import Path
+
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
+
+
+class Scrape:
+    """The samples of one answer."""
+
+    def __init__(self, text: str) -> None:
+        self.samples = [
+            sample for family in text_string_to_metric_families(text) for sample in family.samples
+        ]
+        self.names = {sample.name for sample in self.samples}
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of the samples of this name that have these labels, and maybe others."""
+        return sum(
+            sample.value
+            for sample in self.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def values(self, name: str, label: str) -> set[str]:
+        """The values that a label takes."""
+        return {sample.labels[label] for sample in self.samples if sample.name == name}
+
+
+async def scrape(port: int | str) -> Scrape:
+    """Ask once."""
+    async with httpx2.AsyncClient() as client:
+        reply = await client.get(f"http://127.0.0.1:{port}/metrics", timeout=30)
+    assert reply.status_code == 200
+    return Scrape(reply.text)
+
+
+def folders(pid: int) -> list[Path]:
+    """Where the processes of a program write their numbers, by the process that started them."""
+    return list(Path("/dev/shm").glob(f"fastapi-base-metrics-{pid}-*"))
+
+
+def writers(pid: int) -> set[int]:
+    """The processes that have files there; 0 is for those that ended."""
+    (folder,) = folders(pid)
+    return {int(path.stem.rpartition("_")[2]) for path in folder.glob("*.db")}

@@ -1,0 +1,69 @@
+"""Metrics of a worker whose processes are replaced after each task."""
+
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+from redis.asyncio import Redis
+
+from fastapi_base.core.config import Settings
+from fastapi_base.core.queue import celery_app
+from fastapi_base.services.jobs import HEARTBEAT, WORD_COUNT
+from ops.dev.places import free_port
+from tests.integration.processes import CELERY, running
+from tests.integration.scraping import Scrape, scrape, writers
+from tests.integration.stubborn import STUBBORN
+from tests.integration.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+COUNT = "task_duration_seconds_count"
+
+
+async def test_tasks_are_counted_whatever_becomes_of_their_processes(
+    tmp_path: Path, redis: Redis, redis_url: str, settings: Settings
+) -> None:
+    port = free_port()
+    client = celery_app("test", settings)
+    with running(
+        (*CELERY, "worker", "--include=tests.integration.stubborn"),
+        tmp_path / "worker.log",
+        REDIS_URL=redis_url,
+        CELERY_CONCURRENCY="1",
+        # New processes on the way.
+        CELERY_MAX_TASKS_PER_CHILD="2",
+        CELERY_TASK_SOFT_TIME_LIMIT="1",
+        CELERY_TASK_TIME_LIMIT="2",
+        METRICS_PORT=str(port),
+        LOG_FORMAT="json",
+    ) as process:
+        for _ in range(3):
+            client.send_task(WORD_COUNT, args=["one two"])
+            client.send_task(HEARTBEAT)
+        client.send_task(WORD_COUNT, args=[None])
+        client.send_task(STUBBORN)
+
+        async def done() -> Scrape | None:
+            try:
+                seen = await scrape(port)
+            except httpx2.TransportError:
+                return None
+            return seen if seen.total("tasks_lost_total") else None
+
+        seen = await until(done, "all tasks", 60)
+        assert seen.total(COUNT, task=WORD_COUNT, state="success") == 3
+        assert seen.total(COUNT, task=HEARTBEAT, state="success") == 3
+        assert seen.total(COUNT, task=WORD_COUNT, state="failure") == 1
+        assert seen.total(COUNT) - seen.total(COUNT, task=STUBBORN) == 7
+        assert seen.total("tasks_lost_total", task=STUBBORN) == 1
+        assert seen.names >= {"tasks_running", "queue_messages", "build_info"}
+
+        async def cleaned() -> bool | None:
+            seen = await scrape(port)
+            alive = {process.pid, *(one.pid for one in psutil.Process(process.pid).children())}
+            gone = writers(process.pid) - {0, *alive}
+            return True if seen.total("tasks_running") == 0 and not gone else None
+
+        await until(cleaned, "what was killed does not count as running, and left no files")
+    client.close()
