@@ -1,6 +1,7 @@
 """gunicorn's configuration: `gunicorn --config python:fastapi_base.gunicorn_conf ...`."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,8 @@ from fastapi_base.core import drain
 from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.logging import configure_logging
 from fastapi_base.core.metrics_endpoint import MetricsEndpoint, MetricsPortTaken
+from fastapi_base.serving import machine
+from fastapi_base.serving.protocol import LimitedProtocol
 
 
 def _settings() -> Settings:
@@ -79,12 +82,20 @@ class DrainingServer(Server):
             super().handle_exit(sig, frame)
 
 
+class Protocol(LimitedProtocol):
+    """HTTP with the limits of the settings."""
+
+    max_head_bytes = _loaded.api.max_header_bytes
+    max_fields = _loaded.api.max_headers
+    head_timeout = _loaded.api.header_timeout
+
+
 class ApiWorker(UvicornWorker):  # type: ignore[misc]
     """uvicorn on uvloop and httptools; it fails when they are missing, rather than run slowly."""
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         "loop": "uvloop",
-        "http": "httptools",
+        "http": Protocol,
         "ws": "none",
         "lifespan": "on",
         "access_log": False,
@@ -92,6 +103,19 @@ class ApiWorker(UvicornWorker):  # type: ignore[misc]
         # Before gunicorn's own patience ends and it kills the worker.
         "timeout_graceful_shutdown": max(1, _loaded.api.graceful_timeout - 2),
     }
+
+    sockets: list[Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # It gave uvicorn the handlers of gunicorn, which has none of its own here.
+        logging.getLogger("uvicorn.error").propagate = True
+
+    def run(self) -> None:
+        """Called by gunicorn in the new process."""
+        # uvloop closes what it listens on; gunicorn's own objects complain when that was done.
+        self.sockets = [listener.sock for listener in self.sockets]
+        super().run()
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
@@ -104,8 +128,12 @@ class ApiWorker(UvicornWorker):  # type: ignore[misc]
 
 _shared_memory = Path("/dev/shm")  # noqa: S108
 
-bind = f"{_loaded.api.host}:{_loaded.api.port}"
-workers = _loaded.api.workers or os.process_cpu_count() or 1
+_host = f"[{_loaded.api.host}]" if ":" in _loaded.api.host else _loaded.api.host
+bind = f"{_host}:{_loaded.api.port}"
+backlog = _loaded.api.backlog
+workers = _loaded.api.workers or machine.workers()
+max_requests = _loaded.api.max_requests
+max_requests_jitter = _loaded.api.max_requests_jitter
 worker_class = ApiWorker
 logger_class = EventLogger
 timeout = _loaded.api.request_timeout

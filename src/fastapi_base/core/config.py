@@ -44,6 +44,7 @@ Addresses = Annotated[Words, AfterValidator(config_rules.addresses)]
 QuotaText = Annotated[str, AfterValidator(config_rules.quota)]
 RouteQuotas = Annotated[Words, AfterValidator(config_rules.route_quotas)]
 Networks = Annotated[Words, AfterValidator(config_rules.networks)]
+Proxies = Annotated[Words, AfterValidator(config_rules.proxies)]
 FlagDefaults = Annotated[Words, AfterValidator(config_rules.flag_defaults)]
 ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 IssuerUrl = Annotated[str, AfterValidator(config_rules.issuer_url), Field(max_length=255)]
@@ -69,9 +70,15 @@ class ApiSettings(_Section):
     graceful_timeout: int = Field(default=30, gt=0)
     drain_seconds: int = Field(default=0, ge=0)
     keepalive: int = Field(default=65, gt=0)
+    max_requests: int = Field(default=1_000_000, ge=0)
+    max_requests_jitter: int = Field(default=100_000, ge=0)
+    max_header_bytes: int = Field(default=32_768, ge=1024)
+    max_headers: int = Field(default=100, ge=10)
+    header_timeout: Seconds = 10
+    backlog: int = Field(default=2048, gt=0)
     reload: bool = False
     docs: bool = True
-    forwarded_allow_ips: Words = ("127.0.0.1",)
+    forwarded_allow_ips: Proxies = ("127.0.0.1",)
     trusted_hosts: Words = ("*",)
     cors_origins: Words = ()
     idempotency_hours: int = Field(default=24, gt=0)

@@ -102,6 +102,20 @@ def networks(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def proxies(value: tuple[str, ...]) -> tuple[str, ...]:
+    """The proxies, unchanged, when all are addresses, CIDR blocks or *.
+
+    uvicorn takes whatever it cannot read as the name of a socket, and trusts nobody.
+    """
+    for given in value:
+        try:
+            if given not in ("*", ""):
+                ip_network(given)
+        except ValueError as error:
+            raise ValueError(f"{error}; it must look like 10.0.0.7 or 10.0.0.0/8") from None
+    return value
+
+
 def unsafe(settings: "Settings") -> list[str]:
     """A sentence for each combination that must not run; most of them count in production only."""
     found = []

@@ -1,0 +1,191 @@
+"""What the server does before the application: proxies, limits of heads, replaced processes."""
+
+import asyncio
+import json
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from ops.dev.places import free_port
+from tests.integration.processes import GUNICORN, outcome, running
+
+HEAD = "GET /health/live HTTP/1.1\r\nhost: test\r\n"
+ID = "the-one-that-is-looked-for"
+
+
+class Server:
+    """A running server: its port and what it logged."""
+
+    def __init__(self, port: int, log: Path) -> None:
+        self.port = port
+        self._log = log
+
+    def events(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self._log.read_text().splitlines()]
+
+    def errors(self) -> list[dict[str, object]]:
+        return [
+            event
+            for event in self.events()
+            if event["level"] in {"error", "critical"} or "Error" in str(event["event"])
+        ]
+
+    def exchange(self, sent: str, seconds: float = 10) -> str:
+        """Send these bytes, and read until the server closes, which it must do in this time."""
+        got = b""
+        with (
+            socket.create_connection(("127.0.0.1", self.port), seconds) as peer,
+            # Closed before all was read, the connection is reset.
+            suppress(ConnectionResetError, BrokenPipeError),
+        ):
+            peer.sendall(sent.encode())
+            while part := peer.recv(65536):
+                got += part
+        return got.decode()
+
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def start(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[Start]:
+    """Starts the API with these settings; it must end well, and say nothing of errors."""
+    servers = []
+    with ExitStack() as stack:
+
+        def begin(**settings: str) -> Server:
+            port = free_port()
+            log = tmp_path / "api.log"
+            stack.enter_context(
+                running(
+                    GUNICORN,
+                    log,
+                    DATABASE_URL=database_url,
+                    REDIS_URL=redis_url,
+                    API_PORT=str(port),
+                    LOG_FORMAT="json",
+                    **{"API_WORKERS": "1", **settings},
+                )
+            )
+            asyncio.run(ready(port))
+            servers.append(Server(port, log))
+            return servers[-1]
+
+        yield begin
+    assert not [event for server in servers for event in server.errors()]
+
+
+async def ready(port: int) -> None:
+    deadline = time.monotonic() + 60
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        while True:
+            try:
+                if (await client.get("/health/ready")).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                pass
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+
+
+def asked(port: int, forwarded: str) -> None:
+    headers = {"x-forwarded-for": forwarded, "x-forwarded-proto": "https", "x-request-id": ID}
+    assert httpx2.get(f"http://127.0.0.1:{port}/nowhere", headers=headers).status_code == 404
+
+
+def seen(server: Server) -> list[object]:
+    return [e["client"] for e in server.events() if e.get("request_id") == ID]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "client"),
+    [
+        ("10.1.2.3", "203.0.113.9", "127.0.0.1"),
+        ("", "203.0.113.9", "203.0.113.9"),
+        # What a caller wrote before the proxy's own word does not count.
+        ("127.0.0.0/8", "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        ("127.0.0.1,10.0.0.0/8", "203.0.113.9, 10.7.7.7", "203.0.113.9"),
+    ],
+    ids=["unlisted", "default", "spoofed", "two-proxies"],
+)
+def test_only_listed_proxies_are_believed(
+    start: Start, proxies: str, forwarded: str, client: str
+) -> None:
+    server = start(API_FORWARDED_ALLOW_IPS=proxies)
+    asked(server.port, forwarded)
+    assert seen(server) == [client]
+
+
+def test_a_proxy_that_cannot_be_read_stops_the_boot(tmp_path: Path) -> None:
+    code, errors = outcome(GUNICORN, tmp_path, API_FORWARDED_ALLOW_IPS="10.0.0.1/8")
+    assert code == 1
+    assert "API_FORWARDED_ALLOW_IPS" in errors
+    assert "it must look like 10.0.0.7 or 10.0.0.0/8" in errors
+
+
+def test_heads_that_are_too_large_or_too_slow_are_refused(start: Start) -> None:
+    server = start(API_MAX_HEADER_BYTES="4096", API_MAX_HEADERS="20", API_HEADER_TIMEOUT="1")
+
+    def status(sent: str) -> str:
+        return server.exchange(sent).partition("\r\n")[0]
+
+    close = "connection: close\r\n\r\n"
+    ok = "HTTP/1.1 200 OK"
+    refused = "HTTP/1.1 431 Request Header Fields Too Large"
+    assert status(f"{HEAD}x-a: {'a' * 3000}\r\n{close}") == ok
+    assert status(f"{HEAD}x-a: {'a' * 4096}\r\n{close}") == refused
+    # A field without an end is held by the parser, out of sight of what counts whole fields.
+    assert status(f"{HEAD}x-a: {'a' * 4_000_000}") in (refused, "")
+    assert status(HEAD + "".join(f"x-{n}: 1\r\n" for n in range(17)) + close) == ok
+    assert status(HEAD + "".join(f"x-{n}: 1\r\n" for n in range(20)) + close) == refused
+    assert status(f"GET /{'a' * 5000} HTTP/1.1\r\n{close}") == "HTTP/1.1 414 URI Too Long"
+
+    # Slow: a head without an end, and nothing at all.
+    began = time.monotonic()
+    assert status(HEAD) == "HTTP/1.1 408 Request Timeout"
+    assert server.exchange("") == ""
+    assert server.exchange("\r\n\r\n") == ""
+    assert time.monotonic() - began < 9
+    # The limit is for each request, not for a connection.
+    two = HEAD + "x-a: " + "a" * 3000 + "\r\n"
+    assert server.exchange(f"{two}\r\n{two}{close}").count(ok) == 2
+    # Fields behind a chunked body count as well.
+    post = (
+        "POST /api/v1/auth/login HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"
+    )
+    trailer = "".join(f"x-{n}: {'a' * 100}\r\n" for n in range(100))
+    assert "200 OK" not in server.exchange(post + trailer + "\r\n")
+
+
+def test_idle_connections_are_closed_after_their_time(start: Start) -> None:
+    server = start(API_KEEPALIVE="1")
+    began = time.monotonic()
+    assert server.exchange(f"{HEAD}\r\n").startswith("HTTP/1.1 200 OK")
+    assert 0.9 < time.monotonic() - began < 8
+
+
+def test_processes_are_replaced_at_different_times_and_no_request_is_lost(start: Start) -> None:
+    server = start(API_WORKERS="2", API_MAX_REQUESTS="100", API_MAX_REQUESTS_JITTER="100")
+
+    async def ask() -> list[int]:
+        limits = httpx2.Limits(max_keepalive_connections=0)
+        base = f"http://127.0.0.1:{server.port}"
+        async with httpx2.AsyncClient(base_url=base, limits=limits, timeout=60) as client:
+            codes = []
+            for _ in range(80):
+                replies = await asyncio.gather(*(client.get("/health/live") for _ in range(5)))
+                codes += [reply.status_code for reply in replies]
+            return codes
+
+    assert set(asyncio.run(ask())) == {200}
+    said = [str(event["event"]) for event in server.events()]
+    limits = [int(found[1]) for text in said if (found := re.search(r"limit of (\d+)", text))]
+    assert len(limits) > 1
+    assert all(100 <= limit <= 200 for limit in limits)
+    assert set(limits) != {100}
