@@ -1,8 +1,6 @@
 """A real PgBouncer in transaction mode, out of locked Debian packages."""
 
-import os
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -62,14 +60,9 @@ def pgbouncer(url: str, connections: int) -> Iterator[str]:
         log = Path(place) / "log"
         with guard.process(command, log, signal.SIGINT) as process:
             deadline = time.monotonic() + READY_SECONDS
-            while not _listens(port):
+            while not places.listens(port):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise UpError(f"PgBouncer is not ready; it said:\n{log.read_text()}")
                 time.sleep(0.05)
             address = f"{behind.username}:unused@{places.LOOPBACK}:{port}"
             yield behind._replace(netloc=address).geturl()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((places.LOOPBACK, port)) == os.EX_OK

@@ -45,6 +45,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def listens(port: int) -> bool:
+    """Whether something takes connections at this port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == os.EX_OK
+
+
 def port(wanted: int, what: str, variable: str) -> int:
     """``wanted`` when nothing listens there; a free port when it is 0. Raises UpError."""
     with socket.socket() as probe:

@@ -1,9 +1,10 @@
 """Our own programs, started as processes."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,3 +67,28 @@ def outcome(command: Sequence[str], folder: Path, **settings: str) -> tuple[int,
         check=False,
     )
     return result.returncode, result.stderr
+
+
+@contextmanager
+def doomed(command: Sequence[str], log: Path, **settings: str) -> Iterator[Callable[[], None]]:
+    """Run a command that may die: gives what kills it and all that it started, at once."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=environment(**settings),
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def kill() -> None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    try:
+        yield kill
+    finally:
+        if process.poll() is None:
+            kill()

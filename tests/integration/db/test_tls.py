@@ -1,15 +1,11 @@
 """Connections with TLS, to a server whose certificate the test made."""
 
-import datetime
 import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from sqlalchemy import text
 
 from fastapi_base.core.config import DatabaseSettings
@@ -17,41 +13,10 @@ from fastapi_base.core.errors import Unavailable
 from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
 from tests import servers
+from tests.integration.certificates import write_certificate
 from tests.integration.databases import sibling
 
 pytestmark = pytest.mark.anyio
-
-
-def write_certificate(folder: Path, *names: x509.GeneralName) -> tuple[Path, Path]:
-    """A certificate signed by itself, and its key, both in PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test server")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    folder.mkdir()
-    files = folder / "certificate.pem", folder / "key.pem"
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    files[1].chmod(0o600)
-    return files
 
 
 LOOPBACK = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
