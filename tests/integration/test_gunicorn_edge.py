@@ -14,6 +14,7 @@ import pytest
 
 from ops.dev.places import free_port
 from tests.integration.processes import GUNICORN, outcome, running
+from tests.integration.waiting import until
 
 HEAD = "GET /health/live HTTP/1.1\r\nhost: test\r\n"
 ID = "the-one-that-is-looked-for"
@@ -27,7 +28,8 @@ class Server:
         self._log = log
 
     def events(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        whole = self._log.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
 
     def errors(self) -> list[dict[str, object]]:
         return [
@@ -100,7 +102,12 @@ def asked(port: int, forwarded: str) -> None:
 
 
 def seen(server: Server) -> list[object]:
-    return [e["client"] for e in server.events() if e.get("request_id") == ID]
+    """The clients of the request, as logged; the line comes after the reply."""
+
+    async def logged() -> list[object] | None:
+        return [e["client"] for e in server.events() if e.get("request_id") == ID] or None
+
+    return asyncio.run(until(logged, "a line in the log"))
 
 
 @pytest.mark.parametrize(
