@@ -17,7 +17,7 @@ from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
 from fastapi_base.core import drain
 from fastapi_base.core.config import Settings, SettingsError
-from fastapi_base.core.logging import configure_logging
+from fastapi_base.core.logging import configure_logging, write_behind
 from fastapi_base.core.metrics_endpoint import MetricsEndpoint, MetricsPortTaken
 from fastapi_base.serving import machine
 from fastapi_base.serving.protocol import LimitedProtocol
@@ -48,7 +48,7 @@ class EventLogger(Logger):  # type: ignore[misc]
     def setup(self, cfg: Any) -> None:
         """Called by gunicorn at start and at reload."""
         self.cfg = cfg
-        configure_logging(_loaded.log)
+        configure_logging(_loaded.log, to="stdout")
         self.error_log.handlers.clear()
         self.error_log.propagate = True
         self.access_log.handlers.clear()
@@ -152,6 +152,11 @@ def post_fork(_: object, __: object) -> None:
     """Called by gunicorn in each new worker, before it loads the application."""
     if _endpoint:
         _endpoint.serve()
+
+
+def post_worker_init(_: object) -> None:
+    """Called by gunicorn in each new worker, when it has loaded the application."""
+    write_behind(_loaded.log, sys.stdout)
 
 
 def on_exit(_: object) -> None:

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_base.core import config_rules
-from fastapi_base.core.config_observability import MetricsSettings
+from fastapi_base.core.config_observability import LogSettings, MetricsSettings
 from fastapi_base.core.section import Seconds, Words, split
 from fastapi_base.core.section import Section as _Section
 from fastapi_base.core.signing import Algorithm
@@ -105,6 +105,7 @@ class DatabaseSettings(_Section):
     statement_cache_size: int = Field(default=500, ge=0)
     pool_timeout: Seconds = 5
     pool_recycle: Seconds = 1800
+    sql_comments: bool = False
     connect_timeout: Seconds = 5
     statement_timeout: Seconds = 15
     lock_timeout: Seconds = 5
@@ -275,15 +276,6 @@ class CelerySettings(_Section):
     heartbeat_seconds: Seconds = 30
     purge_seconds: Seconds = 3600
     beat_schedule_file: Path | None = None
-
-
-class LogSettings(_Section):
-    """Logs, on standard error."""
-
-    model_config = SettingsConfigDict(env_prefix="LOG_")
-
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    format: Literal["json", "console"] = "console"
 
 
 class FirstAdminSettings(_Section):

@@ -1,9 +1,40 @@
-"""Settings of what operators see: metrics."""
+"""Settings of what operators see: logs, metrics."""
 
-from pydantic import Field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
-from fastapi_base.core.section import Section
+from fastapi_base.core.section import Section, Words
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def parse_level(text: str) -> tuple[str, str]:
+    """Logger and level out of `name=LEVEL`. Raises ValueError saying what would be right."""
+    name, _, level = (part.strip() for part in text.partition("="))
+    if not name or level not in _LEVELS:
+        raise ValueError(f"{text!r} must look like sqlalchemy.engine=INFO ({', '.join(_LEVELS)})")
+    return name, level
+
+
+def _levels(value: tuple[str, ...]) -> tuple[str, ...]:
+    for one in value:
+        parse_level(one)
+    return value
+
+
+class LogSettings(Section):
+    """Logs."""
+
+    model_config = SettingsConfigDict(env_prefix="LOG_")
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["json", "console"] = "console"
+    levels: Annotated[Words, AfterValidator(_levels)] = ()
+    levels_file: Path | None = None
+    queue_lines: int = Field(default=10_000, ge=0)
 
 
 class MetricsSettings(Section):

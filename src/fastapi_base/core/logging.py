@@ -1,82 +1,37 @@
-"""Logs: one line an event, JSON or for people, with the request's id and without secrets."""
+"""Logs: one line an event, JSON or for people, with the request's id and without secrets.
+
+The one place where logging is set up, for gunicorn, uvicorn, Celery, Alembic and us.
+"""
 
 import logging
 import logging.config
 import re
-from collections.abc import Mapping
-from typing import Any
+import sys
+from typing import Any, Literal, TextIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from fastapi_base.core.config import LogSettings
+from fastapi_base.core.config_observability import LogSettings
+from fastapi_base.core.log_levels import Levels
+from fastapi_base.core.log_queue import CONTEXT, WriteBehind
+from fastapi_base.core.redaction import REDACTED, redact, secret_key
 
-REDACTED = "[redacted]"
-_SECRET_KEY = re.compile(
-    r"passw(or)?d|secret|token|authorization|cookie|api[-_]?key|credential|dsn", re.IGNORECASE
-)
-_SECRET_TEXT = (
-    (re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"), REDACTED),
-    (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]+", re.IGNORECASE), rf"\1 {REDACTED}"),
-    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), REDACTED),
-)
+# Whatever could start a line or move a terminal's cursor.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def redact(value: Any, depth: int = 4) -> Any:
-    """The value without secrets: by the name of a key, and by the look of a text."""
-    if isinstance(value, str):
-        for pattern, replacement in _SECRET_TEXT:
-            value = pattern.sub(replacement, value)
-        return value
-    if depth and isinstance(value, Mapping):
-        return {
-            key: REDACTED if _SECRET_KEY.search(str(key)) else redact(item, depth - 1)
-            for key, item in value.items()
-        }
-    if depth and isinstance(value, list | tuple):
-        return [redact(item, depth - 1) for item in value]
-    return value
+def configure_logging(settings: LogSettings, to: Literal["stderr", "stdout"] = "stderr") -> None:
+    """Send everything, ours and the libraries', through one handler.
 
-
-def _redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    cleaned: EventDict = {
-        key: REDACTED if _SECRET_KEY.search(key) else redact(value) for key, value in event.items()
-    }
-    return cleaned
-
-
-def _dumps(event: Any, **_: Any) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-def configure_logging(settings: LogSettings) -> None:
-    """Send everything, ours and the libraries', through one handler on standard error."""
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    last: list[Processor]
-    if settings.format == "json":
-        last = [
-            structlog.processors.format_exc_info,
-            _redact_event,
-            structlog.processors.JSONRenderer(serializer=_dumps),
-        ]
-    else:
-        last = [
-            structlog.processors.format_exc_info,
-            _redact_event,
-            structlog.dev.ConsoleRenderer(colors=False),
-        ]
+    Services write to standard output, commands to standard error, where their results do not go.
+    """
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.stdlib.PositionalArgumentsFormatter(),
-            *shared,
+            *_shared(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -87,24 +42,105 @@ def configure_logging(settings: LogSettings) -> None:
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {
-                "event": {
-                    "()": structlog.stdlib.ProcessorFormatter,
-                    "processors": [
-                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                        *last,
-                    ],
-                    "foreign_pre_chain": shared,
+            "formatters": {"event": {"()": lambda: _formatter(settings, getattr(sys, to))}},
+            "handlers": {
+                "stream": {
+                    "class": "logging.StreamHandler",
+                    "formatter": "event",
+                    "stream": f"ext://sys.{to}",
                 }
             },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "event"}},
-            "root": {"handlers": ["stderr"], "level": settings.level},
+            "root": {"handlers": ["stream"], "level": settings.level},
             "loggers": {
                 # The access log is ours; these would say everything twice.
                 "uvicorn.access": {"handlers": [], "propagate": False},
                 "uvicorn.error": {"level": "INFO"},
-                # It logs results at level info, which belong to callers; see tasks/logs.py.
+                # They log arguments and results, which belong to callers, and each task again;
+                # see tasks/logs.py.
                 "celery.app.trace": {"level": "WARNING"},
+                "celery.worker.strategy": {"level": "WARNING"},
             },
         }
     )
+    Levels(settings).apply()
+
+
+def write_behind(settings: LogSettings, stream: TextIO) -> None:
+    """Let a thread write, and another follow LOG_LEVELS_FILE; once, in a process that serves.
+
+    Call after configure_logging(), and not before a fork.
+    """
+    if settings.queue_lines:
+        handler = WriteBehind(stream, settings.queue_lines)
+        handler.setFormatter(_formatter(settings, stream))
+        logging.getLogger().handlers[:] = [handler]
+    watch_levels(settings)
+
+
+def watch_levels(settings: LogSettings) -> None:
+    """Follow LOG_LEVELS_FILE in this process."""
+    Levels(settings).watch()
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+
+
+def _formatter(settings: LogSettings, stream: TextIO) -> logging.Formatter:
+    last: list[Processor]
+    if settings.format == "json":
+        last = [structlog.processors.JSONRenderer(serializer=_dumps)]
+    else:
+        last = [_printable, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    return structlog.stdlib.ProcessorFormatter(
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            _redact_event,
+            *last,
+        ],
+        foreign_pre_chain=[_taken_context, *_shared()],
+    )
+
+
+def _taken_context(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The context of a record that another thread renders; see WriteBehind."""
+    event.update(getattr(event["_record"], CONTEXT, {}))
+    return event
+
+
+def _redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    cleaned: EventDict = {
+        key: REDACTED if secret_key(key) else redact(value) for key, value in event.items()
+    }
+    return cleaned
+
+
+def _printable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """For terminals: nothing that a caller sent can begin a line of its own, or colour one.
+
+    A traceback keeps its lines.
+    """
+    shown: EventDict = {
+        _CONTROL.sub(_escaped, key): _CONTROL.sub(_escaped, value)
+        if isinstance(value, str) and key != "exception"
+        else value
+        for key, value in event.items()
+    }
+    return shown
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
+def _dumps(event: Any, **_: Any) -> str:
+    text = orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    # What JSON leaves alone and a terminal, or a reader of lines, may not.
+    return _CONTROL.sub(_escaped, text)

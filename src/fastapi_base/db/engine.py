@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fastapi_base.core.config import DatabaseSettings
 from fastapi_base.core.tls import database_tls
+from fastapi_base.db import comments
 
 
 def create_engine(settings: DatabaseSettings, name: str = "fastapi-base") -> AsyncEngine:
@@ -49,7 +50,10 @@ def _create(
         }
     else:
         driver |= {
-            "prepared_statement_cache_size": settings.statement_cache_size,
+            # A statement with the name of its request never comes again.
+            "prepared_statement_cache_size": 0
+            if settings.sql_comments
+            else settings.statement_cache_size,
             "server_settings": {"application_name": name, **limits},
         }
     engine = create_async_engine(
@@ -64,6 +68,8 @@ def _create(
     )
     if settings.pgbouncer:
         _behind_pgbouncer(engine, limits)
+    if settings.sql_comments:
+        comments.install(engine)
     return engine
 
 

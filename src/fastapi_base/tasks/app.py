@@ -4,10 +4,10 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_postrun, task_prerun
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init
 
 from fastapi_base.core.config import Settings, SettingsError
-from fastapi_base.core.logging import configure_logging
+from fastapi_base.core.logging import configure_logging, watch_levels
 from fastapi_base.core.queue import celery_app
 from fastapi_base.services.items import PURGE as PURGE_ITEMS  # slice: items
 from fastapi_base.services.jobs import HEARTBEAT
@@ -63,9 +63,12 @@ def create_tasks_app(settings: Settings) -> Celery:
 
     # That there is a receiver keeps Celery from setting up its own logging.
     def configure(**_: Any) -> None:
-        configure_logging(settings.log)
+        configure_logging(settings.log, to="stdout")
+        watch_levels(settings.log)
 
     setup_logging.connect(configure, weak=False)
+    # Threads do not survive the fork of a worker's processes.
+    worker_process_init.connect(lambda **_: watch_levels(settings.log), weak=False)
     return created
 
 

@@ -65,6 +65,7 @@ async def test_worker_counts_words_and_the_owner_sees_the_result(
     ended = await until(logged, "the end of the task is logged")
     assert ended["request_id"] == reply.headers["x-request-id"]
     written = await asyncio.to_thread(worker.read_text)
+    assert len([line for line in written.splitlines() if job["id"] in line]) == 1
     # Texts are the callers' own: neither arguments nor results belong into logs.
     assert "fish" not in written
     assert "unique_words" not in written

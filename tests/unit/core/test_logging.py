@@ -7,8 +7,9 @@ import logging
 import pytest
 import structlog
 
-from fastapi_base.core.config import LogSettings
-from fastapi_base.core.logging import REDACTED, configure_logging, redact
+from fastapi_base.core.config_observability import LogSettings
+from fastapi_base.core.logging import configure_logging
+from fastapi_base.core.redaction import REDACTED, redact
 
 
 @pytest.mark.parametrize(
