@@ -28,6 +28,7 @@ package: ## build the PEX binaries and OCI images into dist/
 	@./pants package ::
 
 docs: ## build the documentation as a site (dist/docs) and show it (PORT=8001)
+	@./pants run ops/docs/diagrams.py
 	@./pants package docs
 	@exec "$$(ops/bootstrap/python.sh 3.13)" -m http.server --bind 127.0.0.1 --directory dist/docs $(or $(PORT),8001)
 
