@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from fastapi_base import VERSION
-from fastapi_base.api import errors, health, openapi, well_known
+from fastapi_base.api import errors, health, openapi, telemetry, well_known
 from fastapi_base.api.middleware.access_log import AccessLogMiddleware
 from fastapi_base.api.middleware.body_limit import BodyLimitMiddleware
 from fastapi_base.api.middleware.compression import CompressionMiddleware
@@ -21,6 +21,7 @@ from fastapi_base.api.middleware.unhandled import UnhandledErrorMiddleware
 from fastapi_base.api.request_metrics import RequestMetrics
 from fastapi_base.api.resources import OpenResources, open_resources
 from fastapi_base.api.v1.router import router
+from fastapi_base.core import tracing
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import DeadlineExceeded, RateLimited
 from fastapi_base.core.logging import configure_logging
@@ -36,12 +37,15 @@ def create_app(
     """
     settings = settings or Settings.load()
     configure_logging(settings.log)
+    # Before resources are opened: what they open is watched.
+    observed = telemetry.start(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with resources(settings) as opened:
             app.state.resources = opened
             yield
+        await telemetry.stop()
 
     app = FastAPI(
         title="fastapi-base",
@@ -53,6 +57,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
         middleware=_middleware(settings),
+        telemetry=observed,
         generate_unique_id_function=openapi.operation_id,
     )
     # Any route can be refused so; those with more to say of 429 or 503 say it themselves.
@@ -68,7 +73,10 @@ def _middleware(settings: Settings) -> list[Middleware]:
     """Outermost first."""
     production = settings.app.environment == "production"
     chain = [
-        Middleware(RequestIdMiddleware),
+        *telemetry.transactions(settings),
+        Middleware(
+            RequestIdMiddleware, trace_id=tracing.trace_id if settings.tracing.endpoint else None
+        ),
         Middleware(
             AccessLogMiddleware, observe=RequestMetrics() if settings.metrics.port else None
         ),

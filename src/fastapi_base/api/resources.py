@@ -8,6 +8,7 @@ import openfeature.api
 from redis.asyncio import Redis
 
 from fastapi_base.api import vitals
+from fastapi_base.core import tracing
 from fastapi_base.core.config import Settings
 from fastapi_base.core.encryption import Cipher
 from fastapi_base.core.flags import parse_defaults
@@ -114,6 +115,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         engine = create_engine(settings.database, "fastapi-base-api")
         stack.push_async_callback(engine.dispose)
         redis = create_redis(settings.redis)
+        tracing.watch_redis(redis)
         stack.push_async_callback(redis.aclose)
         hasher = PasswordHasher(settings.auth)
         stack.callback(hasher.close)

@@ -20,7 +20,12 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_base.core import config_rules
-from fastapi_base.core.config_observability import LogSettings, MetricsSettings
+from fastapi_base.core.config_observability import (
+    LogSettings,
+    MetricsSettings,
+    SentrySettings,
+    TracingSettings,
+)
 from fastapi_base.core.section import Seconds, Words, split
 from fastapi_base.core.section import Section as _Section
 from fastapi_base.core.signing import Algorithm
@@ -306,6 +311,8 @@ class Settings(BaseModel):
     celery: CelerySettings = Field(default_factory=CelerySettings)
     log: LogSettings = Field(default_factory=LogSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
+    sentry: SentrySettings = Field(default_factory=SentrySettings)
     first_admin: FirstAdminSettings = Field(default_factory=FirstAdminSettings)
 
     @classmethod

@@ -1,9 +1,9 @@
-"""Settings of what operators see: logs, metrics."""
+"""Settings of what operators see: logs, metrics, traces, error reports."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from fastapi_base.core.section import Section, Words
@@ -44,3 +44,25 @@ class MetricsSettings(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class TracingSettings(Section):
+    """Traces (OpenTelemetry), sent by OTLP over HTTP; without `endpoint` there are none."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACING_")
+
+    endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s#]+$")
+    sample: Share = 0.1
+
+
+class SentrySettings(Section):
+    """Error reports; without `dsn` there are none."""
+
+    model_config = SettingsConfigDict(env_prefix="SENTRY_")
+
+    dsn: SecretStr | None = None
+    sample: Share = 1.0
+    traces: Share = 0.0

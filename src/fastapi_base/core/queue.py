@@ -13,6 +13,7 @@ from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from fastapi_base.core import tracing
 from fastapi_base.core.broker import Broker
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import Unavailable
@@ -98,14 +99,16 @@ class TaskQueue:
 
         # Taken here, since the thread has no part in the request's context.
         request_id = structlog.contextvars.get_contextvars().get("request_id")
-        headers = {REQUEST_ID_HEADER: request_id} if request_id else None
+        headers = {REQUEST_ID_HEADER: request_id} if request_id else {}
 
         def publish() -> None:
             self._app.send_task(
                 task, args=list(arguments), task_id=task_id, headers=headers, retry=False
             )
 
-        await self._call(publish)
+        with tracing.sending(task, task_id) as carried:
+            headers |= carried
+            await self._call(publish)
 
     async def result(self, task_id: str) -> tuple[str, Any]:
         """Celery's state of the task, and its result or exception. Unknown tasks are PENDING."""

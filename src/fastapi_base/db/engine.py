@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fastapi_base.core.config import DatabaseSettings
 from fastapi_base.core.tls import database_tls
-from fastapi_base.db import comments
+from fastapi_base.db import comments, tracing
 
 
 def create_engine(settings: DatabaseSettings, name: str = "fastapi-base") -> AsyncEngine:
@@ -70,6 +70,7 @@ def _create(
         _behind_pgbouncer(engine, limits)
     if settings.sql_comments:
         comments.install(engine)
+    tracing.install(engine)
     return engine
 
 

@@ -12,7 +12,7 @@ from fastapi_base.core.queue import celery_app
 from fastapi_base.services.items import PURGE as PURGE_ITEMS  # slice: items
 from fastapi_base.services.jobs import HEARTBEAT
 from fastapi_base.services.purge import PURGE
-from fastapi_base.tasks import logs, metrics
+from fastapi_base.tasks import logs, metrics, telemetry
 
 
 def create_tasks_app(settings: Settings) -> Celery:
@@ -56,7 +56,9 @@ def create_tasks_app(settings: Settings) -> Celery:
         )
     created.set_default()
 
+    # In this order: each begins with what the one before has named, and the line comes last.
     task_prerun.connect(logs.begin)
+    telemetry.install(settings)
     task_postrun.connect(logs.end)
     if settings.metrics.port:
         metrics.measure(created, settings)

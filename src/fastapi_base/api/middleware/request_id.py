@@ -5,6 +5,7 @@ A trace that the caller is part of (W3C Trace Context) is named in the log lines
 
 import re
 import secrets
+from collections.abc import Callable
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,10 +19,14 @@ _TRACE = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-
 
 
 class RequestIdMiddleware:
-    """Puts the id in the scope's state, in every log line and in the reply's header."""
+    """Puts the id in the scope's state, in every log line and in the reply's header.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `trace_id` tells the id of our own trace, where there are traces.
+    """
+
+    def __init__(self, app: ASGIApp, trace_id: Callable[[], str | None] | None = None) -> None:
         self.app = app
+        self.trace_id = trace_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -39,7 +44,9 @@ class RequestIdMiddleware:
             await send(message)
 
         known = {"request_id": request_id}
-        if trace := _TRACE.fullmatch(headers.get("traceparent", "")):
+        if self.trace_id is not None and (ours := self.trace_id()):
+            known["trace_id"] = ours
+        elif trace := _TRACE.fullmatch(headers.get("traceparent", "")):
             known["trace_id"] = trace[1]
         with structlog.contextvars.bound_contextvars(**known):
             await self.app(scope, receive, send_with_id)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_base.api.errors import unexpected_problem
+from fastapi_base.core import reporting
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -36,6 +37,7 @@ class UnhandledErrorMiddleware:
             await self.app(scope, receive, send_and_note)
         except Exception as error:
             log.exception("unhandled error", method=scope["method"], path=scope["path"])
+            reporting.capture(error)
             if started:
                 # Half a reply is out. Let the server cut the connection, so the caller can tell.
                 raise

@@ -1,0 +1,43 @@
+"""Traces and error reports of the API, as the settings ask for."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from starlette.middleware import Middleware
+
+from fastapi_base.core import reporting, tracing
+from fastapi_base.core.config import Settings
+
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
+
+
+def start(settings: Settings) -> "TelemetryConfig":
+    """Begin, and return what FastAPI must know: it makes the span of a request by itself."""
+    reporting.start(settings)
+    provider = tracing.start(settings, "fastapi-base-api")
+    return {
+        "tracing": provider is not None,
+        "tracer_provider": provider,
+        "operation_spans": False,
+        # Prometheus and our own logs have these.
+        "metrics": False,
+        "logs": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"].startswith("/health/"),
+    }
+
+
+async def stop() -> None:
+    """Send what waits."""
+    await asyncio.to_thread(tracing.stop)
+    await asyncio.to_thread(reporting.stop)
+
+
+def transactions(settings: Settings) -> list[Middleware]:
+    """The middleware that reports how long requests take, where a share of them is."""
+    if settings.sentry.dsn is None or not settings.sentry.traces:
+        return []
+    from sentry_sdk.integrations.asgi import SentryAsgiMiddleware
+
+    return [Middleware(SentryAsgiMiddleware, transaction_style="endpoint")]

@@ -1,0 +1,97 @@
+"""One trace from a caller through the API, PostgreSQL, Redis and the queue to a worker."""
+
+import json
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+from redis.asyncio import Redis
+
+from fastapi_base.core import tracing
+from fastapi_base.core.config import Settings
+from fastapi_base.core.config_observability import TracingSettings
+from fastapi_base.main import create_app
+from ops.bench.collector import Received, receiving
+from tests.integration.accounts import new_user
+from tests.integration.processes import CELERY, outcome, running
+from tests.integration.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+OFF = """
+import sys
+from fastapi_base.main import create_app
+create_app()
+heavy = ("sdk.trace", "exporter", "instrumentation")
+heavy = (*(f"opentelemetry.{part}" for part in heavy), "sentry_sdk")
+print([name for name in sys.modules if name.startswith(heavy)], file=sys.stderr)
+"""
+
+
+async def test_one_trace_from_the_caller_to_the_worker(
+    tmp_path: Path, redis: Redis, redis_url: str, settings: Settings, fresh_database_url: str
+) -> None:
+    with receiving() as received:
+        database = settings.database.model_validate({"url": fresh_database_url})
+        traced = TracingSettings(endpoint=received.traces_url, sample=0)
+        app = create_app(settings.model_copy(update={"tracing": traced, "database": database}))
+        transport = httpx2.ASGITransport(app=app)
+        worker = running(
+            (*CELERY, "worker"),
+            tmp_path / "worker.log",
+            REDIS_URL=redis_url,
+            CELERY_CONCURRENCY="1",
+            TRACING_ENDPOINT=received.traces_url,
+            TRACING_SAMPLE="0",
+            LOG_FORMAT="json",
+        )
+        with worker:
+            async with (
+                app.router.lifespan_context(app),
+                httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
+            ):
+                headers = await new_user(client, "ada@example.com")
+                # The caller's trace is recorded; none begins here.
+                asked = await client.post(
+                    "/api/v1/jobs/word-count?code=hunter2",
+                    json={"text": "one fish two fish"},
+                    headers={**headers, "traceparent": f"00-{TRACE}-{PARENT}-01"},
+                )
+                assert asked.status_code == 202
+
+                async def logged() -> list[dict[str, object]] | None:
+                    lines = (tmp_path / "worker.log").read_text().splitlines()
+                    return [json.loads(line) for line in lines if TRACE in line] or None
+
+                (line,) = await until(logged, "the end of the task in the worker's log", 90)
+        # Both have ended, and sent what they had.
+        check(received)
+    assert line["request_id"] == asked.headers["x-request-id"]
+    assert line["task_id"] == asked.json()["id"]
+    assert tracing.tracer() is None
+
+
+def check(received: Received) -> None:
+    spans = received.spans
+    assert {span.trace for span in spans} == {TRACE}
+    names = {span.name: span for span in spans}
+    server = names["POST /api/v1/jobs/word-count"]
+    assert (server.service, server.parent) == ("fastapi-base-api", PARENT)
+    assert server.attributes["http.route"] == "/api/v1/jobs/word-count"
+    assert names["SELECT"].parent == server.id
+    assert names["SET"].parent == server.id
+    send, run = names["send fastapi_base.word_count"], names["run fastapi_base.word_count"]
+    assert (send.parent, run.parent) == (server.id, send.id)
+    assert run.service == "fastapi-base-worker"
+    assert all(span.start <= span.end for span in spans)
+    # Neither values of statements nor arguments of commands nor secrets in URLs travel.
+    for secret in (b"ada@example.com", b"fish", b"hunter2"):
+        assert not [body for body in received.raw if secret in body]
+
+
+def test_nothing_is_imported_while_it_is_off(tmp_path: Path) -> None:
+    code, errors = outcome((sys.executable, "-c", OFF), tmp_path)
+    assert code == 0, errors
+    assert errors.splitlines()[-1] == "[]"
