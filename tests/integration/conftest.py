@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
+import hypothesis
 import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
@@ -36,6 +37,10 @@ from fastapi_base.services.mailer import Mailer
 from tests import servers
 from tests.integration.databases import RolledBackDatabase, clone, drop, sibling
 from tests.integration.mailing import DirectQueue, Inbox, serving
+
+# How long an example takes is the machine's business.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 TEMPLATE = "service_template"
 _stack = pytest.StashKey[ExitStack]()

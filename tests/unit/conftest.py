@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import httpx2
+import hypothesis
 import pytest
 from fastapi import FastAPI
 
@@ -16,6 +17,10 @@ from fastapi_base.core.config import (
     Settings,
 )
 from fastapi_base.main import create_app
+
+# How long an example takes is the machine's business.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 # The discard port: nothing listens there, a connection is refused at once.
 NOBODY = "127.0.0.1:9"
