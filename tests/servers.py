@@ -42,7 +42,9 @@ def postgres_server() -> AbstractContextManager[str]:
 
 def redis_server() -> AbstractContextManager[str]:
     """A server of its own; gives the address of its database 0."""
-    return _contained_redis() if mode() == "containers" else _embedded_redis()
+    return (
+        _contained_redis() if mode() == "containers" else embedded_redis(Redis(places.free_port()))
+    )
 
 
 @contextmanager
@@ -71,9 +73,9 @@ def embedded_postgres(certificate: Path | None = None, key: Path | None = None) 
 
 
 @contextmanager
-def _embedded_redis() -> Iterator[str]:
+def embedded_redis(server: Redis) -> Iterator[str]:
+    """This server as a process of this machine, whatever the mode."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
-        server = Redis(places.free_port())
         log = Path(folder) / "log"
         with guard.process(
             server.command(), log, signal.SIGTERM, server.configuration()

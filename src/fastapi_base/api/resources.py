@@ -8,8 +8,9 @@ import openfeature.api
 from redis.asyncio import Redis
 
 from fastapi_base.api import vitals
-from fastapi_base.core import tracing
+from fastapi_base.core import metrics, tracing
 from fastapi_base.core.config import Settings
+from fastapi_base.core.config_cache import CacheSettings
 from fastapi_base.core.encryption import Cipher
 from fastapi_base.core.flags import parse_defaults
 from fastapi_base.core.queue import TaskQueue
@@ -34,6 +35,7 @@ from fastapi_base.services.passkeys import Passkeys
 from fastapi_base.services.rate_limit import RateLimiter
 from fastapi_base.services.second_factor import SecondFactor
 from fastapi_base.services.throttle import Throttle
+from fastapi_base.utils.cache import Cache, LocalTier, Outcome
 from fastapi_base.utils.pagination import CursorCodec
 
 
@@ -43,6 +45,7 @@ class Resources:
 
     database: Database
     redis: Redis
+    cache: Cache
     hasher: PasswordHasher
     tokens: TokenCodec
     cursors: CursorCodec
@@ -105,6 +108,21 @@ class Resources:
         return Lifecycle(self.auth)
 
 
+_READS = metrics.counter(
+    "cache_reads", "Reads of the cache, by kind of entry and by outcome", "namespace", "outcome"
+)
+
+
+def open_cache(redis: Redis, settings: CacheSettings) -> Cache:
+    """The cache of one process, which counts how its reads went."""
+
+    def record(namespace: str, outcome: Outcome) -> None:
+        _READS.child(namespace, str(outcome)).inc()
+
+    local = LocalTier(settings.local_entries, settings.local_seconds)
+    return Cache(redis, record, enabled=settings.enabled, local=local)
+
+
 OpenResources = Callable[[Settings], AbstractAsyncContextManager[Resources]]
 
 
@@ -117,6 +135,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         redis = create_redis(settings.redis)
         tracing.watch_redis(redis)
         stack.push_async_callback(redis.aclose)
+        cache = open_cache(redis, settings.cache)
+        stack.push_async_callback(cache.aclose)
         hasher = PasswordHasher(settings.auth)
         stack.callback(hasher.close)
         queue = TaskQueue(settings)
@@ -141,6 +161,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         yield Resources(
             database=database,
             redis=redis,
+            cache=cache,
             hasher=hasher,
             tokens=TokenCodec(settings.auth),
             cursors=CursorCodec(

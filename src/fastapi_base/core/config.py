@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_base.core import config_rules
+from fastapi_base.core.config_cache import CacheSettings
 from fastapi_base.core.config_observability import (
     LogSettings,
     MetricsSettings,
@@ -307,6 +308,7 @@ class Settings(BaseModel):
     throttle: ThrottleSettings = Field(default_factory=ThrottleSettings)
     mail: MailSettings = Field(default_factory=MailSettings)
     rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)
+    cache: CacheSettings = Field(default_factory=CacheSettings)
     flags: FlagSettings = Field(default_factory=FlagSettings)
     celery: CelerySettings = Field(default_factory=CelerySettings)
     log: LogSettings = Field(default_factory=LogSettings)

@@ -10,11 +10,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.caller import Origin
 from fastapi_base.core.errors import EmailTaken, LastSuperuser, NotFound
+from fastapi_base.db.hooks import after_commit
 from fastapi_base.models.user import User
 from fastapi_base.schemas.admin import UserFilter, UserPatch
 from fastapi_base.schemas.user import ProfilePatch, UserRead
 from fastapi_base.services import audit, sessions, users
 from fastapi_base.services.audit import Action
+from fastapi_base.utils.cache import Cache, owner_tag
 from fastapi_base.utils.pagination import Listing, Page, PageQuery, fetch
 
 LISTING = Listing(
@@ -120,7 +122,7 @@ async def set_active(
 
 
 async def remove(
-    session: AsyncSession, user_id: uuid.UUID, *, actor: uuid.UUID, origin: Origin
+    session: AsyncSession, cache: Cache, user_id: uuid.UUID, *, actor: uuid.UUID, origin: Origin
 ) -> None:
     """Remove an account with all that is its own. Raises NotFound, and LastSuperuser."""
     active = await superusers(session)
@@ -129,6 +131,7 @@ async def remove(
         raise LastSuperuser
     await session.exec(delete(User).where(col(User.id) == user_id))
     await audit.record(session, Action.REMOVED, origin, actor=actor, subject=user_id)
+    after_commit(session, lambda: cache.drop(tags=(owner_tag(user_id),)))
 
 
 async def end_sessions(

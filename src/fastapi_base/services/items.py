@@ -13,8 +13,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import NotFound, VersionMismatch
 from fastapi_base.core.ids import uuid7
+from fastapi_base.db.database import Database
+from fastapi_base.db.hooks import after_commit
 from fastapi_base.models.item import Item
 from fastapi_base.schemas.item import ItemCreate, ItemRead
+from fastapi_base.utils.cache import Cache, Namespace
 from fastapi_base.utils.pagination import Listing, Page, PageQuery, fetch
 
 PURGE = "fastapi_base.purge_items"
@@ -40,6 +43,8 @@ COLUMNS = (
     col(Item.created_at),
     col(Item.updated_at),
 )
+# A new item needs no drop: nobody could ask for its id before.
+CACHED = Namespace("items", 1, ItemRead, ttl=300, stale=300, absent=10)
 # What a change may be based on: these versions, or (None) any.
 Versions = Collection[int] | None
 
@@ -77,13 +82,25 @@ async def listed(
     return await fetch(connection, statement, query, ItemRead.model_validate)
 
 
-async def get(connection: AsyncConnection, owner: uuid.UUID, item_id: uuid.UUID) -> ItemRead:
-    """One of them. Raises NotFound."""
+async def get(cache: Cache, database: Database, owner: uuid.UUID, item_id: uuid.UUID) -> ItemRead:
+    """One of them, out of the cache where it is. Raises NotFound."""
+
+    async def load() -> ItemRead | None:
+        async with database.read() as connection:
+            return await _find(connection, owner, item_id)
+
+    item = await cache.get(CACHED.key(owner, item_id), load)
+    if item is None:
+        raise NotFound("There is no such item")
+    return item
+
+
+async def _find(
+    connection: AsyncConnection, owner: uuid.UUID, item_id: uuid.UUID
+) -> ItemRead | None:
     statement = select(*COLUMNS).where(*_mine(owner, item_id))
     row = (await connection.execute(statement)).first()
-    if row is None:
-        raise NotFound("There is no such item")
-    return ItemRead.model_validate(row)
+    return None if row is None else ItemRead.model_validate(row)
 
 
 async def create(session: AsyncSession, owner: uuid.UUID, body: ItemCreate) -> ItemRead:
@@ -123,6 +140,7 @@ def _row(owner: uuid.UUID, body: ItemCreate) -> dict[str, Any]:
 
 async def change(
     session: AsyncSession,
+    cache: Cache,
     owner: uuid.UUID,
     item_id: uuid.UUID,
     versions: Versions,
@@ -141,19 +159,28 @@ async def change(
     connection = await session.connection()
     row = (await connection.execute(statement)).first()
     if row is None:
-        current = await get(connection, owner, item_id)
+        current = await _find(connection, owner, item_id)
+        if current is None:
+            raise NotFound("There is no such item")
         raise VersionMismatch(f"The item has version {current.version} now")
+    _forget(session, cache, owner, item_id)
     return ItemRead.model_validate(row)
 
 
 async def remove(
-    session: AsyncSession, owner: uuid.UUID, item_id: uuid.UUID, versions: Versions
+    session: AsyncSession,
+    cache: Cache,
+    owner: uuid.UUID,
+    item_id: uuid.UUID,
+    versions: Versions,
 ) -> None:
     """Hide one from all reads; restore() brings it back until purge(). Raises as change()."""
-    await change(session, owner, item_id, versions, {"deleted_at": datetime.now(UTC)})
+    await change(session, cache, owner, item_id, versions, {"deleted_at": datetime.now(UTC)})
 
 
-async def restore(session: AsyncSession, owner: uuid.UUID, item_id: uuid.UUID) -> ItemRead:
+async def restore(
+    session: AsyncSession, cache: Cache, owner: uuid.UUID, item_id: uuid.UUID
+) -> ItemRead:
     """Bring back one that was removed. Raises NotFound also when it was not."""
     statement = (
         update(Item)
@@ -168,6 +195,7 @@ async def restore(session: AsyncSession, owner: uuid.UUID, item_id: uuid.UUID) -
     row = (await (await session.connection()).execute(statement)).first()
     if row is None:
         raise NotFound("There is no such removed item")
+    _forget(session, cache, owner, item_id)
     return ItemRead.model_validate(row)
 
 
@@ -175,6 +203,10 @@ async def purge(session: AsyncSession, keep: timedelta = KEEP_DELETED) -> int:
     """Remove for good what was removed longer than `keep` ago; how many those were."""
     old = datetime.now(UTC) - keep
     return (await session.exec(delete(Item).where(col(Item.deleted_at) < old))).rowcount
+
+
+def _forget(session: AsyncSession, cache: Cache, owner: uuid.UUID, item_id: uuid.UUID) -> None:
+    after_commit(session, lambda: cache.drop(CACHED.key(owner, item_id)))
 
 
 def _based_on(versions: Versions) -> list[ColumnElement[bool]]:

@@ -131,10 +131,14 @@ async def update_user(
     responses=problems(*_WRITE, LastSuperuser),
 )
 async def delete_user(
-    user_id: uuid.UUID, principal: MayWrite, session: SessionDep, origin: OriginDep
+    user_id: uuid.UUID,
+    principal: MayWrite,
+    session: SessionDep,
+    resources: ResourcesDep,
+    origin: OriginDep,
 ) -> None:
     """Remove an account."""
-    await admin.remove(session, user_id, actor=principal.user.id, origin=origin)
+    await admin.remove(session, resources.cache, user_id, actor=principal.user.id, origin=origin)
 
 
 @router.post(

@@ -150,8 +150,7 @@ async def read_item(
     item_id: uuid.UUID, caller: Reader, resources: ResourcesDep, fresh: FreshnessDep
 ) -> ItemRead | Response:
     """One item of the caller."""
-    async with resources.database.read() as connection:
-        item = await items.get(connection, caller.user.id, item_id)
+    item = await items.get(resources.cache, resources.database, caller.user.id, item_id)
     return fresh.reply(item.version, item)
 
 
@@ -172,10 +171,13 @@ async def update_item(
     caller: Writer,
     versions: IfMatchDep,
     session: SessionDep,
+    resources: ResourcesDep,
     response: Response,
 ) -> ItemRead:
     """Change one item of the caller."""
-    item = await items.change(session, caller.user.id, item_id, versions, body.changes())
+    item = await items.change(
+        session, resources.cache, caller.user.id, item_id, versions, body.changes()
+    )
     response.headers["ETag"] = etag(item.version)
     return item
 
@@ -189,10 +191,14 @@ async def update_item(
     responses=problems(422, NotFound, VersionMismatch, VersionRequired, *_ALWAYS),
 )
 async def delete_item(
-    item_id: uuid.UUID, caller: Writer, versions: IfMatchDep, session: SessionDep
+    item_id: uuid.UUID,
+    caller: Writer,
+    versions: IfMatchDep,
+    session: SessionDep,
+    resources: ResourcesDep,
 ) -> None:
     """Remove one item of the caller."""
-    await items.remove(session, caller.user.id, item_id, versions)
+    await items.remove(session, resources.cache, caller.user.id, item_id, versions)
 
 
 @router.post(
@@ -203,9 +209,13 @@ async def delete_item(
     responses={**tagged(), **problems(422, NotFound, *_ALWAYS)},
 )
 async def restore_item(
-    item_id: uuid.UUID, caller: Writer, session: SessionDep, response: Response
+    item_id: uuid.UUID,
+    caller: Writer,
+    session: SessionDep,
+    resources: ResourcesDep,
+    response: Response,
 ) -> ItemRead:
     """Bring back one item of the caller."""
-    item = await items.restore(session, caller.user.id, item_id)
+    item = await items.restore(session, resources.cache, caller.user.id, item_id)
     response.headers["ETag"] = etag(item.version)
     return item
