@@ -1,14 +1,35 @@
 """Log lines of several processes on one terminal, each with its name in front."""
 
 import os
+import re
 import sys
 import threading
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
 _OWN = "up"
+# By our own logs, for people and in JSON, and by those of PostgreSQL and Python.
+_TROUBLE = re.compile(
+    r"\[(?:error|critical)\s*\]"
+    r'|"level":\s*"(?:error|critical)"'
+    r"|\b(?:ERROR|FATAL|PANIC):"
+    r"|^\w*Error: "
+)
+_KEPT = 20
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A line that tells of an error."""
+
+    when: str
+    name: str
+    text: str
 
 
 class Console:
@@ -18,12 +39,29 @@ class Console:
         self._out = out
         # https://no-color.org: any non-empty value switches colours off.
         self._coloured = out.isatty() and not environ.get("NO_COLOR")
+        #: Whether a person sees it, on a screen that can show a browser too.
+        self.watched = out.isatty() and (
+            sys.platform == "darwin"
+            or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
+        )
         self._width = max(len(name) for name in (*names, _OWN))
         self._colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(names)}
         self._lock = threading.Lock()
+        self._troubles: deque[Trouble] = deque(maxlen=_KEPT)
+
+    def troubles(self) -> list[Trouble]:
+        """The last lines that told of errors."""
+        return list(self._troubles)
+
+    def forget(self) -> None:
+        """What told of errors until now was none."""
+        self._troubles.clear()
 
     def line(self, name: str, text: str) -> None:
         """One line of the process ``name``."""
+        if _TROUBLE.search(text):
+            when = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
+            self._troubles.append(Trouble(when, name, text))
         label = f"{name:<{self._width}} |"
         if self._coloured:
             label = f"\x1b[{self._colours.get(name, 1)}m{label}\x1b[0m"

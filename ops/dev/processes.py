@@ -46,8 +46,18 @@ class Process:
     quiet: bool = False
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A process that should run: since when (Unix time), and as which; None when it ended."""
+
+    name: str
+    pid: int | None
+    began: float
+
+
 class _Running:
     def __init__(self, process: Process, popen: subprocess.Popen[bytes]) -> None:
+        self.began = time.time()
         self.process = process
         self.popen = popen
         self.last: deque[str] = deque(maxlen=_LAST_LINES)
@@ -85,6 +95,17 @@ class Supervisor:
                 self._end(running)
         finally:
             self._guard.close()
+
+    def seen(self) -> list[Seen]:
+        """What was started to stay, in that order."""
+        running = {one.process.name: one for one in list(self._running)}
+        found = []
+        for name in list(self._order):
+            one = running.get(name)
+            ended = one is None or one.popen.poll() is not None
+            began = one.began if one else 0.0
+            found.append(Seen(name, None if ended or one is None else one.popen.pid, began))
+        return found
 
     def say(self, text: str) -> None:
         """Show a line of progress."""

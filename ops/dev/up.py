@@ -10,6 +10,7 @@ embedded servers.
 import argparse
 import os
 import sys
+import webbrowser
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from ops.dev.errors import Interrupted, UpError
 from ops.dev.postgres import Postgres
 from ops.dev.processes import Supervisor
 from ops.dev.redis import Redis
-from ops.dev.stack import ROOT, Stack
+from ops.dev.stack import DATABASE, ROOT, Stack
+from ops.dev.status import facts, server
 
 NAMES = ("postgres", "redis", "migrate", "api", "worker", "beat")
 ADMIN = "admin@example.com"
@@ -64,6 +66,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help="port of Redis on loopback, 0 for a free one (UP_REDIS_PORT; default 63790)",
     )
     parser.add_argument(
+        "--status-port",
+        type=int,
+        default=environ.get("UP_STATUS_PORT") or 8001,
+        help="port of the status page on loopback, 0 for a free one (UP_STATUS_PORT; default 8001)",
+    )
+    parser.add_argument(
         "--reload",
         action="store_true",
         default=environ.get("RELOAD", "") not in ("", "0"),
@@ -85,6 +93,7 @@ def _up(options: argparse.Namespace) -> int:
         password = chosen.get_secret_value() if chosen else kept.admin
         mails = settings.mail.folder or folder / "mails"
         port = places.port(settings.api.port, "the API", "API_PORT")
+        status_port = places.port(options.status_port, "the status page", "UP_STATUS_PORT")
         stack = Stack(
             Postgres(
                 folder / "postgres",
@@ -114,17 +123,57 @@ def _up(options: argparse.Namespace) -> int:
         with Supervisor(out, keep=(lock,)) as supervisor, watching as changes:
             stack.start(supervisor, kept.service)
             shown = "as set in FIRST_ADMIN_PASSWORD" if chosen else password
-            out.block(_banner(stack, folder, email, shown, settings.mail.host or str(mails)))
-            supervisor.wait(changes)
+            # Servers that are asked too early say so; that is over.
+            out.forget()
+            status = f"http://127.0.0.1:{status_port}"
+            kept_mails = None if settings.mail.host else mails
+            out.block(
+                _banner(stack, status, folder, email, shown, settings.mail.host or str(mails))
+            )
+            place = _place(stack, kept_mails, folder, email)
+
+            def look() -> facts.Status:
+                return facts.look(place, supervisor.seen(), out.troubles())
+
+            with server.serving(status_port, look, kept_mails):
+                if out.watched:
+                    webbrowser.open(status)
+                supervisor.wait(changes)
         out.say(f"all stopped; the data is in {folder}")
     return 0
 
 
-def _banner(stack: Stack, folder: Path, email: str, password: str, mails: str) -> str:
+def _place(stack: Stack, mails: Path | None, folder: Path, email: str) -> facts.Place:
+    base = f"http://{stack.host}:{stack.port}"
+    return facts.Place(
+        stack.host,
+        stack.port,
+        stack.postgres.url(DATABASE),
+        mails,
+        (
+            ("API documentation", f"{base}/docs"),
+            ("OpenAPI", f"{base}/openapi.json"),
+            ("Health", f"{base}/health/ready"),
+            ("Metrics of the API", f"http://127.0.0.1:{stack.metrics[0]}/metrics"),
+            ("Metrics of the worker", f"http://127.0.0.1:{stack.metrics[1]}/metrics"),
+        ),
+        (
+            ("API", base),
+            ("admin", email),
+            ("data", str(folder)),
+            ("mails", str(mails or "sent by MAIL_HOST")),
+            ("PostgreSQL", f"127.0.0.1:{stack.postgres.port}/{DATABASE}"),
+            ("Redis", f"127.0.0.1:{stack.redis.port}"),
+        ),
+    )
+
+
+def _banner(stack: Stack, status: str, folder: Path, email: str, password: str, mails: str) -> str:
     base = f"http://{stack.host}:{stack.port}"
     metrics = [f"http://127.0.0.1:{number}/metrics" for number in stack.metrics]
     rule = "-" * 78
     return f"""{rule}
+  status    {status}
   API       {base}
   docs      {base}/docs
   health    {base}/health/ready
@@ -134,7 +183,7 @@ def _banner(stack: Stack, folder: Path, email: str, password: str, mails: str) -
               --data-urlencode username={email} --data-urlencode 'password={password}'
   data      {folder}
   mails     {mails}
-  database  {stack.postgres.url("fastapi_base")}
+  database  {stack.postgres.url(DATABASE)}
 
   Ctrl-C stops everything.
 {rule}"""

@@ -19,7 +19,7 @@ from tests.ops.dev.helpers import Run, gone, run, until
 
 @contextmanager
 def up(folder: Path, port: int, *options: str) -> Iterator[Run]:
-    ports = ("--postgres-port=0", "--redis-port=0")
+    ports = ("--postgres-port=0", "--redis-port=0", "--status-port=0")
     with run(
         "-m",
         "ops.dev.up",
