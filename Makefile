@@ -1,6 +1,6 @@
 # The commands that a person types. `make` alone lists them; each says its options after the colon.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up test coverage check fmt package docs load publish scan lock fuzz reproduce bench new remove-slice clean
+.PHONY: help doctor up test test-cache coverage check fmt package docs load publish scan cache lock fuzz mutants reproduce bench new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 
 help: ## list the commands
@@ -15,6 +15,9 @@ up: ## run the whole service on embedded PostgreSQL and Redis (RELOAD=1: restart
 test: ## run every test (ARGS=tests/unit:: for some of them)
 	@exec ops/ci/test.sh
 
+test-cache: ## test the remote cache against a real server (minutes; `make test` leaves it out)
+	@./pants test tests/ops/cache::
+
 coverage: COVERAGE = 1
 coverage: test ## run every test and measure: fails below the gate, reports to dist/coverage/python
 
@@ -27,10 +30,10 @@ fmt: ## fix and format the code and BUILD files
 package: ## build the PEX binaries and OCI images into dist/
 	@./pants package ::
 
-docs: ## build the documentation as a site (dist/docs) and show it (PORT=8001)
+docs: ## build the documentation as a site (dist/docs) and show it (PORT=8002)
 	@./pants run ops/docs/diagrams.py
 	@./pants package docs
-	@exec "$$(ops/bootstrap/python.sh 3.13)" -m http.server --bind 127.0.0.1 --directory dist/docs $(or $(PORT),8001)
+	@exec "$$(ops/bootstrap/python.sh 3.13)" -m http.server --bind 127.0.0.1 --directory dist/docs $(or $(PORT),8002)
 
 load: ## build the images and load them into Docker or Podman
 	@exec ops/images/load.sh
@@ -41,11 +44,18 @@ publish: ## push the images (TO=registry.example.com/team TAG=1.2.3) with bills 
 scan: ## look for secrets, licences, advisories, replaced Debian packages (ARGS="secrets debian": some)
 	@./pants run ops/scan/cli.py -- $(ARGS)
 
+cache: ## serve a cache of builds (REAPI) to other checkouts (LISTEN=127.0.0.1:8980)
+	@CACHE_LISTEN=$(or $(LISTEN),127.0.0.1:8980) CACHE_FOLDER=$(CURDIR)/.local/cache \
+		./pants run ops/cache:server -- server start $(CURDIR)/ops/cache/server.yml
+
 lock: ## refresh every lock (KEEP=1: only what changed in the manifests)
 	@exec ops/locks/refresh.sh
 
 fuzz: ## search for requests whose replies break the API's description (SECONDS=300)
 	@API_FUZZ_SECONDS=$(or $(SECONDS),300) ./pants test tests/integration/contract:: -- -k replies
+
+mutants: ## alter the code for passwords, tokens and keys, and tell what no unit test notices (minutes)
+	@exec ops/mutants/run.sh
 
 reproduce: ## build everything twice, differently, and compare bit for bit
 	@exec ops/ci/reproduce.sh

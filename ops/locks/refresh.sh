@@ -34,6 +34,8 @@ compile 3rdparty/python/app.txt 3rdparty/python/app.lock 3.13
 compile 3rdparty/python/test.txt 3rdparty/python/test.lock 3.13 3rdparty/python/app.lock
 compile 3rdparty/python/tools.txt 3rdparty/python/tools.lock 3.13
 compile 3rdparty/python/docs.txt 3rdparty/python/docs.lock 3.13
+compile 3rdparty/python/cache.txt 3rdparty/python/cache.lock 3.13
+compile 3rdparty/python/mutants.txt 3rdparty/python/mutants.lock 3.13 3rdparty/python/app.lock
 compile 3rdparty/pants/requirements.txt 3rdparty/pants/pants.lock 3.9
 
 say "3rdparty/debian/*.lock"

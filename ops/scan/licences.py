@@ -25,6 +25,8 @@ ALLOWED = frozenset(
 )
 # How packages without an SPDX expression (PEP 639) call them.
 _OLD = {
+    "3-clause bsd license": "BSD-3-Clause",
+    "apache": "Apache-2.0",  # kubernetes-validate; its licence file is that of version 2.0
     "apache 2.0": "Apache-2.0",
     "apache license 2.0": "Apache-2.0",
     "apache license, version 2.0": "Apache-2.0",

@@ -18,6 +18,12 @@ def test_a_new_key_is_well_formed_and_never_the_same() -> None:
     assert keys[0].value not in repr(keys[0])
 
 
+def test_a_key_is_told_from_other_tokens() -> None:
+    assert api_key.claims_to_be(api_key.new_key().value)
+    assert api_key.claims_to_be("fb_broken")
+    assert not api_key.claims_to_be("rt_a-refresh-token")
+
+
 def test_checksum_is_crc32_in_base_62() -> None:
     digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     number = 0

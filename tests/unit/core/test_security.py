@@ -60,7 +60,18 @@ async def test_nobody_has_a_password() -> None:
     try:
         stored = await hasher.hash("correct horse")
         assert await hasher.verify("correct horse", stored)
+        assert not await hasher.verify("correct horsf", stored)
         assert not await hasher.verify("correct horse", None)
+    finally:
+        hasher.close()
+
+
+def test_hash_of_another_cost_or_way_is_outdated() -> None:
+    hasher = PasswordHasher(SETTINGS)
+    try:
+        assert not hasher.outdated(hash_password("x", SETTINGS.bcrypt_rounds))
+        assert hasher.outdated(hash_password("x", SETTINGS.bcrypt_rounds + 1))
+        assert hasher.outdated("$2b$04$" + "." * 53)
     finally:
         hasher.close()
 
@@ -70,6 +81,13 @@ def test_token_names_its_user() -> None:
     token = codec.issue(USER, SESSION)
     assert codec.read(token.value) == Claims(USER, SESSION)
     assert token.seconds == SETTINGS.access_token_seconds
+
+
+@pytest.mark.parametrize("methods", [(), ("pwd",), ("pwd", "otp", "mfa")])
+def test_token_says_how_its_user_was_proven(methods: tuple[str, ...]) -> None:
+    token = TokenCodec(SETTINGS).issue(USER, SESSION, methods=methods)
+    claims = jwt.decode(token.value, options={"verify_signature": False})
+    assert claims.get("amr", []) == list(methods)
 
 
 def forge(
