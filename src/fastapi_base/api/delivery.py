@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Request, Response
 
+from fastapi_base.api.caching import HOLDS_SECRET
 from fastapi_base.api.cookies import CSRF_HEADER, cookie_of, refuse_other_sites, set_cookie
 from fastapi_base.api.deps import OriginDep, ResourcesDep
 from fastapi_base.api.resources import Resources
@@ -11,9 +12,6 @@ from fastapi_base.core.caller import Origin
 from fastapi_base.core.errors import NotAuthenticated
 from fastapi_base.schemas.auth import CookieRead, TokenRead
 from fastapi_base.services.sessions import Grant
-
-# RFC 6749, 5.1
-NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 class Delivery:
@@ -41,7 +39,6 @@ class Delivery:
 
     async def hand_over(self, grant: Grant) -> TokenRead | CookieRead:
         """The reply to a login that succeeded."""
-        self._response.headers.update(NO_STORE)
         if not self._cookie:
             return self._resources.auth.reply(grant)
         await self._end_previous()
@@ -67,6 +64,7 @@ def _delivery(
     response: Response,
     resources: ResourcesDep,
     origin: OriginDep,
+    _mark: Annotated[None, HOLDS_SECRET],
     mode: Annotated[
         Literal["tokens", "cookie"],
         Query(

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 
+from fastapi_base.api.caching import cache_control
 from fastapi_base.api.deps import ResourcesDep
 
 router = APIRouter(prefix="/.well-known", tags=["auth"])
@@ -11,15 +12,13 @@ router = APIRouter(prefix="/.well-known", tags=["auth"])
 
 @router.get(
     "/jwks.json",
+    # Shorter than a rotation takes, and long enough to spare us most requests.
+    dependencies=[cache_control(cache_control="public, max-age=300")],
     summary="Public keys of access tokens",
     description="A JSON Web Key Set (RFC 7517), by which other services check access tokens. Empty"
     " where tokens are signed with a shared secret.",
     response_description="The keys",
 )
-async def read_key_set(
-    resources: ResourcesDep, response: Response
-) -> dict[str, list[dict[str, Any]]]:
+async def read_key_set(resources: ResourcesDep) -> dict[str, list[dict[str, Any]]]:
     """The keys that are accepted. A new one is here before it signs."""
-    # Shorter than a rotation takes, and long enough to spare us most requests.
-    response.headers["Cache-Control"] = "public, max-age=300"
     return resources.tokens.key_set()

@@ -36,7 +36,9 @@ class Flag[T: FlagValue]:
             raise ValueError(f"{self.name} must be a {type(self.default).__name__}") from None
 
 
-READ_ONLY = Flag("read-only", False, "Refuse every request that would change something.")
+READ_ONLY = Flag(
+    "read-only", False, "Refuse every request that would change something; workers remove nothing."
+)
 WORD_COUNT = Flag("word-count", True, "Let this account have words counted.")
 
 FLAGS: Mapping[str, Flag[bool] | Flag[int] | Flag[float] | Flag[str]] = {

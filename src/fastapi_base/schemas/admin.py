@@ -2,38 +2,19 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
 )
 
+from fastapi_base.schemas.moment import Moment
 from fastapi_base.schemas.text import Line
 from fastapi_base.schemas.user import Email, Password
-
-
-def _written_out(value: Any) -> Any:
-    # Pydantic takes numbers too, as seconds since 1970.
-    if isinstance(value, str) and value[4:5] != "-":
-        raise ValueError("must look like 2026-01-31T12:00:00Z")
-    return value
-
-
-def _in_utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must be within the years 1 to 9999 in UTC") from None
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from fastapi_base.models.item import DESCRIPTION_LENGTH, TITLE_LENGTH
 
-BULK_MAX = 10_000
+BULK_MAX = 1000
 # PostgreSQL's text holds no NUL.
 _NO_NUL = r"^[^\x00]*$"
 Title = Annotated[

@@ -31,21 +31,11 @@ CHANNEL = "fastapi-base:flags"
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Flags:
-    """The flags of this process. `poll` is how many seconds a change may go unseen."""
+class Snapshot:
+    """Flags as they were when the database was last read; before, their defaults."""
 
-    def __init__(
-        self,
-        database: Database,
-        redis: Redis,
-        *,
-        defaults: Mapping[str, FlagValue] | None = None,
-        poll: float = 5.0,
-    ) -> None:
-        self._database = database
-        self._redis = redis
+    def __init__(self, defaults: Mapping[str, FlagValue] | None = None) -> None:
         self._defaults = dict(defaults or {})
-        self._poll = poll
         self._overrides: dict[str, Override] = {}
 
     def value[T: FlagValue](self, flag: Flag[T], user_id: uuid.UUID | None = None) -> T:
@@ -59,16 +49,37 @@ class Flags:
         """What the flag is without an override."""
         return self._defaults.get(flag.name, flag.default)  # type: ignore[return-value]
 
-    async def refresh(self) -> None:
+    async def read_from(self, database: Database) -> None:
         """Read all overrides. Raises Unavailable; what was known stays."""
         columns = (FlagOverride.name, FlagOverride.value, FlagOverride.percentage)
-        async with self._database.read() as connection:
+        async with database.read() as connection:
             rows = await connection.execute(
                 select(*(col(c) for c in columns), col(FlagOverride.user_ids))
             )
         self._overrides = {
             row.name: Override(row.value, row.percentage, frozenset(row.user_ids)) for row in rows
         }
+
+
+class Flags(Snapshot):
+    """The flags of this process. `poll` is how many seconds a change may go unseen."""
+
+    def __init__(
+        self,
+        database: Database,
+        redis: Redis,
+        *,
+        defaults: Mapping[str, FlagValue] | None = None,
+        poll: float = 5.0,
+    ) -> None:
+        super().__init__(defaults)
+        self._database = database
+        self._redis = redis
+        self._poll = poll
+
+    async def refresh(self) -> None:
+        """Read all overrides. Raises Unavailable; what was known stays."""
+        await self.read_from(self._database)
 
     def read(self) -> list[FlagRead]:
         """All flags, by name, as this process knows them."""

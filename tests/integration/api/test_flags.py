@@ -89,6 +89,9 @@ async def test_a_change_reaches_every_process_through_redis(
         assert asyncio.get_running_loop().time() - started < 1
         refused = await two.post("/api/v1/jobs/word-count", json=JOB, headers=root)
         assert refused.json()["type"] == "urn:fastapi-base:read-only"
+        account = {"email": "new@example.com", "password": "correct horse battery staple"}
+        refused = await two.post("/api/v1/auth/register", json=account)
+        assert refused.json()["type"] == "urn:fastapi-base:read-only"
         # Reading, logging in and switching it off go on.
         assert (await two.get("/api/v1/users/me", headers=root)).status_code == 200
         assert (await two.delete(f"{FLAGS}/read-only", headers=root)).status_code == 204

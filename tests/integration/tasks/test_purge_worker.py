@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlmodel import col
 
 from fastapi_base.core.config import Settings
@@ -17,6 +17,7 @@ from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from fastapi_base.models import (
+    FlagOverride,
     IdempotencyKey,
     Invitation,
     LoginSession,
@@ -103,7 +104,11 @@ async def test_what_is_over_goes(
             .where(col(User.email) == "grace@example.com")
             .values(is_active=False, deactivated_at=lately, delete_after=now)
         )
-    assert await counts(database) == [2, 6, 6, 2, 2, 2]
+        session.add(
+            FlagOverride(name="read-only", value=True, percentage=100, user_ids=[], updated_at=now)
+        )
+    full = [2, 6, 6, 2, 2, 2]
+    assert await counts(database) == full
 
     environment = {
         "DATABASE_URL": fresh_database_url,
@@ -111,6 +116,7 @@ async def test_what_is_over_goes(
         "CELERY_CONCURRENCY": "1",
         "CELERY_HEARTBEAT_SECONDS": "1",
         "CELERY_PURGE_SECONDS": "1",
+        "FEATURE_FLAGS_POLL_SECONDS": "1",
         "LOG_FORMAT": "json",
     }
     left = [1, 1, 1, 1, 1, 1]
@@ -118,11 +124,18 @@ async def test_what_is_over_goes(
     async def done() -> bool | None:
         return True if await counts(database) == left else None
 
+    async def left_alone() -> bool | None:
+        return "while the service is read-only" in await asyncio.to_thread(worker.read_text) or None
+
     worker, beat = tmp_path / "worker.log", tmp_path / "beat.log"
     with (
         running((*CELERY, "worker"), worker, **environment),
         running((*CELERY, "beat"), beat, **environment),
     ):
+        await until(left_alone, "read-only was noticed", seconds=60)
+        assert await counts(database) == full
+        async with database.transaction() as session:
+            await session.exec(delete(FlagOverride))
         await until(done, "what is over is gone", seconds=60)
     assert await counts(database) == left
     assert '"event":"purged"' in await asyncio.to_thread(worker.read_text)

@@ -4,8 +4,9 @@ import uuid
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 
+from fastapi_base.api.caching import HOLDS_SECRET
 from fastapi_base.api.deps import CurrentUser, OriginDep, ResourcesDep, SessionDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.api.paging import PAGE_HEADERS, PageRequest, pages
@@ -23,12 +24,12 @@ from fastapi_base.services import api_keys
 from fastapi_base.utils.pagination import Page
 
 router = APIRouter(prefix="/api-keys", tags=["api-keys"])
-_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _ALL = (422, NotAuthenticated, SessionNeeded, Overloaded, Unavailable)
 
 
 @router.post(
     "",
+    dependencies=[HOLDS_SECRET],
     status_code=201,
     summary="Make an API key",
     description="For programs, as `Authorization: Bearer fb_...`. It may do what its scopes say,"
@@ -41,10 +42,8 @@ async def create_api_key(
     user: CurrentUser,
     session: SessionDep,
     origin: OriginDep,
-    response: Response,
 ) -> ApiKeyCreated:
     """Make a key."""
-    response.headers.update(_NO_STORE)
     return await api_keys.create(
         session,
         user,
@@ -74,6 +73,7 @@ async def read_api_keys(
 
 @router.post(
     "/{key_id}/rotate",
+    dependencies=[HOLDS_SECRET],
     status_code=201,
     summary="Replace an API key",
     description="Makes one with the same name and scopes. The old one stays good for a while, so"
@@ -87,10 +87,8 @@ async def rotate_api_key(
     user: CurrentUser,
     session: SessionDep,
     origin: OriginDep,
-    response: Response,
 ) -> ApiKeyCreated:
     """Replace a key."""
-    response.headers.update(_NO_STORE)
     return await api_keys.rotate(
         session,
         user,

@@ -6,8 +6,15 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
 from fastapi_base.api import cookies
-from fastapi_base.api.delivery import NO_STORE, DeliveryDep
-from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep, SessionDep
+from fastapi_base.api.caching import HOLDS_SECRET
+from fastapi_base.api.delivery import DeliveryDep
+from fastapi_base.api.deps import (
+    CurrentPrincipal,
+    OriginDep,
+    ResourcesDep,
+    SessionDep,
+    WritableUnlessReadOnly,
+)
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
     CrossSiteRequest,
@@ -36,6 +43,7 @@ router = APIRouter(prefix="/auth", tags=["auth"])
 
 @router.post(
     "/register",
+    dependencies=[WritableUnlessReadOnly],
     status_code=202,
     summary="Register an account",
     description="Always answers the same, so that it does not tell who has an account.",
@@ -127,17 +135,15 @@ async def login_second_factor(
 
 @router.post(
     "/refresh",
+    dependencies=[HOLDS_SECRET],
     summary="Go on with a session",
     description="Exchange a refresh token for the next pair. Each is good once: using one again"
     " ends its session, since somebody has a copy.",
     response_description="The next tokens",
     responses=problems(400, 413, 422, InvalidRefreshToken, Overloaded, Unavailable),
 )
-async def refresh(
-    body: RefreshRequest, resources: ResourcesDep, origin: OriginDep, response: Response
-) -> TokenRead:
+async def refresh(body: RefreshRequest, resources: ResourcesDep, origin: OriginDep) -> TokenRead:
     """Exchange a refresh token."""
-    response.headers.update(NO_STORE)
     return await resources.auth.refresh(body.refresh_token, origin)
 
 
@@ -165,6 +171,7 @@ async def logout(
 
 @router.get(
     "/csrf",
+    dependencies=[HOLDS_SECRET],
     summary="Which token goes with my cookie?",
     description="For pages that were loaded anew. It goes into `X-CSRF-Token` of requests"
     " that change something. Other sites cannot read it.",
@@ -172,10 +179,9 @@ async def logout(
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
 async def read_csrf_token(
-    principal: CurrentPrincipal, resources: ResourcesDep, request: Request, response: Response
+    principal: CurrentPrincipal, resources: ResourcesDep, request: Request
 ) -> CookieRead:
     """The token of a browser's session."""
-    response.headers.update(NO_STORE)
     value = cookies.cookie_of(request, resources)
     if value is None:
         raise NotAuthenticated("Only sessions with a cookie have such a token")

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from fastapi_base.api.deps import AnyPrincipal, Requires, ResourcesDep, SessionDep
 from fastapi_base.api.idempotency import OnceDep
@@ -26,6 +25,7 @@ from fastapi_base.core.errors import (
 from fastapi_base.core.scopes import Scope
 from fastapi_base.models.item import TITLE_LENGTH
 from fastapi_base.schemas.item import ItemCreate, ItemRead, ItemsCreate, ItemsCreated, ItemUpdate
+from fastapi_base.schemas.moment import Moment
 from fastapi_base.services import items
 from fastapi_base.services.items_export import Format, export
 from fastapi_base.utils.pagination import Page
@@ -39,14 +39,28 @@ _BODY = (400, 413, 422)
 _MEDIA_TYPES: dict[Format, str] = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 _LOCATION: dict[str, Any] = {"description": "The item.", "schema": {"type": "string"}}
 
+# What can be done next with an item that was made (OpenAPI links).
+_LINKS: dict[str, Any] = {
+    operation: {
+        "operationId": operation,
+        "parameters": {"path.item_id": "$response.body#/id", **more},
+    }
+    for operation, more in {
+        "read_item": {},
+        "update_item": {"header.If-Match": "$response.header.ETag"},
+        "delete_item": {"header.If-Match": "$response.header.ETag"},
+        "restore_item": {},
+    }.items()
+}
+
 
 def _filter(
     title_prefix: Annotated[
         str | None,
         Query(max_length=TITLE_LENGTH, pattern=r"^[^\x00]*$", description="How titles begin."),
     ] = None,
-    created_from: Annotated[AwareDatetime | None, Query(description="Made then or later.")] = None,
-    created_before: Annotated[AwareDatetime | None, Query(description="Made earlier.")] = None,
+    created_from: Annotated[Moment | None, Query(description="Made then or later.")] = None,
+    created_before: Annotated[Moment | None, Query(description="Made earlier.")] = None,
 ) -> items.ItemFilter:
     return items.ItemFilter(title_prefix, created_from, created_before)
 
@@ -76,7 +90,10 @@ async def read_items(
     response_description="Made",
     description="Its address is in `Location`.",
     responses={
-        201: {"headers": {**tagged(201)[201]["headers"], "Location": _LOCATION}},
+        201: {
+            "headers": {**tagged(201)[201]["headers"], "Location": _LOCATION},
+            "links": _LINKS,
+        },
         **problems(*_BODY, IdempotencyKeyInUse, IdempotencyKeyReused, *_ALWAYS),
     },
 )
@@ -139,7 +156,7 @@ async def export_items(
 
 
 @router.get(
-    "/{item_id}",
+    "/{item_id:uuid}",
     summary="Look at an item",
     response_description="The item",
     response_model=ItemRead,
@@ -155,7 +172,7 @@ async def read_item(
 
 
 @router.patch(
-    "/{item_id}",
+    "/{item_id:uuid}",
     summary="Change an item",
     response_description="As it is now",
     description="Absent members stay as they are, `null` clears (RFC 7396). `If-Match` says what"
@@ -183,7 +200,7 @@ async def update_item(
 
 
 @router.delete(
-    "/{item_id}",
+    "/{item_id:uuid}",
     status_code=204,
     summary="Remove an item",
     response_description="Removed",
@@ -202,7 +219,7 @@ async def delete_item(
 
 
 @router.post(
-    "/{item_id}/restore",
+    "/{item_id:uuid}/restore",
     summary="Restore a removed item",
     response_description="As it is now",
     description="Answered 404 for one that is not removed.",

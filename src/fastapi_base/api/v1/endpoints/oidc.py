@@ -3,9 +3,10 @@
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path
 
-from fastapi_base.api.delivery import NO_STORE, DeliveryDep
+from fastapi_base.api.caching import HOLDS_SECRET
+from fastapi_base.api.delivery import DeliveryDep
 from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
@@ -50,17 +51,15 @@ async def read_providers(resources: ResourcesDep) -> list[ProviderRead]:
 
 @router.post(
     "/{provider}/begin",
+    dependencies=[HOLDS_SECRET],
     summary="Begin a login at a provider",
     description="Send the browser to `authorization_url` and keep `transaction`. The provider sends"
     " the browser back to its page of ours, with `code` and `state`.",
     response_description="Where to go",
     responses=problems(422, NotFound, Overloaded, Unavailable),
 )
-async def begin_oidc_login(
-    provider: ProviderName, resources: ResourcesDep, response: Response
-) -> OidcBegun:
+async def begin_oidc_login(provider: ProviderName, resources: ResourcesDep) -> OidcBegun:
     """Where the browser goes."""
-    response.headers.update(NO_STORE)
     return await resources.oidc.begin(provider)
 
 
@@ -93,6 +92,7 @@ async def finish_oidc_login(
 
 @links.post(
     "/oidc/{provider}/link/begin",
+    dependencies=[HOLDS_SECRET],
     summary="Begin to link my account to a provider",
     description="As for a login. Takes a recent login, or else the password.",
     response_description="Where to go",
@@ -115,10 +115,8 @@ async def begin_link(
     principal: CurrentPrincipal,
     resources: ResourcesDep,
     origin: OriginDep,
-    response: Response,
 ) -> OidcBegun:
     """Where the browser goes."""
-    response.headers.update(NO_STORE)
     return await resources.oidc.begin_link(principal, provider, body.password, origin)
 
 

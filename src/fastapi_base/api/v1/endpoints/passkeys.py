@@ -2,9 +2,10 @@
 
 import uuid
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 
-from fastapi_base.api.delivery import NO_STORE, DeliveryDep
+from fastapi_base.api.caching import HOLDS_SECRET
+from fastapi_base.api.delivery import DeliveryDep
 from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
@@ -37,6 +38,7 @@ _BODY = (400, 413, 422, NotFound, Overloaded, Unavailable)
 
 @router.post(
     "/passkey-options",
+    dependencies=[HOLDS_SECRET],
     summary="Begin to make a passkey",
     description="Options for `navigator.credentials.create()`. Takes a recent login, or else the"
     " password.",
@@ -50,10 +52,8 @@ async def passkey_creation_options(
     principal: CurrentPrincipal,
     resources: ResourcesDep,
     origin: OriginDep,
-    response: Response,
 ) -> PasskeyOptions:
     """What a browser needs to make a passkey."""
-    response.headers.update(NO_STORE)
     return await resources.passkeys.creation_options(principal, body.password, origin)
 
 
@@ -115,15 +115,15 @@ async def remove_passkey(
 
 @login.post(
     "/options",
+    dependencies=[HOLDS_SECRET],
     summary="Begin a login with a passkey",
     description="Options for `navigator.credentials.get()`. They name no account: the authenticator"
     " knows whose passkeys it has.",
     response_description="The options",
     responses=problems(NotFound, Overloaded, Unavailable),
 )
-async def passkey_login_options(resources: ResourcesDep, response: Response) -> PasskeyOptions:
+async def passkey_login_options(resources: ResourcesDep) -> PasskeyOptions:
     """What a browser needs to ask for a passkey."""
-    response.headers.update(NO_STORE)
     return await resources.passkeys.request_options()
 
 

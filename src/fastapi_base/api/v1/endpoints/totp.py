@@ -1,8 +1,8 @@
 """The second factor of the caller's account."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 
-from fastapi_base.api.delivery import NO_STORE
+from fastapi_base.api.caching import HOLDS_SECRET
 from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
@@ -42,6 +42,7 @@ async def read_totp(principal: CurrentPrincipal, resources: ResourcesDep) -> Tot
 
 @router.post(
     "",
+    dependencies=[HOLDS_SECRET],
     status_code=201,
     summary="Begin to set up a second factor",
     description="Gives a secret for an authenticator application (RFC 6238: SHA-1, 6 digits, 30"
@@ -54,15 +55,14 @@ async def enrol_totp(
     principal: CurrentPrincipal,
     resources: ResourcesDep,
     origin: OriginDep,
-    response: Response,
 ) -> TotpSecret:
     """A secret that waits for its first code."""
-    response.headers.update(NO_STORE)
     return await resources.second_factor.enrol(principal, body.password, origin)
 
 
 @router.post(
     "/confirm",
+    dependencies=[HOLDS_SECRET],
     summary="Switch the second factor on",
     description="With the first code of the application. From now on, logins with the password ask"
     " for a code.",
@@ -74,15 +74,14 @@ async def confirm_totp(
     principal: CurrentPrincipal,
     resources: ResourcesDep,
     origin: OriginDep,
-    response: Response,
 ) -> RecoveryCodesRead:
     """Make the secret count."""
-    response.headers.update(NO_STORE)
     return await resources.second_factor.confirm(principal, body.code, origin)
 
 
 @router.post(
     "/recovery-codes",
+    dependencies=[HOLDS_SECRET],
     summary="Replace my recovery codes",
     description="Those from before are void.",
     response_description="Recovery codes, shown once",
@@ -93,10 +92,8 @@ async def replace_recovery_codes(
     principal: CurrentPrincipal,
     resources: ResourcesDep,
     origin: OriginDep,
-    response: Response,
 ) -> RecoveryCodesRead:
     """New recovery codes."""
-    response.headers.update(NO_STORE)
     return await resources.second_factor.replace_recovery_codes(
         principal, body.password, body, origin
     )

@@ -1,0 +1,23 @@
+"""Points in time that callers name."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+
+
+def _written_out(value: Any) -> Any:
+    # Pydantic takes numbers too, as seconds since 1970.
+    if isinstance(value, str) and value[4:5] != "-":
+        raise ValueError("must look like 2026-01-31T12:00:00Z")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be within the years 1 to 9999 in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]

@@ -1,0 +1,69 @@
+"""What may be kept of replies: every route whose reply holds a secret is marked."""
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from fastapi_base.api.caching import HOLDS_SECRET
+
+MARKED = {
+    "GET /api/v1/auth/csrf",
+    "POST /api/v1/api-keys",
+    "POST /api/v1/api-keys/{key_id}/rotate",
+    "POST /api/v1/auth/login",
+    "POST /api/v1/auth/login/passkey",
+    "POST /api/v1/auth/login/passkey/options",
+    "POST /api/v1/auth/login/second-factor",
+    "POST /api/v1/auth/oidc/{provider}/begin",
+    "POST /api/v1/auth/oidc/{provider}/finish",
+    "POST /api/v1/auth/oidc/{provider}/link/begin",
+    "POST /api/v1/auth/passkey-options",
+    "POST /api/v1/auth/refresh",
+    "POST /api/v1/auth/totp",
+    "POST /api/v1/auth/totp/confirm",
+    "POST /api/v1/auth/totp/recovery-codes",
+}
+# Members of replies that let their holder in.
+SECRETS = {
+    "access_token",
+    "refresh_token",
+    "csrf_token",
+    "key",
+    "secret",
+    "recovery_codes",
+    "codes",
+}
+
+
+def marked(dependant: Dependant) -> bool:
+    return any(
+        inner.call is HOLDS_SECRET.dependency or marked(inner) for inner in dependant.dependencies
+    )
+
+
+def names(app: FastAPI, *, of_marked: bool) -> set[str]:
+    """Routes with the mark, or those whose reply has a member that is a secret."""
+    schemas = app.openapi()["components"]["schemas"]
+    holding = {
+        name for name, schema in schemas.items() if SECRETS & set(schema.get("properties", {}))
+    }
+    found = set()
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        path = context.path or ""
+        if not isinstance(route, APIRoute) or not path.startswith("/api"):
+            continue
+        for method in route.methods or ():
+            operation = app.openapi()["paths"][path.replace(":uuid", "")][method.lower()]
+            replies = str({k: v for k, v in operation["responses"].items() if k[0] == "2"})
+            holds = any(f"/{name}'" in replies for name in holding)
+            if marked(route.dependant) if of_marked else holds:
+                found.add(f"{method} {path}")
+    return found
+
+
+def test_routes_with_secrets_are_marked(app: FastAPI) -> None:
+    assert names(app, of_marked=True) == MARKED
+    # What the description knows to hold one is among them.
+    holding = names(app, of_marked=False)
+    assert {"POST /api/v1/auth/login", "POST /api/v1/api-keys"} <= holding <= MARKED
