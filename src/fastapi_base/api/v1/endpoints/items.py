@@ -49,7 +49,6 @@ _LINKS: dict[str, Any] = {
         "read_item": {},
         "update_item": {"header.If-Match": "$response.header.ETag"},
         "delete_item": {"header.If-Match": "$response.header.ETag"},
-        "restore_item": {},
     }.items()
 }
 
