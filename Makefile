@@ -1,6 +1,6 @@
 # The commands that a person types. `make` alone lists them; each says its options after the colon.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up test test-cache coverage check fmt package docs load publish scan cache lock fuzz mutants reproduce bench new remove-slice clean
+.PHONY: help doctor up test test-cache coverage check fmt package docs load publish scan cache lock fuzz mutants reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 
 help: ## list the commands
@@ -62,6 +62,9 @@ reproduce: ## build everything twice, differently, and compare bit for bit
 
 bench: ## measure the API beside a bare program (ARGS="--seconds 3 --rounds 3 --output FILE")
 	@./pants run ops/bench/api.py -- $(ARGS)
+
+chaos: ## kill, flush and restart everything under load, and count the jobs (ARGS="--jobs 1000 --times 10")
+	@./pants run ops/chaos/run.py -- $(ARGS)
 
 new: ## a repository of your own (NAME=shop INTO=../shop); run again later, it brings updates
 	@"$$(ops/bootstrap/python.sh 3.13)" ops/new/rename.py "$(NAME)" $(if $(INTO),"$(INTO)")

@@ -44,7 +44,9 @@ class Stack:
         environ = {**self.environ, "DATABASE_URL": database, "REDIS_URL": self.redis.url()}
         for step in ("migrate", "create-admin"):
             supervisor.run(_python("migrate", "fastapi_base.cli", step, environ=environ))
-        supervisor.start(self._api(environ), self._worker(environ), self._beat(environ))
+        supervisor.start(
+            self._api(environ), _relay(environ), self._worker(environ), self._beat(environ)
+        )
 
     def _postgres(self) -> Process:
         return Process(
@@ -97,6 +99,10 @@ class Stack:
         # Its process id is ours to know; the file would lie about in the working folder.
         arguments = ("--quiet", "--app", "fastapi_base.tasks.app", "beat", "--pidfile=")
         return _python("beat", "celery", *arguments, environ=environ)
+
+
+def _relay(environ: Mapping[str, str]) -> Process:
+    return _python("relay", "fastapi_base.cli", "relay", environ=environ)
 
 
 def _python(

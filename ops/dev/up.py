@@ -24,7 +24,7 @@ from ops.dev.redis import Redis
 from ops.dev.stack import DATABASE, ROOT, Stack
 from ops.dev.status import facts, server
 
-NAMES = ("postgres", "redis", "migrate", "api", "worker", "beat")
+NAMES = ("postgres", "redis", "migrate", "api", "relay", "worker", "beat")
 ADMIN = "admin@example.com"
 
 
@@ -75,7 +75,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--reload",
         action="store_true",
         default=environ.get("RELOAD", "") not in ("", "0"),
-        help="restart API, worker and Beat when the code changes (RELOAD=1)",
+        help="restart API, relay, worker and Beat when the code changes (RELOAD=1)",
     )
     return parser.parse_args(arguments)
 

@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import orjson
 import typer
 
+from fastapi_base import cli_jobs
 from fastapi_base.core import passwords, rotation
 from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import Settings, SettingsError
@@ -32,6 +33,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.command()(cli_jobs.relay)
 
 
 @app.command()

@@ -96,7 +96,7 @@ def wait_for_reply(url: str, log: Path) -> None:
 
 @contextmanager
 def running(binaries: Binaries, folder: Path, database_url: str, redis_url: str) -> Iterator[str]:
-    """Migrate, then run API, worker and Beat; yields the API's URL."""
+    """Migrate, then run API, relay, worker and Beat; yields the API's URL."""
     port = free_port()
     env = environment(
         folder,
@@ -112,6 +112,7 @@ def running(binaries: Binaries, folder: Path, database_url: str, redis_url: str)
     subprocess.run(binaries.command("migrate", "migrate"), env=env, cwd=folder, check=True)
     with ExitStack() as stack:
         for name, command in {
+            "relay": binaries.command("migrate", "relay"),
             "worker": binaries.command("worker", "worker"),
             "beat": binaries.command("worker", "beat"),
             "api": binaries.command("api"),

@@ -1,4 +1,4 @@
-"""The README's tour against API, worker and Beat, started from the binaries that ship."""
+"""The README's tour against API, relay, worker and Beat, started from the binaries that ship."""
 
 import json
 import platform

@@ -61,6 +61,7 @@ def service() -> Iterator[Service]:
         started = {
             "postgres": postgres,
             "redis": redis,
+            "relay": net.start("relay", "migrate", environ, ["relay"]),
             "worker": net.start("worker", "worker", environ),
             "beat": net.start("beat", "worker", environ, ["beat"]),
             "api": net.start("api", "api", environ, publish="8000/tcp"),
@@ -195,7 +196,7 @@ def test_a_request_in_flight_is_answered_before_the_end(service: Service) -> Non
     assert api.wrapped.wait(timeout=30)["StatusCode"] == 0, api.logs()
 
 
-@pytest.mark.parametrize("name", ["api", "worker", "beat", "redis", "postgres"])
+@pytest.mark.parametrize("name", ["api", "worker", "beat", "relay", "redis", "postgres"])
 def test_stops_in_order_when_asked(service: Service, name: str) -> None:
     """Last, as it stops what the others need; process 1 gets the signal, and ends well."""
     container = service.containers[name]

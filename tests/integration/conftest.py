@@ -33,10 +33,9 @@ from fastapi_base.core.config import (
 )
 from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
-from fastapi_base.services.mailer import Mailer
 from tests import servers
 from tests.integration.databases import RolledBackDatabase, clone, drop, sibling
-from tests.integration.mailing import DirectQueue, Inbox, serving
+from tests.integration.mailing import DirectMailer, Inbox, serving
 
 # How long an example takes is the machine's business.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -187,8 +186,7 @@ def app(settings: Settings, database: RolledBackDatabase, redis: Redis) -> FastA
         async with open_resources(given) as resources:
             replaced = replace(resources, database=database)
             if given.mail.host:
-                mailer = Mailer(DirectQueue(database, given), given)
-                replaced = replace(replaced, mailer=mailer)
+                replaced = replace(replaced, mailer=DirectMailer(given, database))
             yield replaced
 
     return create_app(settings, open_test)

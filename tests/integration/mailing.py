@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import re
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,10 +19,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core.config import MailSettings, Settings
+from fastapi_base.core.config import MailSettings
 from fastapi_base.db.database import Database
+from fastapi_base.db.hooks import after_commit
 from fastapi_base.services import delivery, mails
+from fastapi_base.services.mailer import Mailer, MailJob
 from tests.integration.waiting import until
 
 USERNAME, PASSWORD = "service", "the password of the mail server"
@@ -192,19 +195,19 @@ def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-class DirectQueue:
-    """In place of queue and worker: makes each mail when it is asked for, and sends it.
+@dataclass(frozen=True, slots=True)
+class DirectMailer(Mailer):
+    """In place of relay and worker: sends each mail once what it is about is committed.
 
     For tests that roll back, whose data no worker could see; tasks/test_mail_worker.py has one.
     """
 
-    def __init__(self, database: Database, settings: Settings) -> None:
-        self._database = database
-        self._settings = settings
+    database: Database
 
-    async def send(self, task: str, task_id: str, arguments: Sequence[Any]) -> None:
-        """See fastapi_base.core.queue.TaskQueue."""
-        kind, values = arguments
-        made = await mails.make(self._database, self._settings, kind, dict(values))
-        if made is not None:
-            await asyncio.to_thread(delivery.deliver, self._settings, made)
+    async def _enqueue(self, session: AsyncSession, job: MailJob) -> None:
+        async def send() -> None:
+            made = await mails.make(self.database, self.settings, job.kind, dict(job.values))
+            if made is not None:
+                await asyncio.to_thread(delivery.deliver, self.settings, made)
+
+        after_commit(session, send)

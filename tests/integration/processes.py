@@ -10,6 +10,7 @@ from pathlib import Path
 
 END_SECONDS = 30
 CELERY = (sys.executable, "-m", "celery", "--app=fastapi_base.tasks.app")
+RELAY = (sys.executable, "-m", "fastapi_base.cli", "relay")
 GUNICORN = (
     sys.executable,
     "-m",

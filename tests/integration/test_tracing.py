@@ -14,7 +14,7 @@ from fastapi_base.core.config_observability import TracingSettings
 from fastapi_base.main import create_app
 from ops.bench.collector import Received, receiving
 from tests.integration.accounts import new_user
-from tests.integration.processes import CELERY, outcome, running
+from tests.integration.processes import CELERY, RELAY, outcome, running
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -38,16 +38,20 @@ async def test_one_trace_from_the_caller_to_the_worker(
         traced = TracingSettings(endpoint=received.traces_url, sample=0)
         app = create_app(settings.model_copy(update={"tracing": traced, "database": database}))
         transport = httpx2.ASGITransport(app=app)
+        relay = running(
+            RELAY, tmp_path / "relay.log", DATABASE_URL=fresh_database_url, REDIS_URL=redis_url
+        )
         worker = running(
             (*CELERY, "worker"),
             tmp_path / "worker.log",
+            DATABASE_URL=fresh_database_url,
             REDIS_URL=redis_url,
             CELERY_CONCURRENCY="1",
             TRACING_ENDPOINT=received.traces_url,
             TRACING_SAMPLE="0",
             LOG_FORMAT="json",
         )
-        with worker:
+        with relay, worker:
             async with (
                 app.router.lifespan_context(app),
                 httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
@@ -63,9 +67,10 @@ async def test_one_trace_from_the_caller_to_the_worker(
 
                 async def logged() -> list[dict[str, object]] | None:
                     lines = (tmp_path / "worker.log").read_text().splitlines()
-                    return [json.loads(line) for line in lines if TRACE in line] or None
+                    found = [json.loads(line) for line in lines if TRACE in line]
+                    return found if found and found[-1]["event"] == "task ended" else None
 
-                (line,) = await until(logged, "the end of the task in the worker's log", 90)
+                *_, line = await until(logged, "the end of the task in the worker's log", 90)
         # Both have ended, and sent what they had.
         check(received)
     assert line["request_id"] == asked.headers["x-request-id"]
@@ -76,15 +81,17 @@ async def test_one_trace_from_the_caller_to_the_worker(
 def check(received: Received) -> None:
     spans = received.spans
     assert {span.trace for span in spans} == {TRACE}
-    names = {span.name: span for span in spans}
+    names = {span.name: span for span in spans if span.service == "fastapi-base-api"}
+    done = {span.name: span for span in spans if span.service == "fastapi-base-worker"}
     server = names["POST /api/v1/jobs/word-count"]
     assert (server.service, server.parent) == ("fastapi-base-api", PARENT)
     assert server.attributes["http.route"] == "/api/v1/jobs/word-count"
     assert names["SELECT"].parent == server.id
-    assert names["SET"].parent == server.id
-    send, run = names["send fastapi_base.word_count"], names["run fastapi_base.word_count"]
+    send, run = names["send fastapi_base.word-count"], done["run fastapi_base.word-count"]
     assert (send.parent, run.parent) == (server.id, send.id)
-    assert run.service == "fastapi-base-worker"
+    # The row that the job is, and what its worker did.
+    assert names["INSERT"].parent == send.id
+    assert done["UPDATE"].parent == run.id
     assert all(span.start <= span.end for span in spans)
     # Neither values of statements nor arguments of commands nor secrets in URLs travel.
     for secret in (b"ada@example.com", b"fish", b"hunter2"):

@@ -13,7 +13,6 @@ from fastapi_base.core.config import Settings
 from fastapi_base.core.config_cache import CacheSettings
 from fastapi_base.core.encryption import Cipher
 from fastapi_base.core.flags import parse_defaults
-from fastapi_base.core.queue import TaskQueue
 from fastapi_base.core.redis import create_redis
 from fastapi_base.core.security import PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database, EngineDatabase
@@ -25,7 +24,7 @@ from fastapi_base.services.browsers import Browsers
 from fastapi_base.services.challenges import Challenges
 from fastapi_base.services.email_change import EmailChange
 from fastapi_base.services.flags import Flags
-from fastapi_base.services.jobs import JobService
+from fastapi_base.services.jobs.watch import Watch
 from fastapi_base.services.lifecycle import Lifecycle
 from fastapi_base.services.mailer import Mailer
 from fastapi_base.services.oidc import Oidc
@@ -60,7 +59,7 @@ class Resources:
     browsers: Browsers
     providers: Mapping[str, Provider]
     settings: Settings
-    jobs: JobService
+    watch: Watch
 
     @property
     def auth(self) -> Auth:
@@ -139,8 +138,6 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(cache.aclose)
         hasher = PasswordHasher(settings.auth)
         stack.callback(hasher.close)
-        queue = TaskQueue(settings)
-        stack.callback(queue.close)
         replica = create_replica_engine(settings.database, "fastapi-base-api")
         if replica is not None:
             stack.push_async_callback(replica.dispose)
@@ -148,6 +145,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         if settings.metrics.port:
             engines = {"primary": engine, **({"replica": replica} if replica is not None else {})}
             await stack.enter_async_context(vitals.watched(engines, hasher))
+        watch = Watch(database, None if settings.database.pgbouncer else engine)
+        stack.push_async_callback(watch.close)
         key_uses = UseRecorder()
         stack.push_async_callback(key_uses.close)
         flags = Flags(
@@ -170,7 +169,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             key_uses=key_uses,
             throttle=Throttle(redis, settings.throttle),
             mail_throttle=Throttle(redis, settings.throttle, "mail:"),
-            mailer=Mailer(queue, settings),
+            mailer=Mailer(settings),
             limiter=RateLimiter(redis),
             flags=flags,
             cipher=Cipher(settings.auth),
@@ -181,5 +180,5 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             browsers=Browsers(redis, settings.auth.refresh_token_seconds),
             challenges=Challenges(redis, settings.auth.challenge_seconds),
             settings=settings,
-            jobs=JobService(redis, queue, settings.celery.result_expires),
+            watch=watch,
         )

@@ -1,4 +1,4 @@
-"""Where Celery's messages and results go: Redis, Redis behind Sentinel, or RabbitMQ."""
+"""Where Celery's messages go: Redis, Redis behind Sentinel, or RabbitMQ."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,35 +9,31 @@ from fastapi_base.core.config import Settings
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """The addresses of broker and results, with what the transport of each is told besides."""
+    """The address of the broker, with what its transport is told besides."""
 
     url: str
     options: dict[str, Any]
-    results_url: str
-    results_options: dict[str, Any]
 
     @classmethod
     def of(cls, settings: Settings) -> "Broker":
-        """What the settings choose. Results are in Redis whatever the broker is."""
+        """What the settings choose."""
+        if settings.celery.broker_url:
+            # A publisher waits until RabbitMQ has the message: without that, one can be lost.
+            return cls(settings.celery.broker_url.get_secret_value(), {"confirm_publish": True})
         redis = settings.redis
-        sockets: dict[str, Any] = {
+        url = redis.url.get_secret_value()
+        options: dict[str, Any] = {
+            "visibility_timeout": settings.celery.visibility_timeout,
             "socket_connect_timeout": redis.connect_timeout,
             "socket_keepalive": True,
         }
-        visibility = {"visibility_timeout": settings.celery.visibility_timeout, **sockets}
-        url = redis.url.get_secret_value()
-        results: dict[str, Any] = {}
         if redis.sentinels:
             url = ";".join(_sentinel_url(url, address) for address in redis.sentinels)
-            results["master_name"] = redis.sentinel_master
+            options["master_name"] = redis.sentinel_master
             if redis.sentinel_password:
                 secret = redis.sentinel_password.get_secret_value()
-                results["sentinel_kwargs"] = {"password": secret}
-        if settings.celery.broker_url:
-            # A publisher waits until RabbitMQ has the message: without that, one can be lost.
-            options: dict[str, Any] = {"confirm_publish": True}
-            return cls(settings.celery.broker_url.get_secret_value(), options, url, results)
-        return cls(url, {**visibility, **results}, url, results)
+                options["sentinel_kwargs"] = {"password": secret}
+        return cls(url, options)
 
 
 def _sentinel_url(redis_url: str, address: str) -> str:

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_base.core import config_rules
 from fastapi_base.core.config_cache import CacheSettings
+from fastapi_base.core.config_jobs import JobsSettings
 from fastapi_base.core.config_observability import (
     LogSettings,
     MetricsSettings,
@@ -119,7 +120,7 @@ class DatabaseSettings(_Section):
 
 
 class RedisSettings(_Section):
-    """Redis: broker, results, owners of jobs. Timeouts are in seconds."""
+    """Redis: broker, sessions of browsers, counters. Timeouts are in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="REDIS_")
 
@@ -276,7 +277,6 @@ class CelerySettings(_Section):
     task_soft_time_limit: int = Field(default=240, gt=0)
     task_time_limit: int = Field(default=300, gt=0)
     visibility_timeout: int = Field(default=3600, gt=0)
-    result_expires: int = Field(default=3600, gt=0)
     max_tasks_per_child: int = Field(default=1000, gt=0)
     publish_timeout: Seconds = 5
     heartbeat_seconds: Seconds = 30
@@ -311,6 +311,7 @@ class Settings(BaseModel):
     cache: CacheSettings = Field(default_factory=CacheSettings)
     flags: FlagSettings = Field(default_factory=FlagSettings)
     celery: CelerySettings = Field(default_factory=CelerySettings)
+    jobs: JobsSettings = Field(default_factory=JobsSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)

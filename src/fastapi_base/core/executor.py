@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from fastapi_base.core.errors import Overloaded, Unavailable
+from fastapi_base.core.errors import Overloaded
 
 
 class BoundedExecutor:
@@ -33,17 +33,6 @@ class BoundedExecutor:
     async def run[**P, T](self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `call`. Raises Overloaded at once, when the queue is full."""
         return await self._submit(partial(call, *args, **kwargs))
-
-    async def run_within[T](self, seconds: float, call: Callable[[], T]) -> T:
-        """As `run`, and raises Unavailable after `seconds`.
-
-        The thread cannot be stopped; it stays counted until it ends by its own timeouts.
-        """
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._submit(call)
-        except TimeoutError as error:
-            raise Unavailable(f"no answer within {seconds:g} s") from error
 
     def close(self) -> None:
         """Take no more work, and drop what waits."""

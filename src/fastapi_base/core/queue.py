@@ -1,34 +1,62 @@
-"""The queue of background work, from the side that fills it: Celery by task name.
+"""The broker, from the side of who hands it jobs: Celery, by the name of the task.
 
-The API imports no task: it sends by name, and workers (tasks/) know what the names mean. Celery's
-client blocks, so its calls run in few threads with an end to the queue and to the waiting.
+Messages hold no more than a job's id: what it is about stays in PostgreSQL.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
-import structlog
 from celery import Celery
 from celery.exceptions import CeleryError
+from kombu.entity import Queue as Declared
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from fastapi_base.core import tracing
 from fastapi_base.core.broker import Broker
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import Unavailable
-from fastapi_base.core.executor import BoundedExecutor
+from fastapi_base.core.queues import LAST_PRIORITY, Queue, task_name
+from fastapi_base.core.redis import create_blocking_redis
 
 REQUEST_ID_HEADER = "fastapi_base_request_id"
-HEARTBEAT_KEY = "fastapi-base:heartbeat"
-_NO_RETRY = {"retry_policy": {"max_retries": 0}}
+# What a task's request calls what became of its job.
+OUTCOME = "job_outcome"
+_EPOCH_KEY = "fastapi-base:broker-epoch"
 _DOWN = (CeleryError, KombuError, RedisError, OSError)
+
+
+class Message(Protocol):
+    """What is published of a job."""
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The job's id, and the task's."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the job's kind."""
+
+    @property
+    def queue(self) -> str:
+        """The name of a Queue."""
+
+    @property
+    def priority(self) -> int:
+        """0 to 9; the lower goes first."""
+
+    @property
+    def request_id(self) -> str | None:
+        """The request that asked for the job."""
+
+    @property
+    def trace(self) -> Mapping[str, str] | None:
+        """The headers of the trace that the job is part of."""
 
 
 def celery_app(name: str, settings: Settings) -> Celery:
     """A Celery application, configured alike for who sends and who works."""
-    broker = Broker.of(settings)
-    app = Celery(name, broker=broker.url, backend=broker.results_url, set_as_current=False)
+    app = Celery(name, broker=Broker.of(settings).url, set_as_current=False)
     app.conf.update(celery_config(settings))
     return app
 
@@ -39,24 +67,25 @@ def celery_config(settings: Settings) -> dict[str, Any]:
     broker = Broker.of(settings)
     return {
         "task_serializer": "json",
-        "result_serializer": "json",
         "accept_content": ["json"],
-        "result_accept_content": ["json"],
         "enable_utc": True,
         "timezone": "UTC",
-        "task_default_queue": "fastapi-base",
+        "task_default_queue": Queue.DEFAULT.value,
+        "task_queues": [_declared(queue) for queue in Queue],
+        # What became of a job is in PostgreSQL.
+        "task_ignore_result": True,
         # At least once: acknowledge after the work, and give it back when the worker is killed.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "worker_prefetch_multiplier": 1,
-        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        # A job goes on while the broker is away. That its message comes again does no harm.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_transport_options": broker.options,
-        "result_backend_transport_options": broker.results_options,
         "broker_connection_retry_on_startup": True,
-        "task_soft_time_limit": limits.task_soft_time_limit,
+        "broker_connection_max_retries": None,
+        # Jobs are interrupted by the runner, in an orderly way; a process that does not answer to
+        # that is killed.
         "task_time_limit": limits.task_time_limit,
-        "task_track_started": True,
-        "result_expires": limits.result_expires,
         "redis_socket_timeout": settings.redis.timeout,
         "redis_socket_connect_timeout": settings.redis.connect_timeout,
         "worker_concurrency": limits.concurrency,
@@ -66,23 +95,19 @@ def celery_config(settings: Settings) -> dict[str, Any]:
     }
 
 
-class TaskQueue:
-    """Sends tasks and reads their results without blocking the event loop."""
+def _declared(queue: Queue) -> Declared:
+    # By a key of its own: else Celery gives all the same one, and each would get the others' jobs.
+    name = queue.value
+    return Declared(name, routing_key=name, max_priority=LAST_PRIORITY)  # type: ignore[no-untyped-call]
+
+
+class Publisher:
+    """Hands jobs to the broker. Blocks, and belongs to one thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self._timeout = settings.celery.publish_timeout
-        self._results = celery_app("fastapi_base.results", settings)
-        self._results.conf.update(
-            result_backend_transport_options={
-                **self._results.conf.result_backend_transport_options,
-                **_NO_RETRY,
-            }
-        )
-        self._app = celery_app("fastapi_base.client", settings)
+        self._app = celery_app("fastapi_base.relay", settings)
         self._app.conf.update(
-            # With a backend, Celery subscribes to the result of each task it sends, and never ends.
-            result_backend="disabled",
-            # A caller waits for the answer: fail at once, and let the caller try again.
+            # Fail at once: the relay knows what was not sent, and comes again.
             task_publish_retry=False,
             broker_connection_retry=False,
             broker_connection_max_retries=0,
@@ -92,42 +117,51 @@ class TaskQueue:
                 "max_retries": 0,
             },
         )
-        self._executor = BoundedExecutor("queue", threads=4, queue=64)
+        on_redis = settings.celery.broker_url is None
+        self._redis = create_blocking_redis(settings.redis) if on_redis else None
 
-    async def send(self, task: str, task_id: str, arguments: Sequence[Any]) -> None:
-        """Enqueue the task of this name. Raises Unavailable (it may still run) or Overloaded."""
-
-        # Taken here, since the thread has no part in the request's context.
-        request_id = structlog.contextvars.get_contextvars().get("request_id")
-        headers = {REQUEST_ID_HEADER: request_id} if request_id else {}
-
-        def publish() -> None:
-            self._app.send_task(
-                task, args=list(arguments), task_id=task_id, headers=headers, retry=False
-            )
-
-        with tracing.sending(task, task_id) as carried:
-            headers |= carried
-            await self._call(publish)
-
-    async def result(self, task_id: str) -> tuple[str, Any]:
-        """Celery's state of the task, and its result or exception. Unknown tasks are PENDING."""
-
-        def read() -> tuple[str, Any]:
-            meta = self._results.backend.get_task_meta(task_id)
-            return str(meta["status"]), meta.get("result")
-
-        return await self._call(read)
-
-    async def _call[T](self, call: Any) -> T:
+    def publish(self, messages: Sequence[Message]) -> list[uuid.UUID]:
+        """Send the jobs; the ids of those that the broker may not have."""
+        sent = 0
         try:
-            result: T = await self._executor.run_within(self._timeout, call)
+            with self._app.producer_or_acquire() as producer:
+                for message in messages:
+                    priority, headers = message.priority, dict(message.trace or {})
+                    if message.request_id:
+                        headers[REQUEST_ID_HEADER] = message.request_id
+                    self._app.send_task(
+                        task_name(message.kind),
+                        task_id=str(message.id),
+                        queue=message.queue,
+                        # RabbitMQ counts the other way round.
+                        priority=priority if self._redis else LAST_PRIORITY - priority,
+                        headers=headers,
+                        retry=False,
+                        producer=producer,
+                    )
+                    sent += 1
+        except _DOWN:
+            pass
+        return [message.id for message in messages[sent:]]
+
+    def epoch(self) -> str:
+        """A text that changes when the broker may have lost what it had. Raises Unavailable.
+
+        Redis gives each start of a server an id, and a key of ours is gone after a FLUSHALL.
+        RabbitMQ keeps what it confirmed.
+        """
+        if self._redis is None:
+            return ""
+        try:
+            self._redis.set(_EPOCH_KEY, str(uuid.uuid4()), nx=True)
+            run: Any = self._redis.info("server")
+            mark: Any = self._redis.get(_EPOCH_KEY)
         except _DOWN as error:
-            raise Unavailable("the queue does not answer") from error
-        return result
+            raise Unavailable("the broker does not answer") from error
+        return f"{run['run_id']} {mark!r}"
 
     def close(self) -> None:
-        """Close connections and threads."""
-        self._executor.close()
+        """Close connections."""
         self._app.close()
-        self._results.close()
+        if self._redis is not None:
+            self._redis.close()

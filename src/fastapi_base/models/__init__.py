@@ -9,6 +9,7 @@ from fastapi_base.models.flag import FlagOverride
 from fastapi_base.models.idempotency import IdempotencyKey
 from fastapi_base.models.invitation import Invitation
 from fastapi_base.models.item import Item  # slice: items
+from fastapi_base.models.job import Job
 from fastapi_base.models.one_time_token import OneTimeToken
 from fastapi_base.models.passkey import Passkey
 from fastapi_base.models.second_factor import RecoveryCode, TotpFactor
@@ -24,6 +25,7 @@ __all__ = [
     "IdempotencyKey",
     "Invitation",
     "Item",  # slice: items
+    "Job",
     "LoginSession",
     "OneTimeToken",
     "Passkey",

@@ -1,12 +1,17 @@
 """Background jobs as callers see them."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fastapi_base.models.job import KIND_LENGTH
+from fastapi_base.schemas.admin import Moment
+
 TEXT_MAX = 100_000
+Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 class WordCountRequest(BaseModel):
@@ -27,11 +32,47 @@ class WordCount(BaseModel):
     characters: int = Field(ge=0, examples=[38])
 
 
+class Progress(BaseModel):
+    """How far a running job is, in steps of its own. `total` is null while it is not known."""
+
+    done: int = Field(ge=0, examples=[40])
+    total: int | None = Field(default=None, ge=0, examples=[100])
+    note: str | None = Field(default=None, examples=["rows checked"])
+
+
 class JobRead(BaseModel):
     """A job and how far it is."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     id: uuid.UUID = Field(examples=["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"])
-    kind: Literal["word-count"] = Field(examples=["word-count"])
-    status: Literal["queued", "running", "succeeded", "failed"] = Field(examples=["succeeded"])
+    kind: str = Field(examples=["word-count"])
+    status: Status = Field(examples=["succeeded"])
     created_at: datetime = Field(examples=["2026-01-31T12:00:00Z"])
-    result: WordCount | None = Field(default=None, description="Present once it succeeded.")
+    run_at: datetime = Field(
+        examples=["2026-01-31T12:00:00Z"], description="Not before this time is it begun."
+    )
+    started_at: datetime | None = Field(default=None, examples=["2026-01-31T12:00:01Z"])
+    finished_at: datetime | None = Field(default=None, examples=["2026-01-31T12:00:02Z"])
+    attempt: int = Field(ge=0, examples=[1], description="How often it was begun.")
+    progress: Progress | None = Field(default=None, description="Of the current attempt.")
+    result: dict[str, Any] | None = Field(
+        default=None,
+        examples=[{"words": 8, "unique_words": 7, "characters": 38}],
+        description="Present once it succeeded; what it holds depends on the kind.",
+    )
+    error: str | None = Field(
+        default=None,
+        examples=["the payload is not valid at: text"],
+        description="What was wrong with the last attempt that failed.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs to list; those for which all that is given holds."""
+
+    status: Status | None = None
+    kind: Annotated[str | None, Field(max_length=KIND_LENGTH, pattern=r"^[a-z0-9-]*$")] = None
+    created_from: Moment | None = None
+    created_before: Moment | None = None

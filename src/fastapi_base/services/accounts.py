@@ -44,9 +44,8 @@ class Accounts:
         An invitation proves the address. An account that somebody made with it before, and never
         confirmed, makes way: else a stranger could wait in it, with a password of their own.
 
-        The hash comes first, so nothing that holds a connection waits for a thread; the mail is
-        asked for after the commit. Raises WeakPassword, TooManyAttempts, InvalidLink and
-        RegistrationClosed.
+        The hash comes first, so nothing that holds a connection waits for a thread. Raises
+        WeakPassword, TooManyAttempts, InvalidLink and RegistrationClosed.
         """
         mode = self.settings.registration
         if mode == "closed" or (mode == "invite-only" and invitation is None):
@@ -71,8 +70,8 @@ class Accounts:
             await audit.record(
                 session, Action.REGISTERED, origin, subject=added, added="yes" if added else "no"
             )
-        if invitation is None or added is None:
-            await self.mailer.ask_if_possible(Kind.REGISTERED, email=email)
+            if invitation is None or added is None:
+                await self.mailer.ask_if_possible(session, Kind.REGISTERED, email=email)
 
     async def invite(self, email: str, actor: uuid.UUID, origin: Origin) -> InvitationRead:
         """Invite an address by mail. Raises EmailTaken, RegistrationClosed, MailDisabled."""
@@ -82,24 +81,27 @@ class Accounts:
         days = self.settings.invitation_days
         async with self.database.transaction() as session:
             made = await invitations.invite(session, email, days, actor, origin)
-        await self.mailer.ask(Kind.INVITED, id=str(made.id))
+            await self.mailer.ask(session, Kind.INVITED, id=str(made.id))
         return made
 
     async def ask_to_verify(self, email: str, origin: Origin) -> None:
         """Send the link again. Raises TooManyAttempts, Unavailable and MailDisabled."""
         await self.throttle.attempt(email, origin.address)
-        await self.mailer.ask(Kind.REGISTERED, email=email)
+        async with self.database.transaction() as session:
+            await self.mailer.ask(session, Kind.REGISTERED, email=email)
 
     async def ask_to_reset(self, email: str, origin: Origin) -> None:
         """Send a link to set a password. Raises TooManyAttempts, Unavailable and MailDisabled."""
         await self.throttle.attempt(email, origin.address)
-        await self.mailer.ask(
-            Kind.RESET,
-            email=email,
-            address=origin.address,
-            user_agent=origin.user_agent,
-            request_id=origin.request_id,
-        )
+        async with self.database.transaction() as session:
+            await self.mailer.ask(
+                session,
+                Kind.RESET,
+                email=email,
+                address=origin.address,
+                user_agent=origin.user_agent,
+                request_id=origin.request_id,
+            )
 
     async def reset_password(self, token: str, new: str, origin: Origin) -> None:
         """Set a password by a token, and end all sessions. Raises InvalidLink and WeakPassword.
@@ -125,7 +127,7 @@ class Accounts:
             await sessions.revoke_all(
                 session, user_id, origin, actor=user_id, reason="password-reset"
             )
-        await self.mailer.notify(user_id, Notice.PASSWORD_CHANGED)
+            await self.mailer.notify(session, user_id, Notice.PASSWORD_CHANGED)
 
 
 async def verify(session: AsyncSession, token: str, origin: Origin) -> None:

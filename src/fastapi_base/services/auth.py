@@ -82,10 +82,12 @@ class Auth:
         if found is None or not fits or not found.is_active:
             await self._record_failure(found, fits, origin)
             if await self.throttle.failed(account):
-                await self.mailer.notify(None, Notice.MANY_FAILURES, to=account)
+                async with self.database.transaction() as session:
+                    await self.mailer.notify(session, None, Notice.MANY_FAILURES, to=account)
             raise InvalidCredentials
         if await self.throttle.right(account, origin.address):
-            await self.mailer.notify(found.id, Notice.NEW_NETWORK)
+            async with self.database.transaction() as session:
+                await self.mailer.notify(session, found.id, Notice.NEW_NETWORK)
         if self.settings.require_verified_email and not found.is_verified:
             raise EmailNotVerified
         if self.hasher.outdated(found.password_hash):
@@ -142,8 +144,8 @@ class Auth:
             await audit.record(
                 session, Action.LOGGED_IN, origin, actor=user_id, subject=user_id, by=by
             )
-        if back:
-            await self.mailer.notify(user_id, Notice.REACTIVATED)
+            if back:
+                await self.mailer.notify(session, user_id, Notice.REACTIVATED)
         return grant
 
     async def change_password(
@@ -174,7 +176,7 @@ class Auth:
                 keep=principal.session_id,
             )
             await one_time.void(session, found.id)
-        await self.mailer.notify(found.id, Notice.PASSWORD_CHANGED)
+            await self.mailer.notify(session, found.id, Notice.PASSWORD_CHANGED)
 
     async def confirm(
         self, principal: Principal, password: str, origin: Origin
@@ -195,7 +197,8 @@ class Auth:
                 )
             raise WrongPassword
         if await self.throttle.right(account, origin.address):
-            await self.mailer.notify(found.id, Notice.NEW_NETWORK)
+            async with self.database.transaction() as session:
+                await self.mailer.notify(session, found.id, Notice.NEW_NETWORK)
         return found
 
     async def confirm_recent(

@@ -59,8 +59,9 @@ class EmailChange:
                 )
             )
             await audit.record(session, Action.EMAIL_CHANGE_BEGUN, origin, actor=me, subject=me)
-        for side in SIDES:
-            await self.auth.mailer.ask(Kind.EMAIL_CHANGE, user_id=str(me), side=side)
+            for side in SIDES:
+                mail = {"user_id": str(me), "side": side}
+                await self.auth.mailer.ask(session, Kind.EMAIL_CHANGE, **mail)
 
     async def confirm(self, token: str, origin: Origin) -> bool:
         """Confirm the address that the token was sent to; whether the change took effect thereby.
@@ -96,8 +97,8 @@ class EmailChange:
             await audit.record(
                 session, Action.EMAIL_CHANGED, origin, actor=user_id, subject=user_id
             )
-        for address in [change.old_email, change.new_email]:
-            await self.auth.mailer.notify(user_id, Notice.EMAIL_CHANGED, to=address)
+            for address in [change.old_email, change.new_email]:
+                await self.auth.mailer.notify(session, user_id, Notice.EMAIL_CHANGED, to=address)
         return True
 
     async def cancel(self, session: AsyncSession, user_id: uuid.UUID, origin: Origin) -> None:

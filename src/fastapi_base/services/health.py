@@ -11,7 +11,7 @@ from fastapi_base.core import drain
 from fastapi_base.core.errors import DomainError, NotReady, Unavailable
 from fastapi_base.db import database as db
 from fastapi_base.schemas.health import Check, Ready
-from fastapi_base.services import jobs
+from fastapi_base.services import heartbeat
 
 
 async def ready(database: db.Database, redis: Redis, seconds: float = 3) -> Ready:
@@ -33,10 +33,10 @@ async def ready(database: db.Database, redis: Redis, seconds: float = 3) -> Read
             extra={"checks": {name: check.model_dump() for name, check in checks.items()}},
         )
     try:
-        heartbeat = await jobs.last_heartbeat(redis)
+        seen = await heartbeat.last(redis)
     except Unavailable:
-        heartbeat = None
-    return Ready(checks=checks, last_heartbeat=heartbeat)
+        seen = None
+    return Ready(checks=checks, last_heartbeat=seen)
 
 
 async def _check(call: Callable[[], Awaitable[None]], seconds: float) -> Check:

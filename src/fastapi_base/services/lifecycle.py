@@ -34,7 +34,7 @@ class Lifecycle:
         async with self.auth.database.transaction() as session:
             await self._end(session, me, None, origin)
             await audit.record(session, Action.DEACTIVATED, origin, actor=me, subject=me)
-        await self.auth.mailer.notify(me, Notice.DEACTIVATED)
+            await self.auth.mailer.notify(session, me, Notice.DEACTIVATED)
 
     async def delete(self, principal: Principal, *, password: str, origin: Origin) -> datetime:
         """Deactivate the account and have it removed after AUTH_DELETION_DAYS; returns when.
@@ -47,7 +47,7 @@ class Lifecycle:
         async with self.auth.database.transaction() as session:
             await self._end(session, me, when, origin)
             await audit.record(session, Action.DELETION_ASKED, origin, actor=me, subject=me)
-        await self.auth.mailer.notify(me, Notice.DELETION_ASKED)
+            await self.auth.mailer.notify(session, me, Notice.DELETION_ASKED)
         return when
 
     async def _end(

@@ -1,24 +1,23 @@
 """Asks workers for mails.
 
 The API only names the mail: what is slow, or tells whether an address is known, happens in a
-worker, where nobody can measure it. Tokens are made there too and are never in the queue.
+worker, where nobody can measure it. Tokens are made there too and are never in the job.
 """
 
 import uuid
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Protocol
 
-import structlog
+from pydantic import BaseModel
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.errors import MailDisabled, Overloaded, Unavailable
-from fastapi_base.core.ids import uuid7
+from fastapi_base.core.errors import MailDisabled
+from fastapi_base.core.queues import Queue
 from fastapi_base.services import delivery
-
-MAIL = "fastapi_base.mail"
-log = structlog.stdlib.get_logger(__name__)
+from fastapi_base.services.jobs import kinds
+from fastapi_base.services.jobs.enqueue import enqueue
 
 
 class Kind(StrEnum):
@@ -43,49 +42,56 @@ class Notice(StrEnum):
     MANY_FAILURES = "many_failures"
 
 
-class Queue(Protocol):
-    """What takes tasks; core.queue.TaskQueue in a running service."""
+class MailJob(BaseModel):
+    """A mail that a worker is to make and send."""
 
-    async def send(self, task: str, task_id: str, arguments: Sequence[Any]) -> None:
-        """Enqueue the task of this name. Raises Unavailable or Overloaded."""
-        ...
+    kind: Kind
+    values: dict[str, str | None]
 
 
+# Ten minutes at the longest between two attempts: an hour and a half in all. What it holds is
+# about persons, and of no use once the mail is sent.
+MAIL = kinds.Kind("mail", MailJob, queue=Queue.MAIL, attempts=14, private=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Mailer:
-    """Enqueues mails. Ask after the commit: the worker has to find what the mail is about."""
+    """Has mails sent, in the transaction of what they are about: not without it, nor it without."""
 
-    def __init__(self, queue: Queue, settings: Settings) -> None:
-        self._queue = queue
-        self._enabled = delivery.enabled(settings)
+    settings: Settings
 
     def require(self) -> None:
         """Raise MailDisabled where none is sent, before something is begun that needs it."""
-        if not self._enabled:
+        if not delivery.enabled(self.settings):
             raise MailDisabled
 
-    async def ask(self, kind: Kind, **values: str | None) -> None:
-        """Enqueue a mail. Raises Unavailable or Overloaded, and MailDisabled where none is sent."""
+    async def ask(self, session: AsyncSession, kind: Kind, **values: str | None) -> None:
+        """Have a mail sent after the commit. Raises MailDisabled where none is sent."""
         self.require()
-        await self._queue.send(MAIL, str(uuid7()), [kind, values])
+        await self._enqueue(session, MailJob(kind=kind, values=values))
 
-    async def ask_if_possible(self, kind: Kind, **values: str | None) -> None:
-        """As `ask`, for what is done already and must not fail for want of a mail."""
-        if not self._enabled:
-            return
-        try:
-            await self.ask(kind, **values)
-        except (Unavailable, Overloaded) as error:
-            log.warning("mail was not enqueued", kind=kind, reason=error.detail)
+    async def ask_if_possible(
+        self, session: AsyncSession, kind: Kind, **values: str | None
+    ) -> None:
+        """As `ask`, for what must not fail for want of mail."""
+        if delivery.enabled(self.settings):
+            await self._enqueue(session, MailJob(kind=kind, values=values))
 
     async def notify(
-        self, user_id: uuid.UUID | None, notice: Notice, *, to: str | None = None
+        self,
+        session: AsyncSession,
+        user_id: uuid.UUID | None,
+        notice: Notice,
+        *,
+        to: str | None = None,
     ) -> None:
-        """Tell the owner of an account, at its address or at the one given, what was done just now.
+        """Tell the owner of an account, at its address or at the one given, what is done here.
 
         Without an id, only if the address given has an account: the caller need not know that.
-
-        Never fails. After the commit, since a notice of what did not happen would be worse.
         """
         at = datetime.now(UTC).strftime("%d %B %Y at %H:%M UTC")
         owner = str(user_id) if user_id else None
-        await self.ask_if_possible(Kind.NOTICE, user_id=owner, notice=notice, at=at, to=to)
+        await self.ask_if_possible(session, Kind.NOTICE, user_id=owner, notice=notice, at=at, to=to)
+
+    async def _enqueue(self, session: AsyncSession, job: MailJob) -> None:
+        await enqueue(session, MAIL, job)

@@ -1,13 +1,15 @@
-"""Makes the mails that the API asked for. Runs in a worker.
+"""Makes and sends the mails that the API asked for. Runs in a worker.
 
 Each commits its token before the mail leaves. Run twice, it makes two; the last one's link works.
 """
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 
+import structlog
 from sqlalchemy import exists, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -17,20 +19,43 @@ from fastapi_base.core.config import Settings
 from fastapi_base.db.database import Database
 from fastapi_base.models.email_change import EmailChange
 from fastapi_base.models.user import User
-from fastapi_base.services import audit, invitations, mail, one_time, users
+from fastapi_base.services import audit, delivery, invitations, mail, one_time, users
 from fastapi_base.services.audit import Action
-from fastapi_base.services.mailer import Kind
+from fastapi_base.services.delivery import MailNotSent
+from fastapi_base.services.jobs.context import JobContext
+from fastapi_base.services.jobs.errors import GiveUp, TryLater
+from fastapi_base.services.mailer import Kind, MailJob
 from fastapi_base.services.one_time import Purpose
 
 Values = dict[str, str | None]
+log = structlog.stdlib.get_logger(__name__)
+
+
+async def send(job: JobContext, payload: MailJob) -> None:
+    """Make a mail and hand it over; the work of a mail job.
+
+    The next attempt makes the mail anew: its link is fresh, and the earlier one's is void. When the
+    worker dies after the server took the mail, a second one leaves, under the same Message-ID.
+    """
+    made = await make(job.database, job.settings, payload.kind, dict(payload.values))
+    if made is None:
+        return
+    domain = str(made["Message-ID"]).partition("@")[2]
+    made.replace_header("Message-ID", f"<{job.id}@{domain}")
+    try:
+        # Blocks for MAIL_TIMEOUT at most.
+        await asyncio.to_thread(delivery.deliver, job.settings, made)
+    except MailNotSent as error:
+        raise (GiveUp if error.final else TryLater)(str(error)) from None
+    log.info("mail sent", kind=payload.kind)
 
 
 async def make(
-    database: Database, settings: Settings, kind: str, values: Values
+    database: Database, settings: Settings, kind: Kind, values: Values
 ) -> EmailMessage | None:
     """The mail, or None where there is nothing to say, as to an address without an account."""
     async with database.transaction() as session:
-        return await _MAKERS[Kind(kind)](session, settings, values)
+        return await _MAKERS[kind](session, settings, values)
 
 
 async def _registered(

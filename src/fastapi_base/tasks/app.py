@@ -4,15 +4,22 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init
+from celery.signals import (
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_shutdown,
+)
 
 from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.logging import configure_logging, watch_levels
 from fastapi_base.core.queue import celery_app
+from fastapi_base.services.heartbeat import HEARTBEAT
 from fastapi_base.services.items import PURGE as PURGE_ITEMS  # slice: items
-from fastapi_base.services.jobs import HEARTBEAT
 from fastapi_base.services.purge import PURGE
-from fastapi_base.tasks import logs, metrics, telemetry
+from fastapi_base.tasks import logs, metrics, runtime, telemetry
 
 
 def create_tasks_app(settings: Settings) -> Celery:
@@ -20,9 +27,8 @@ def create_tasks_app(settings: Settings) -> Celery:
     created = celery_app("fastapi_base", settings)
     created.conf.update(
         include=[
-            "fastapi_base.tasks.word_count",
+            "fastapi_base.tasks.handlers",
             "fastapi_base.tasks.heartbeat",
-            "fastapi_base.tasks.mail",
             "fastapi_base.tasks.purge",
             "fastapi_base.tasks.items",  # slice: items
         ],
@@ -62,6 +68,9 @@ def create_tasks_app(settings: Settings) -> Celery:
     task_postrun.connect(logs.end)
     if settings.metrics.port:
         metrics.measure(created, settings)
+    # The first is for processes of the pool, the second for the pool that has none (solo).
+    worker_process_shutdown.connect(runtime.close)
+    worker_shutdown.connect(runtime.close)
 
     # That there is a receiver keeps Celery from setting up its own logging.
     def configure(**_: Any) -> None:

@@ -1,17 +1,22 @@
 """Proves that Beat schedules and a worker works: writes the time to Redis."""
 
-from datetime import UTC, datetime
-
 from celery import shared_task
 
-from fastapi_base.core.queue import HEARTBEAT_KEY
-from fastapi_base.core.redis import create_blocking_redis
-from fastapi_base.services.jobs import HEARTBEAT
+from fastapi_base.core.redis import create_redis
+from fastapi_base.db.database import Database
+from fastapi_base.services import heartbeat
 from fastapi_base.tasks import runtime
 
 
-@shared_task(name=HEARTBEAT, ignore_result=True)  # type: ignore[untyped-decorator]
-def heartbeat() -> None:
+@shared_task(name=heartbeat.HEARTBEAT)  # type: ignore[untyped-decorator]
+def beat() -> None:
     """Write the time, in UTC and ISO 8601, where `/health/ready` reads it."""
-    with create_blocking_redis(runtime.settings().redis) as redis:
-        redis.set(HEARTBEAT_KEY, datetime.now(UTC).isoformat())
+
+    async def write(_: Database) -> None:
+        redis = create_redis(runtime.settings().redis)
+        try:
+            await heartbeat.beat(redis)
+        finally:
+            await redis.aclose()
+
+    runtime.run(write)

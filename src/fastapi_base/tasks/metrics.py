@@ -16,12 +16,17 @@ from celery.signals import (
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from redis import Redis
 from redis.exceptions import RedisError
 
 from fastapi_base.core import metrics
 from fastapi_base.core.config import Settings
 from fastapi_base.core.metrics_endpoint import MetricsEndpoint, MetricsPortTaken
+from fastapi_base.core.queue import OUTCOME
+from fastapi_base.core.queues import Queue
+from fastapi_base.core.redis import create_blocking_redis
+
+# The lists in which Celery on Redis keeps a queue, by priority.
+_STEPS = (0, 3, 6, 9)
 
 TASKS = metrics.histogram(
     "task_duration_seconds",
@@ -42,7 +47,7 @@ def measure(app: Celery, settings: Settings) -> None:
 
     def start(**_: Any) -> None:
         try:
-            state["endpoint"] = endpoint = MetricsEndpoint(settings, QueueCollector(app, settings))
+            state["endpoint"] = endpoint = MetricsEndpoint(settings, QueueCollector(settings))
         except MetricsPortTaken as error:
             raise SystemExit(str(error)) from None
         endpoint.serve()
@@ -76,26 +81,29 @@ def _begin(task: Task, **_: Any) -> None:
 def _end(task: Task, state: str | None, **_: Any) -> None:
     RUNNING.child().dec()
     seconds = time.perf_counter() - task.request.measured_from
-    TASKS.child(task.name, str(state).lower()).observe(seconds)
+    # Celery calls a task well done whose job is to be tried again.
+    outcome = getattr(task.request, OUTCOME, None) or str(state).lower()
+    TASKS.child(task.name, outcome).observe(seconds)
 
 
 class QueueCollector(Collector):
-    """How many tasks wait, asked of Redis at each scrape; nothing while it does not answer."""
+    """How many messages wait, asked of Redis at each scrape; nothing while it does not answer."""
 
-    def __init__(self, app: Celery, settings: Settings) -> None:
-        self._queue: str = app.conf.task_default_queue
-        self._redis = Redis.from_url(
-            settings.redis.url.get_secret_value(),
-            socket_timeout=settings.redis.timeout,
-            socket_connect_timeout=settings.redis.connect_timeout,
-        )
+    def __init__(self, settings: Settings) -> None:
+        self._redis = create_blocking_redis(settings.redis)
 
     def collect(self) -> Iterator[Metric]:
-        """The length of the queue."""
+        """The length of each queue, of all its priorities."""
         try:
-            length = self._redis.llen(self._queue)
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for queue in Queue:
+                    for step in _STEPS:
+                        pipeline.llen(f"{queue}\x06\x16{step}" if step else queue)
+                lengths = pipeline.execute()
         except (RedisError, OSError):
             return
-        family = GaugeMetricFamily("queue_messages", "Tasks that wait", labels=["queue"])
-        family.add_metric([self._queue], float(length))
+        family = GaugeMetricFamily("queue_messages", "Messages that wait", labels=["queue"])
+        for number, queue in enumerate(Queue):
+            mine = lengths[number * len(_STEPS) : (number + 1) * len(_STEPS)]
+            family.add_metric([queue], float(sum(mine)))
         yield family

@@ -12,7 +12,7 @@ from fastapi_base.tasks.flags import flags
 log = structlog.stdlib.get_logger(__name__)
 
 
-@shared_task(name=PURGE, ignore_result=True)  # type: ignore[untyped-decorator]
+@shared_task(name=PURGE)  # type: ignore[untyped-decorator]
 def remove_what_is_over() -> None:
     """Scheduled by Beat every CELERY_PURGE_SECONDS. What fails is done by the next run.
 

@@ -1,12 +1,51 @@
-"""What tasks need to call asynchronous services."""
+"""What a worker process needs to call asynchronous services: one event loop and one pool.
+
+Made at the first job of the process, and closed when the process ends. Jobs of one process run one
+after another, so the loop is idle between them. Celery's pools prefork and solo work so; its pool
+of threads would share the loop, and is refused.
+"""
 
 import asyncio
+import contextvars
+import threading
 from collections.abc import Awaitable, Callable
 from functools import cache
+
+import structlog
+import uvloop
 
 from fastapi_base.core.config import Settings
 from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Runtime:
+    """The event loop and the database of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("workers need the pool prefork or solo: CELERY's --pool")
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._engine = create_engine(settings.database, "fastapi-base-worker")
+        self.database: Database = EngineDatabase(
+            self._engine, autocommit=not settings.database.pgbouncer
+        )
+
+    def run[T](self, work: Callable[[Database], Awaitable[T]]) -> T:
+        """What `work` returns."""
+
+        async def whole() -> T:
+            return await work(self.database)
+
+        # Else the runner's own context counts, which knows nothing of the task.
+        return self._runner.run(whole(), context=contextvars.copy_context())
+
+    def close(self) -> None:
+        """Close the connections, then the loop."""
+        self._runner.run(self._engine.dispose())
+        self._runner.close()
 
 
 @cache
@@ -15,18 +54,21 @@ def settings() -> Settings:
     return Settings.load()
 
 
+_runtime: Runtime | None = None
+
+
 def run[T](work: Callable[[Database], Awaitable[T]]) -> T:
-    """What `work` returns, with a database of its own.
+    """What `work` returns, on this process's loop and with its database."""
+    global _runtime
+    if _runtime is None:
+        _runtime = Runtime(settings())
+    return _runtime.run(work)
 
-    An event loop each time, and so an engine each time: connections belong to their loop.
-    """
 
-    async def whole() -> T:
-        database = settings().database
-        engine = create_engine(database, "fastapi-base-worker")
-        try:
-            return await work(EngineDatabase(engine, autocommit=not database.pgbouncer))
-        finally:
-            await engine.dispose()
-
-    return asyncio.run(whole())
+def close(**_: object) -> None:
+    """Close what was opened. Celery calls it when a worker's process ends."""
+    global _runtime
+    if _runtime is not None:
+        _runtime.close()
+        _runtime = None
+        log.info("connections closed")

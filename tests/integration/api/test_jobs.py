@@ -1,13 +1,14 @@
-"""Jobs, up to the queue. tasks/test_worker.py goes on from there."""
+"""Jobs, up to the database. tasks/test_worker.py goes on from there."""
 
-import json
 import uuid
 
 import httpx2
 import pytest
-from redis.asyncio import Redis
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
 
-from fastapi_base.services.jobs import WORD_COUNT
+from fastapi_base.models import Job, User
 from tests.integration.accounts import new_user
 
 pytestmark = pytest.mark.anyio
@@ -17,17 +18,17 @@ async def enqueue(client: httpx2.AsyncClient, headers: dict[str, str]) -> httpx2
     return await client.post("/api/v1/jobs/word-count", json={"text": "one fish"}, headers=headers)
 
 
-async def test_job_is_queued_under_the_id_that_is_returned(
-    client: httpx2.AsyncClient, redis: Redis
+async def test_job_is_a_row_under_the_id_that_is_returned(
+    client: httpx2.AsyncClient, connection: AsyncConnection
 ) -> None:
     headers = await new_user(client, "ada@example.com")
     reply = await enqueue(client, headers)
     assert reply.status_code == 202
     job = reply.json()
     assert reply.headers["location"] == f"/api/v1/jobs/{job['id']}"
-    message = json.loads(await redis.lindex("fastapi-base", 0) or "")
-    assert message["headers"]["id"] == job["id"]
-    assert message["headers"]["task"] == WORD_COUNT
+    row = (await connection.execute(select(Job).where(col(Job.id) == job["id"]))).one()
+    assert (row.kind, row.state, row.payload) == ("word-count", "queued", {"text": "one fish"})
+    assert row.request_id == reply.headers["x-request-id"]
     seen = await client.get(reply.headers["location"], headers=headers)
     assert seen.json() == job
     assert seen.json()["status"] == "queued"
@@ -44,12 +45,6 @@ async def test_job_of_somebody_else_does_not_exist(client: httpx2.AsyncClient) -
     assert foreign.json()["detail"] == missing.json()["detail"]
 
 
-async def test_job_is_forgotten_with_its_result(client: httpx2.AsyncClient, redis: Redis) -> None:
-    headers = await new_user(client, "ada@example.com")
-    job = (await enqueue(client, headers)).json()
-    assert 3500 < await redis.ttl(f"fastapi-base:job:{job['id']}") <= 3600
-
-
 @pytest.mark.parametrize("body", [{}, {"text": ""}, {"text": "x" * 100_001}, {"text": 1}])
 async def test_text_that_is_not_valid(client: httpx2.AsyncClient, body: dict[str, object]) -> None:
     headers = await new_user(client, "ada@example.com")
@@ -62,11 +57,10 @@ async def test_jobs_need_a_token(client: httpx2.AsyncClient) -> None:
     assert (await client.get(f"/api/v1/jobs/{uuid.uuid4()}")).status_code == 401
 
 
-async def test_failed_and_running_jobs_say_so(client: httpx2.AsyncClient, redis: Redis) -> None:
+async def test_job_goes_with_its_owner(
+    client: httpx2.AsyncClient, connection: AsyncConnection
+) -> None:
     headers = await new_user(client, "ada@example.com")
-    reply = await enqueue(client, headers)
-    key = f"celery-task-meta-{reply.json()['id']}"
-    for state, status in [("STARTED", "running"), ("RETRY", "running"), ("REVOKED", "failed")]:
-        await redis.set(key, json.dumps({"status": state, "result": None}))
-        seen = await client.get(reply.headers["location"], headers=headers)
-        assert (seen.json()["status"], seen.json()["result"]) == (status, None)
+    await enqueue(client, headers)
+    await connection.execute(delete(User).where(col(User.email) == "ada@example.com"))
+    assert await connection.scalar(select(func.count()).select_from(Job)) == 0

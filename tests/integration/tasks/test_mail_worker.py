@@ -14,7 +14,7 @@ from fastapi_base.main import create_app
 from tests.integration.accounts import log_in, register
 from tests.integration.mailing import PASSWORD as MAIL_PASSWORD
 from tests.integration.mailing import Inbox
-from tests.integration.processes import CELERY, running
+from tests.integration.processes import CELERY, RELAY, running
 
 pytestmark = pytest.mark.anyio
 
@@ -45,20 +45,22 @@ def worker(
     """A worker with its settings from the environment; its log."""
     log = tmp_path / "worker.log"
     mail = inbox.settings
-    with running(
-        (*CELERY, "worker"),
-        log,
-        DATABASE_URL=fresh_database_url,
-        REDIS_URL=redis_url,
-        CELERY_CONCURRENCY="1",
-        LOG_FORMAT="json",
-        MAIL_HOST=str(mail.host),
-        MAIL_PORT=str(mail.port),
-        MAIL_TLS=mail.tls,
-        MAIL_CA_FILE=str(mail.ca_file),
-        MAIL_USERNAME=str(mail.username),
-        MAIL_PASSWORD=MAIL_PASSWORD,
-        MAIL_LINK_BASE=mail.link_base,
+    environment = {
+        "DATABASE_URL": fresh_database_url,
+        "REDIS_URL": redis_url,
+        "CELERY_CONCURRENCY": "1",
+        "LOG_FORMAT": "json",
+        "MAIL_HOST": str(mail.host),
+        "MAIL_PORT": str(mail.port),
+        "MAIL_TLS": mail.tls,
+        "MAIL_CA_FILE": str(mail.ca_file),
+        "MAIL_USERNAME": str(mail.username),
+        "MAIL_PASSWORD": MAIL_PASSWORD,
+        "MAIL_LINK_BASE": mail.link_base,
+    }
+    with (
+        running(RELAY, tmp_path / "relay.log", **environment),
+        running((*CELERY, "worker"), log, **environment),
     ):
         yield log
 
@@ -101,8 +103,8 @@ async def test_account_is_confirmed_and_recovered_by_mail(
     written = await asyncio.to_thread(worker.read_text)
     lines = [json.loads(line) for line in written.splitlines() if line[:1] == "{"]
     events = [line["event"] for line in lines]
-    assert events.count("mail is tried again") == 2
-    assert events.count("mail given up") == 1
+    assert events.count("job is tried again") == 2
+    assert events.count("job given up") == 1
     assert asked.headers["x-request-id"] in {
         line.get("request_id") for line in lines if line["event"] == "mail sent"
     }

@@ -8,8 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from fastapi_base.core.config import CelerySettings, RedisSettings, Settings
-from fastapi_base.core.queue import HEARTBEAT_KEY, TaskQueue
-from fastapi_base.services.jobs import HEARTBEAT
+from fastapi_base.core.queue import Publisher
+from fastapi_base.core.queues import Queue
+from fastapi_base.services.heartbeat import KEY
+from fastapi_base.services.jobs.outbox import Message
 from tests.integration.processes import CELERY, running
 from tests.integration.waiting import until
 from tests.rabbitmq import rabbitmq
@@ -30,16 +32,15 @@ async def test_worker_takes_tasks_from_rabbitmq(
         redis=RedisSettings.model_validate({"url": redis_url}),
         celery=CelerySettings.model_validate({"broker_url": broker_url}),
     )
-    queue = TaskQueue(settings)
-    try:
-        # Before there is a worker: the task waits in RabbitMQ, and nothing of it is in Redis.
-        await queue.send(HEARTBEAT, str(uuid4()), [])
-        assert await redis.keys() == []
-    finally:
-        queue.close()
+    publisher = Publisher(settings)
+    # Before there is a worker: the task waits in RabbitMQ, and nothing of it is in Redis.
+    assert publisher.publish([Message(uuid4(), "heartbeat", Queue.DEFAULT, 3, None)]) == []
+    assert publisher.epoch() == ""
+    assert await redis.keys() == []
+    publisher.close()
 
     async def done() -> bytes | str | None:
-        return await redis.get(HEARTBEAT_KEY)
+        return await redis.get(KEY)
 
     environment = {"REDIS_URL": redis_url, "CELERY_BROKER_URL": broker_url}
     with running((*CELERY, "worker", "--concurrency=1"), tmp_path / "worker.log", **environment):

@@ -1,5 +1,6 @@
 """Redis behind Sentinel: the primary is killed, and clients, broker and results go on."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from fastapi_base.core.config import CelerySettings, RedisSettings, Settings
-from fastapi_base.core.errors import Unavailable
-from fastapi_base.core.queue import HEARTBEAT_KEY, TaskQueue
+from fastapi_base.core.queue import Publisher
+from fastapi_base.core.queues import Queue
 from fastapi_base.core.redis import create_redis
-from fastapi_base.services.jobs import HEARTBEAT
+from fastapi_base.services.heartbeat import KEY
+from fastapi_base.services.jobs.outbox import Message
 from tests.integration.processes import CELERY, running
 from tests.integration.waiting import until
 from tests.sentinel import MASTER, PASSWORD, SENTINEL_PASSWORD, Watched, watched
@@ -48,7 +50,7 @@ async def test_clients_and_workers_follow_the_primary(servers: Watched, tmp_path
         "REDIS_SENTINEL_PASSWORD": SENTINEL_PASSWORD,
         "CELERY_CONCURRENCY": "1",
     }
-    queue = TaskQueue(settings)
+    queue = Publisher(settings)
     try:
         async with create_redis(settings.redis) as redis:
             with running((*CELERY, "worker"), tmp_path / "worker.log", **environment):
@@ -63,22 +65,22 @@ async def test_clients_and_workers_follow_the_primary(servers: Watched, tmp_path
         queue.close()
 
 
-async def works(queue: TaskQueue, redis: Redis) -> bool:
+async def works(queue: Publisher, redis: Redis) -> bool:
     """Whether a task that is sent is done; sent again while nobody takes it."""
 
     async def sent() -> bool | None:
+        message = Message(uuid4(), "heartbeat", Queue.DEFAULT, 3, None)
         try:
-            await redis.delete(HEARTBEAT_KEY)
-            await queue.send(HEARTBEAT, str(uuid4()), [])
-        except (Unavailable, RedisError):
+            await redis.delete(KEY)
+        except RedisError:
             return None
-        return True
+        return None if await asyncio.to_thread(queue.publish, [message]) else True
 
     async def done() -> Any:
-        return await redis.get(HEARTBEAT_KEY)
+        return await redis.get(KEY)
 
     await until(sent, "the queue takes the task")
-    return bool(await until(done, "a worker did the task"))
+    return bool(await until(done, "a worker did the task", seconds=90))
 
 
 async def promoted(redis: Redis, first_port: int) -> bool | None:

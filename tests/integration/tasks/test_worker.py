@@ -1,9 +1,9 @@
-"""A real worker and a real Beat, as processes, doing what the API enqueued."""
+"""A real relay, worker and Beat, as processes, doing what the API enqueued."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,33 +11,82 @@ from typing import Any
 import httpx2
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy import NullPool, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from fastapi_base.core.config import Settings
+from fastapi_base.main import create_app
 from tests.integration.accounts import new_user
-from tests.integration.processes import CELERY, running
+from tests.integration.processes import CELERY, RELAY, running
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-
-@contextmanager
-def celery(folder: Path, redis_url: str, role: str) -> Iterator[Path]:
-    """Run a worker, or Beat; yields its log."""
-    log = folder / f"{role}.log"
-    with running(
-        (*CELERY, role),
-        log,
-        REDIS_URL=redis_url,
-        CELERY_HEARTBEAT_SECONDS="1",
-        CELERY_CONCURRENCY="1",
-        LOG_FORMAT="json",
-    ):
-        yield log
+WORKER, BEAT = (*CELERY, "worker"), (*CELERY, "beat")
 
 
 @pytest.fixture
-async def worker(tmp_path: Path, redis: Redis, redis_url: str) -> AsyncIterator[Path]:
-    """A worker; `redis` has emptied the database before it starts."""
-    with celery(tmp_path, redis_url, "worker") as log:
+async def client(
+    make_settings: Callable[[str], Settings], fresh_database_url: str, redis: Redis
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """Calls an application that commits; `redis` has emptied the broker."""
+    app = create_app(make_settings(fresh_database_url))
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=app), base_url="http://test"
+        ) as opened,
+    ):
+        yield opened
+
+
+Start = Callable[..., AbstractContextManager[Path]]
+
+
+@pytest.fixture
+def start(tmp_path: Path, fresh_database_url: str, redis_url: str) -> Start:
+    """Runs one of our programs; yields its log."""
+
+    @contextmanager
+    def one(name: str, command: tuple[str, ...], **settings: str) -> Iterator[Path]:
+        log = tmp_path / f"{name}.log"
+        environment = {
+            "DATABASE_URL": fresh_database_url,
+            "REDIS_URL": redis_url,
+            "CELERY_HEARTBEAT_SECONDS": "1",
+            "CELERY_CONCURRENCY": "1",
+            "LOG_FORMAT": "json",
+        }
+        with running(command, log, **environment | settings):
+            yield log
+
+    return one
+
+
+Sessions = Callable[[str], Awaitable[int]]
+
+
+@pytest.fixture
+async def database_sessions(fresh_database_url: str) -> AsyncIterator[Sessions]:
+    """How many sessions of an application PostgreSQL has in the test's database."""
+    engine = create_async_engine(fresh_database_url, poolclass=NullPool)
+    statement = text("""
+        SELECT count(*) FROM pg_stat_activity
+        WHERE application_name = :name AND datname = current_database()
+    """)
+
+    async def count(name: str) -> int:
+        async with engine.connect() as connection:
+            return int(await connection.scalar(statement, {"name": name}) or 0)
+
+    yield count
+    await engine.dispose()
+
+
+@pytest.fixture
+def worker(start: Start, redis: Redis) -> Iterator[Path]:
+    """A relay and a worker; the worker's log."""
+    with start("relay", RELAY), start("worker", WORKER) as log:
         yield log
 
 
@@ -53,7 +102,7 @@ async def test_worker_counts_words_and_the_owner_sees_the_result(
         job: dict[str, Any] = (await client.get(reply.headers["location"], headers=headers)).json()
         return job if job["status"] in {"succeeded", "failed"} else None
 
-    job = await until(finished, f"the job is done; see {worker}")
+    job = await until(finished, f"the job is done; see {worker}", seconds=90)
     assert job["status"] == "succeeded"
     assert job["result"] == {"words": 4, "unique_words": 3, "characters": 17}
 
@@ -72,41 +121,60 @@ async def test_worker_counts_words_and_the_owner_sees_the_result(
 
 
 async def test_heartbeat_of_beat_reaches_readiness(
-    client: httpx2.AsyncClient, worker: Path, tmp_path: Path, redis_url: str
+    client: httpx2.AsyncClient, worker: Path, tmp_path: Path, start: Start
 ) -> None:
-    start = datetime.now(UTC)
+    before = datetime.now(UTC)
 
     async def beaten() -> datetime | None:
         seen = (await client.get("/health/ready")).json()["last_heartbeat"]
         return datetime.fromisoformat(seen) if seen else None
 
-    with celery(tmp_path, redis_url, "beat"):
-        first = await until(beaten, "a heartbeat")
+    with start("beat", BEAT):
+        first = await until(beaten, "a heartbeat", seconds=90)
 
         async def again() -> bool | None:
             latest = await beaten()
             return True if latest and latest > first else None
 
         await until(again, "a second heartbeat")
-    assert start <= first <= datetime.now(UTC)
+    assert before <= first <= datetime.now(UTC)
     # No schedule file: Beat must run where the working folder is read-only.
     names = await asyncio.to_thread(lambda: {path.name for path in tmp_path.iterdir()})
-    assert names == {"beat.log", "worker.log"}
+    assert names == {"beat.log", "relay.log", "worker.log"}
 
 
 async def test_beat_keeps_its_schedule_where_it_is_told_to(
-    tmp_path: Path, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, redis: Redis, start: Start
 ) -> None:
     schedule = tmp_path / "state" / "schedule"
     schedule.parent.mkdir()
-    monkeypatch.setenv("CELERY_BEAT_SCHEDULE_FILE", str(schedule))
-
-    monkeypatch.setenv("CELERY_HEARTBEAT_SECONDS", "1")
 
     async def sent() -> bool | None:
         return True if await redis.llen("fastapi-base") else None
 
-    with celery(tmp_path, redis_url, "beat"):
+    with start("beat", BEAT, CELERY_BEAT_SCHEDULE_FILE=str(schedule)):
         # Until it works: a signal while it imports its backend would end it with an error.
-        await until(sent, "a heartbeat in the queue")
+        await until(sent, "a heartbeat in the queue", seconds=90)
         assert list(schedule.parent.glob("schedule*"))
+
+
+async def test_worker_closes_its_connections_when_it_ends(
+    client: httpx2.AsyncClient, start: Start, database_sessions: Sessions
+) -> None:
+    headers = await new_user(client, "ada@example.com")
+    with start("relay", RELAY):
+        with start("worker", WORKER) as log:
+            reply = await client.post(
+                "/api/v1/jobs/word-count", json={"text": "one"}, headers=headers
+            )
+
+            async def done() -> bool | None:
+                job = (await client.get(reply.headers["location"], headers=headers)).json()
+                return True if job["status"] == "succeeded" else None
+
+            await until(done, "the job is done", seconds=90)
+            # One loop and one pool, kept between jobs.
+            assert 1 <= await database_sessions("fastapi-base-worker") <= 2
+        assert '"connections closed"' in await asyncio.to_thread(log.read_text)
+    assert await database_sessions("fastapi-base-worker") == 0
+    assert await database_sessions("fastapi-base-relay") == 0

@@ -1,6 +1,7 @@
 """Metrics of a worker whose processes are replaced after each task."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import httpx2
 import psutil
@@ -9,7 +10,8 @@ from redis.asyncio import Redis
 
 from fastapi_base.core.config import Settings
 from fastapi_base.core.queue import celery_app
-from fastapi_base.services.jobs import HEARTBEAT, WORD_COUNT
+from fastapi_base.core.queues import task_name
+from fastapi_base.services.heartbeat import HEARTBEAT
 from ops.dev.places import free_port
 from tests.integration.processes import CELERY, running
 from tests.integration.scraping import Scrape, scrape, writers
@@ -18,6 +20,7 @@ from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
 
+WORD_COUNT = task_name("word-count")
 COUNT = "task_duration_seconds_count"
 
 
@@ -29,6 +32,7 @@ async def test_tasks_are_counted_whatever_becomes_of_their_processes(
     with running(
         (*CELERY, "worker", "--include=tests.integration.stubborn"),
         tmp_path / "worker.log",
+        DATABASE_URL=settings.database.url.get_secret_value(),
         REDIS_URL=redis_url,
         CELERY_CONCURRENCY="1",
         # New processes on the way.
@@ -39,9 +43,9 @@ async def test_tasks_are_counted_whatever_becomes_of_their_processes(
         LOG_FORMAT="json",
     ) as process:
         for _ in range(3):
-            client.send_task(WORD_COUNT, args=["one two"])
+            client.send_task(WORD_COUNT, task_id=str(uuid4()))
             client.send_task(HEARTBEAT)
-        client.send_task(WORD_COUNT, args=[None])
+        client.send_task(HEARTBEAT, args=["too many"])
         client.send_task(STUBBORN)
 
         async def done() -> Scrape | None:
@@ -52,9 +56,9 @@ async def test_tasks_are_counted_whatever_becomes_of_their_processes(
             return seen if seen.total("tasks_lost_total") else None
 
         seen = await until(done, "all tasks", 60)
-        assert seen.total(COUNT, task=WORD_COUNT, state="success") == 3
+        assert seen.total(COUNT, task=WORD_COUNT, state="nothing to do") == 3
         assert seen.total(COUNT, task=HEARTBEAT, state="success") == 3
-        assert seen.total(COUNT, task=WORD_COUNT, state="failure") == 1
+        assert seen.total(COUNT, task=HEARTBEAT, state="failure") == 1
         assert seen.total(COUNT) - seen.total(COUNT, task=STUBBORN) == 7
         assert seen.total("tasks_lost_total", task=STUBBORN) == 1
         assert seen.names >= {"tasks_running", "queue_messages", "build_info"}

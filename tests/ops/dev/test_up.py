@@ -76,7 +76,7 @@ def test_it_serves_stops_in_order_and_finds_its_data_again(tmp_path: Path) -> No
         assert started.finish() == 0
         assert gone(family)
     stopped = [line.rsplit(" ", 1)[1] for line in started.lines if "| stopping" in line]
-    assert stopped == ["beat", "worker", "api", "redis", "postgres"]
+    assert stopped == ["beat", "worker", "relay", "api", "redis", "postgres"]
 
     with up(tmp_path / "data", port) as started:
         started.expect("Ctrl-C stops everything")

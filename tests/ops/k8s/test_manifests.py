@@ -182,6 +182,7 @@ def test_images_users_ports_and_commands_are_those_that_are_built(service: list[
         ("worker", "worker"),
         ("worker", "beat"),
         ("migrate", "migrate"),
+        ("migrate", "relay"),
     }
 
 

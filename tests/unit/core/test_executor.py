@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from fastapi_base.core.errors import Overloaded, Unavailable
+from fastapi_base.core.errors import Overloaded
 from fastapi_base.core.executor import BoundedExecutor
 
 pytestmark = pytest.mark.anyio
@@ -24,19 +24,6 @@ async def test_full_queue_refuses_at_once_and_recovers() -> None:
         assert all(await asyncio.gather(first, second))
         await asyncio.sleep(0)  # let the second be counted as done
         assert await executor.run(int, "7") == 7
-    finally:
-        gate.set()
-        executor.close()
-
-
-async def test_waiting_has_an_end_and_the_thread_stays_counted() -> None:
-    executor = BoundedExecutor("test", threads=1, queue=0)
-    gate = threading.Event()
-    try:
-        with pytest.raises(Unavailable):
-            await executor.run_within(0.01, gate.wait)
-        with pytest.raises(Overloaded):
-            await executor.run(int)
     finally:
         gate.set()
         executor.close()

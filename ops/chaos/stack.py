@@ -1,0 +1,157 @@
+"""PostgreSQL, Redis, relays and workers as processes that can be killed one by one."""
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+import redis
+
+from fastapi_base.core.config import DatabaseSettings, RedisSettings, Settings
+from fastapi_base.migrations import runner
+from ops.dev import places, postgres
+from ops.dev.postgres import Postgres
+from ops.dev.redis import Redis
+
+READY_SECONDS = 90.0
+# Nothing waits for the disk, since no machine crashes here. A commit that is confirmed has left the
+# server's own memory: else its crash would lose it, as it may where synchronous_commit is off.
+NO_DISK = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=on")
+CELERY = (sys.executable, "-m", "celery", "--app=fastapi_base.tasks.app")
+COMMANDS: dict[str, Sequence[str]] = {
+    "relay": (sys.executable, "-m", "fastapi_base.cli", "relay"),
+    "worker": (
+        *CELERY,
+        "worker",
+        "--include=ops.chaos.effects",
+        "--concurrency=1",
+        "--without-gossip",
+        "--without-mingle",
+    ),
+}
+
+
+class Stack:
+    """Use as a context: at its end everything that was started is killed."""
+
+    def __init__(self, folder: Path, relays: int = 2, workers: int = 2) -> None:
+        self._folder = folder
+        # Nothing on disk: a Redis that is killed has lost all that it had.
+        self._redis = Redis(places.free_port())
+        self._postgres = Postgres(
+            folder / "data", places.free_port(), secrets.token_urlsafe(12), NO_DISK
+        )
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.relays = [f"relay-{number}" for number in range(relays)]
+        self.workers = [f"worker-{number}" for number in range(workers)]
+
+    def __enter__(self) -> Self:
+        try:
+            self._postgres.prepare(postgres.throwaway_run)
+            self.start_postgres()
+            self.start_redis()
+            runner.upgrade(self._database_url)
+            for name in [*self.relays, *self.workers]:
+                self.start(name)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        self.settings = Settings(
+            database=DatabaseSettings.model_validate({"url": self._database_url}),
+            redis=RedisSettings.model_validate({"url": self._redis.url()}),
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for name in reversed(list(self._processes)):
+            self.kill(name, signal.SIGQUIT if name == "postgres" else signal.SIGKILL)
+
+    @property
+    def _database_url(self) -> str:
+        return self._postgres.url().replace("postgresql://", "postgresql+asyncpg://", 1)
+
+    def start_postgres(self) -> None:
+        """Start PostgreSQL, and wait until it serves."""
+        self._spawn("postgres", self._postgres.command())
+        self._wait(self._postgres.ready, "PostgreSQL")
+
+    def start_redis(self) -> None:
+        """Start Redis, empty, and wait until it serves."""
+        self._spawn("redis", self._redis.command(), self._redis.configuration())
+        self._wait(self._redis.ready, "Redis")
+
+    def start(self, name: str) -> None:
+        """Start a relay or a worker."""
+        command = [*COMMANDS[name.partition("-")[0]]]
+        if name in self.workers:
+            command.append(f"--hostname={name}@chaos")
+        self._spawn(name, command)
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """End a process at once, with those that it started."""
+        process = self._processes.pop(name)
+        try:
+            family = psutil.Process(process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            family = []
+        process.send_signal(number)
+        process.wait()
+        if number == signal.SIGKILL:
+            for child in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+
+    def kill_child(self, name: str) -> None:
+        """End the process of a worker that runs jobs, not the one that talks to the broker."""
+        for child in psutil.Process(self._processes[name].pid).children():
+            child.kill()
+
+    def flush(self) -> None:
+        """Have Redis forget everything."""
+        client = redis.Redis.from_url(self._redis.url())
+        client.flushall()
+        client.close()
+
+    def _spawn(self, name: str, command: Sequence[str], stdin: bytes | None = None) -> None:
+        modules = os.pathsep.join(str(Path(place).absolute()) for place in sys.path)
+        environment = os.environ | {
+            "PYTHONPATH": modules,
+            "DATABASE_URL": self._database_url,
+            "REDIS_URL": self._redis.url(),
+            "LOG_FORMAT": "json",
+            "JOBS_LEASE_SECONDS": "5",
+        }
+        with (self._folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._processes[name] = process
+        if process.stdin and stdin is not None:
+            process.stdin.write(stdin)
+            process.stdin.close()
+
+    def _wait(self, ready: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not ready():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what} does not answer; see {self._folder}")
+            time.sleep(0.1)

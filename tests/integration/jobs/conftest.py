@@ -1,0 +1,28 @@
+"""A database that commits, with a table whose rows are the effects of jobs."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from sqlalchemy import text
+
+from fastapi_base.core.config import Settings
+from fastapi_base.db.database import EngineDatabase
+from fastapi_base.db.engine import create_engine
+
+
+@pytest.fixture
+def settings(make_settings: Callable[[str], Settings], fresh_database_url: str) -> Settings:
+    """Settings for a database of the test's own."""
+    return make_settings(fresh_database_url)
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[EngineDatabase]:
+    """The database. Nothing keeps two rows of one job out of `effects`."""
+    engine = create_engine(settings.database)
+    opened = EngineDatabase(engine)
+    async with opened.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(text("CREATE TABLE effects (job uuid, note text)"))
+    yield opened
+    await engine.dispose()

@@ -1,0 +1,174 @@
+"""Jobs reach the relay when they are committed, once, in order, and again when they got lost."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, text
+
+from fastapi_base.core.config import Settings
+from fastapi_base.db.database import EngineDatabase
+from fastapi_base.services.jobs import outbox
+from fastapi_base.services.jobs.enqueue import Unique, enqueue
+from fastapi_base.services.jobs.kinds import Priority
+from tests.integration.jobs.steps import NOTE, Note, add, change, effects, row, run
+from tests.integration.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+LEASE = timedelta(seconds=30)
+
+
+async def test_job_is_there_with_what_it_belongs_to_or_not_at_all(
+    database: EngineDatabase,
+) -> None:
+    async def fails() -> None:
+        async with database.transaction() as session:
+            await enqueue(session, NOTE, Note())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fails()
+    async with database.transaction() as session:
+        job = await enqueue(session, NOTE, Note(), priority=Priority.URGENT)
+        assert await outbox.take(database, 10) == []
+    (message,) = await outbox.take(database, 10)
+    assert (message.id, message.kind, message.priority) == (job.id, "note", 0)
+    assert await outbox.take(database, 10) == []
+
+
+async def test_relays_at_once_share_the_jobs(database: EngineDatabase) -> None:
+    jobs = [(await add(database)).id for _ in range(20)]
+    taken = await asyncio.gather(*(outbox.take(database, 3) for _ in range(8)))
+    ids = [message.id for messages in taken for message in messages]
+    assert len(ids) == len(set(ids))
+    while more := await outbox.take(database, 3):
+        ids += [message.id for message in more]
+    assert sorted(ids) == sorted(jobs)
+
+
+async def test_what_the_broker_did_not_get_is_taken_again(database: EngineDatabase) -> None:
+    jobs = [(await add(database)).id for _ in range(3)]
+    assert [message.id for message in await outbox.take(database, 10)] == jobs
+    await outbox.give_back(database, jobs[1:])
+    assert [message.id for message in await outbox.take(database, 10)] == jobs[1:]
+
+
+async def test_delayed_job_waits(database: EngineDatabase) -> None:
+    job = await add(database, delay=timedelta(seconds=0.4))
+    assert await outbox.take(database, 10) == []
+
+    async def due() -> list[outbox.Message] | None:
+        return await outbox.take(database, 10) or None
+
+    (message,) = await until(due, "the job is due")
+    assert message.id == job.id
+
+
+async def test_order_is_kept_by_key(database: EngineDatabase, settings: Settings) -> None:
+    first = await add(database, "a1", order_key="a")
+    second = await add(database, "a2", order_key="a")
+    other = await add(database, "b1", order_key="b")
+    assert [m.id for m in await outbox.take(database, 10)] == [first.id, other.id]
+    # Nor while the first one runs again and again, or waits for its next attempt.
+    await change(database, first.id, state="running")
+    assert await outbox.take(database, 10) == []
+    await change(database, first.id, state="queued")
+    assert await run(database, settings, first.id) == "succeeded"
+    assert [m.id for m in await outbox.take(database, 10)] == [second.id]
+    # One that failed for good does not hold up the next.
+    third = await add(database, "a3", order_key="a")
+    await change(database, second.id, state="failed")
+    assert [m.id for m in await outbox.take(database, 10)] == [third.id]
+    assert await effects(database) == ["a1"]
+
+
+async def test_unique_until_it_is_over(database: EngineDatabase, settings: Settings) -> None:
+    first = await add(database, unique=Unique("key"))
+    again = await add(database, unique=Unique("key"))
+    other = await add(database, unique=Unique("another key"))
+    assert (first.fresh, again.fresh, other.fresh) == (True, False, True)
+    assert (again.id, again.created_at) == (first.id, first.created_at)
+    assert await run(database, settings, first.id) == "succeeded"
+    assert (await add(database, unique=Unique("key"))).fresh
+
+
+async def test_unique_within_a_window(database: EngineDatabase, settings: Settings) -> None:
+    hour = Unique("key", timedelta(hours=1))
+    first = await add(database, unique=hour)
+    assert await run(database, settings, first.id) == "succeeded"
+    assert (await add(database, unique=hour)).id == first.id
+    # What is unique stays so, even when finished jobs are removed.
+    assert await outbox.prune(database, timedelta(), timedelta(), 10) == 0
+    await change(database, first.id, unique_until=func.now())
+    second = await add(database, unique=hour)
+    assert second.fresh
+    assert await outbox.prune(database, timedelta(), timedelta(), 10) == 1
+
+
+async def test_one_of_many_at_once_is_added(database: EngineDatabase) -> None:
+    added = await asyncio.gather(*(add(database, unique=Unique("key")) for _ in range(8)))
+    assert [job.fresh for job in added].count(True) == 1
+    assert len({job.id for job in added}) == 1
+
+
+async def test_job_that_nobody_begins_is_published_again_each_time_later(
+    database: EngineDatabase,
+) -> None:
+    job = await add(database)
+
+    async def again_after(seconds: float) -> bool:
+        published = func.now() - timedelta(seconds=seconds)
+        await change(database, job.id, published_at=published)
+        return await outbox.republish(database, LEASE, 10) == 1
+
+    for lease in [30, 60, 120]:
+        assert len(await outbox.take(database, 10)) == 1
+        assert not await again_after(lease - 1)
+        assert await again_after(lease + 1)
+
+
+async def test_all_is_published_again_when_the_broker_lost_it(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    jobs = [(await add(database)).id for _ in range(3)]
+    await outbox.take(database, 10)
+    assert await run(database, settings, jobs[0]) == "succeeded"
+    assert await outbox.republish_all(database) == 2
+    assert [message.id for message in await outbox.take(database, 10)] == jobs[1:]
+
+
+async def test_finished_jobs_go_in_time(database: EngineDatabase, settings: Settings) -> None:
+    done, dead, waiting = [(await add(database)).id for _ in range(3)]
+    await run(database, settings, done)
+    finished = func.now() - timedelta(days=10)
+    await change(database, done, finished_at=finished)
+    await change(database, dead, state="failed", finished_at=finished)
+    week, month = timedelta(days=7), timedelta(days=30)
+    assert await outbox.prune(database, week, month, 1) == 1
+    assert (await row(database, dead)).state == "failed"
+    assert await outbox.prune(database, week, week, 1) == 1
+    assert (await row(database, waiting)).state == "queued"
+
+
+@pytest.mark.parametrize("index", ["ix_jobs_due", "ix_jobs_published", "ix_jobs_running"])
+async def test_sweeps_do_not_read_what_is_over(database: EngineDatabase, index: str) -> None:
+    statement = {
+        "ix_jobs_due": outbox._TAKE.text.replace(":batch", "10"),
+        "ix_jobs_published": outbox._REPUBLISH.text.replace(":lease", "'30 s'").replace(
+            ":batch", "10"
+        ),
+        "ix_jobs_running": outbox._RUNNING.text.replace(":grace", "'5 s'"),
+    }[index]
+    async with database.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(
+            text("""
+                INSERT INTO jobs (id, kind, version, payload, queue, priority, max_attempts, state)
+                SELECT gen_random_uuid(), 'note', 1, '{}', 'q', 3, 1, 'succeeded'
+                FROM generate_series(1, 5000)
+            """)
+        )
+        await connection.execute(text("ANALYZE jobs"))
+        plan = "\n".join(await connection.scalars(text(f"EXPLAIN {statement}")))
+    assert index in plan

@@ -1,0 +1,274 @@
+"""A job takes effect once, however often it is begun, and its failures are met by their kind."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func
+
+from fastapi_base.core.config import Settings
+from fastapi_base.core.errors import Conflict, Unavailable
+from fastapi_base.db.database import EngineDatabase
+from fastapi_base.services.jobs import outbox
+from fastapi_base.services.jobs.context import Handler, JobContext
+from fastapi_base.services.jobs.errors import GiveUp, TryLater
+from fastapi_base.services.jobs.kinds import Kind
+from fastapi_base.services.jobs.runner import Runner
+from tests.integration.jobs.steps import (
+    NOTE,
+    Note,
+    add,
+    change,
+    effects,
+    row,
+    run,
+    work,
+    write,
+)
+from tests.integration.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_second_delivery_does_nothing(database: EngineDatabase, settings: Settings) -> None:
+    job = await add(database)
+    assert await run(database, settings, job.id) == "succeeded"
+    assert await run(database, settings, job.id) == "nothing to do"
+    assert await effects(database) == ["x"]
+    stored = await row(database, job.id)
+    assert (stored.state, stored.attempt, stored.result) == ("succeeded", 1, {"text": "x"})
+    assert stored.created_at <= stored.started_at <= stored.finished_at
+
+
+async def test_second_delivery_during_the_first_does_nothing(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(job: JobContext, payload: Note) -> None:
+        await write(job.session, job.id, payload.text)
+        begun.set()
+        await go_on.wait()
+
+    job = await add(database)
+    first = asyncio.create_task(run(database, settings, job.id, slow))
+    await begun.wait()
+    assert await run(database, settings, job.id) == "nothing to do"
+    # Nor does the relay take it for one whose worker died.
+    assert await outbox.recover(database, timedelta()) == []
+    go_on.set()
+    assert await first == "succeeded"
+    assert await effects(database) == ["x"]
+
+
+async def test_what_failed_after_its_write_leaves_nothing(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    async def breaks(job: JobContext, payload: Note) -> None:
+        await write(job.session, job.id, payload.text)
+        raise RuntimeError("a secret that nobody should read")
+
+    job = await add(database)
+    assert await run(database, settings, job.id, breaks) == "retried"
+    assert await effects(database) == []
+    stored = await row(database, job.id)
+    assert (stored.state, stored.error, stored.published_at) == ("queued", "RuntimeError", None)
+    # Not before its time, even when an old message comes again.
+    assert stored.run_at > datetime.now(UTC)
+    assert await run(database, settings, job.id) == "nothing to do"
+    await change(database, job.id, run_at=func.now())
+    assert await run(database, settings, job.id) == "succeeded"
+    assert await effects(database) == ["x"]
+    assert (await row(database, job.id)).error is None
+
+
+async def test_attempt_that_was_taken_over_takes_no_effect(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    async def overtaken(job: JobContext, payload: Note) -> None:
+        await write(job.session, job.id, "first")
+        await change(job.database, job.id, attempt=2)
+
+    job = await add(database)
+    assert await run(database, settings, job.id, overtaken) == "lost"
+    assert await effects(database) == []
+    assert await run(database, settings, job.id) == "succeeded"
+    assert await effects(database) == ["x"]
+
+
+async def test_job_of_a_dead_worker_is_found_and_run_again(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    job = await add(database)
+
+    async def dies(job: JobContext, payload: Note) -> None:
+        await write(job.session, job.id, payload.text)
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await run(database, settings, job.id, dies)
+    assert (await row(database, job.id)).state == "running"
+    # A moment's grace, for one that is just beginning.
+    assert await outbox.recover(database) == []
+    assert await outbox.recover(database, timedelta()) == [job.id]
+    assert [message.id for message in await outbox.take(database, 10)] == [job.id]
+    assert await run(database, settings, job.id) == "succeeded"
+    assert await effects(database) == ["x"]
+
+
+async def test_job_that_kills_its_workers_is_given_up(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    job = await add(database)
+    runner = Runner(database, settings, {"note": Handler(NOTE, work)})
+    for _ in range(NOTE.attempts):
+        # All that a worker does before the handler kills it.
+        assert await runner._claim(job.id) is not None
+    assert await run(database, settings, job.id) == "failed"
+    assert (await row(database, job.id)).error == "the worker died"
+    assert await effects(database) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "said"),
+    [
+        (TryLater("the server is busy"), "queued", "the server is busy"),
+        (Unavailable("no answer"), "queued", "no answer"),
+        (ValueError("a secret"), "queued", "ValueError"),
+        (GiveUp("there is no such file"), "failed", "there is no such file"),
+        (Conflict("it is there already"), "failed", "it is there already"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+async def test_failures_by_class(
+    database: EngineDatabase, settings: Settings, error: Exception, state: str, said: str
+) -> None:
+    async def breaks(job: JobContext, payload: Note) -> None:
+        raise error
+
+    job = await add(database)
+    await run(database, settings, job.id, breaks)
+    stored = await row(database, job.id)
+    assert (stored.state, stored.error) == (state, said)
+
+
+async def test_attempts_have_an_end(database: EngineDatabase, settings: Settings) -> None:
+    async def breaks(job: JobContext, payload: Note) -> None:
+        raise TryLater("busy")
+
+    job = await add(database)
+    outcomes = []
+    for _ in range(NOTE.attempts):
+        await change(database, job.id, run_at=func.now())
+        outcomes.append(await run(database, settings, job.id, breaks))
+    assert outcomes == ["retried", "retried", "failed"]
+    assert await run(database, settings, job.id) == "nothing to do"
+
+
+async def test_job_that_takes_too_long_is_interrupted(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    kind = Kind("note", Note, time_limit=0.1)
+
+    async def hangs(job: JobContext, payload: Note) -> None:
+        await write(job.session, job.id, payload.text)
+        await asyncio.Event().wait()
+
+    job = await add(database, kind=kind)
+    assert await run(database, settings, job.id, hangs, kind) == "retried"
+    assert (await row(database, job.id)).error == "it took too long"
+    assert await effects(database) == []
+
+
+async def test_running_job_ends_when_asked_to(database: EngineDatabase, settings: Settings) -> None:
+    async def hangs(job: JobContext, payload: Note) -> None:
+        await write(job.session, job.id, payload.text)
+        await change(job.database, job.id, cancel_requested_at=func.now())
+        await asyncio.Event().wait()
+
+    job = await add(database)
+    assert await run(database, settings, job.id, hangs) == "cancelled"
+    assert (await row(database, job.id)).state == "cancelled"
+    assert await effects(database) == []
+    # The task that ran it can go on with the next one.
+    other = await add(database, "y")
+    assert await run(database, settings, other.id) == "succeeded"
+
+
+async def test_old_payload_runs_and_a_newer_one_waits(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    def from_1(old: dict[str, Any]) -> dict[str, Any]:
+        return {"body": old["note"]}
+
+    def from_2(old: dict[str, Any]) -> dict[str, Any]:
+        return {"text": old["body"].upper()}
+
+    now = Kind("note", Note, version=3, upgrades={1: from_1, 2: from_2})
+    ids = []
+    for version, payload in [(1, {"note": "a"}), (2, {"body": "b"}), (3, {"text": "c"}), (4, {})]:
+        job = await add(database)
+        await change(database, job.id, version=version, payload=payload)
+        ids.append(job.id)
+    outcomes = [await run(database, settings, job_id, kind=now) for job_id in ids]
+    assert outcomes == ["succeeded"] * 3 + ["retried"]
+    assert await effects(database) == ["A", "B", "c"]
+    assert (await row(database, ids[-1])).attempt == 0
+
+
+async def test_payload_that_is_not_valid_is_given_up(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    job = await add(database)
+    await change(database, job.id, payload={"text": ["a secret"]})
+    assert await run(database, settings, job.id) == "failed"
+    assert (await row(database, job.id)).error == "the payload is not valid at: text"
+
+
+async def test_unknown_kind_waits_for_a_worker_that_knows_it(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    job = await add(database)
+    await change(database, job.id, kind="of-tomorrow")
+    assert await run(database, settings, job.id) == "retried"
+    assert (await row(database, job.id)).attempt == 0
+    long_ago = func.now() - timedelta(days=2)
+    await change(database, job.id, run_at=long_ago, created_at=long_ago)
+    assert await run(database, settings, job.id) == "failed"
+
+
+async def test_unknown_job_is_nothing_to_do(database: EngineDatabase, settings: Settings) -> None:
+    assert await run(database, settings, uuid.uuid4()) == "nothing to do"
+
+
+async def test_private_payload_goes_with_the_job(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    kind = Kind("note", Note, private=True)
+    job = await add(database, kind=kind)
+    assert await run(database, settings, job.id, kind=kind) == "succeeded"
+    assert (await row(database, job.id)).payload == {}
+
+
+async def test_progress_can_be_seen_while_it_runs(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(job: JobContext, payload: Note) -> None:
+        await job.progress(1, 3, "a third")
+        await go_on.wait()
+        await job.progress(3, 3)
+
+    job = await add(database)
+    running = asyncio.create_task(run(database, settings, job.id, slow))
+
+    async def progress() -> Any:
+        return (await row(database, job.id)).progress
+
+    assert await until(progress, "progress") == {"done": 1, "total": 3, "note": "a third"}
+    go_on.set()
+    assert await running == "succeeded"
+    assert (await progress())["done"] == 3
