@@ -72,7 +72,7 @@ class Inbox:
                     return message
             return None
 
-        return await until(arrived, f"a mail to {to} about {subject!r}")
+        return await until(arrived, f"a mail to {to} about {subject!r}", seconds=90)
 
     async def token(self, to: str, subject: str) -> str:
         """The token in the link of the next such mail."""

@@ -22,6 +22,8 @@ from fastapi_base.core.redis import create_blocking_redis
 REQUEST_ID_HEADER = "fastapi_base_request_id"
 # What a task's request calls what became of its job.
 OUTCOME = "job_outcome"
+# And for how many seconds the job was due before it was begun.
+WAITED = "job_waited"
 _EPOCH_KEY = "fastapi-base:broker-epoch"
 _DOWN = (CeleryError, KombuError, RedisError, OSError)
 

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from celery import Task
 
-from fastapi_base.core.queue import REQUEST_ID_HEADER
+from fastapi_base.core.queue import OUTCOME, REQUEST_ID_HEADER, WAITED
 
 log = structlog.stdlib.get_logger("fastapi_base.tasks")
 
@@ -23,5 +23,9 @@ def begin(task_id: str, task: Task, **_: Any) -> None:
 def end(task: Task, state: str, **_: Any) -> None:
     """Log that the task ended, and how; Celery logs the error of one that failed."""
     seconds = time.perf_counter() - task.request.started
-    log.info("task ended", state=state, milliseconds=round(seconds * 1000, 1))
+    job: dict[str, Any] = {}
+    if outcome := getattr(task.request, OUTCOME, None):
+        waited: float = getattr(task.request, WAITED, 0.0)
+        job = {"outcome": outcome, "waited_milliseconds": round(waited * 1000, 1)}
+    log.info("task ended", state=state, milliseconds=round(seconds * 1000, 1), **job)
     structlog.contextvars.clear_contextvars()

@@ -10,7 +10,7 @@ from celery.exceptions import Reject
 from pydantic import BaseModel
 
 from fastapi_base.core.errors import Overloaded, Unavailable
-from fastapi_base.core.queue import OUTCOME
+from fastapi_base.core.queue import OUTCOME, WAITED
 from fastapi_base.core.queues import task_name
 from fastapi_base.services.jobs.context import Handler, Work
 from fastapi_base.services.jobs.kinds import Kind
@@ -32,6 +32,7 @@ def runs[P: BaseModel](kind: Kind[P], work: Work[P]) -> None:
     def task(self: Task) -> None:
         done = _run(uuid.UUID(self.request.id))
         setattr(self.request, OUTCOME, done.outcome)
+        setattr(self.request, WAITED, done.waited)
 
 
 def _run(job_id: uuid.UUID) -> Done:
@@ -44,11 +45,4 @@ def _run(job_id: uuid.UUID) -> Done:
         # Whatever was begun is rolled back by now, or will be. The next delivery begins it again.
         time.sleep(PAUSE_SECONDS)
         raise Reject(error.detail, requeue=True) from None
-    log.info(
-        "job ended",
-        outcome=done.outcome,
-        kind=done.kind or None,
-        waited_milliseconds=round(done.waited * 1000, 1),
-        milliseconds=round(done.took * 1000, 1),
-    )
     return done
