@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_base.models.job import KIND_LENGTH
-from fastapi_base.schemas.admin import Moment
+from fastapi_base.schemas.moment import Moment
 
 TEXT_MAX = 100_000
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
