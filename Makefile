@@ -1,6 +1,6 @@
 # The commands that a person types. `make` alone lists them; each says its options after the colon.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up test test-cache coverage check fmt package docs load publish scan cache lock fuzz mutants reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up test test-cache coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 
 help: ## list the commands
@@ -43,6 +43,9 @@ publish: ## push the images (TO=registry.example.com/team TAG=1.2.3) with bills 
 
 scan: ## look for secrets, licences, advisories, replaced Debian packages (ARGS="secrets debian": some)
 	@./pants run ops/scan/cli.py -- $(ARGS)
+
+sbom-diff: ## what changed between two releases (OLD=old.cdx.json NEW=new.cdx.json)
+	@./pants run ops/scan/sbom_diff.py -- "$(abspath $(OLD))" "$(abspath $(NEW))"
 
 cache: ## serve a cache of builds (REAPI) to other checkouts (LISTEN=127.0.0.1:8980)
 	@CACHE_LISTEN=$(or $(LISTEN),127.0.0.1:8980) CACHE_FOLDER=$(CURDIR)/.local/cache \

@@ -20,13 +20,21 @@ def parts(document: Any) -> Parts:
     """The packages of a document, by kind and name."""
     found: Parts = {}
     for component in document.get("components", []):
-        name = PackageURL.from_string(component["purl"])
         licences = sorted(
             one.get("expression") or one["license"].get("id") or one["license"]["name"]
             for one in component.get("licenses", [])
         )
-        found[name.type, name.name] = (name.version or "", ", ".join(licences))
+        key, version = _identity(component)
+        found[key] = (version, ", ".join(licences))
     return found
+
+
+def _identity(component: Any) -> tuple[tuple[str, str], str]:
+    """Kind and name, and the version: of its package URL where it has one, else as it is called."""
+    if "purl" not in component:
+        return (component["type"], component["name"]), component.get("version", "")
+    url = PackageURL.from_string(component["purl"])
+    return (url.type, url.name), url.version or ""
 
 
 def difference(old: Parts, new: Parts) -> Iterator[str]:

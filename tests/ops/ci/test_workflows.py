@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-LINTERS = Path("linters.pex").absolute()
+LINTERS = Path("ops.ci/linters.pex").absolute()
 WORKFLOWS = sorted(Path(".github/workflows").glob("*.yml"))
 CALLERS = [*WORKFLOWS, Path("ops/ci/gitlab-ci.example.yml"), Path(".ci/run")]
 

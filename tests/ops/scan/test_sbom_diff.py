@@ -36,6 +36,16 @@ def test_equal_bills_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == "no difference\n"
 
 
+def test_a_component_without_a_package_url_counts_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, version in (("old", "13"), ("new", "14")):
+        component = {"type": "operating-system", "name": "debian", "version": version}
+        (tmp_path / name).write_text(json.dumps({"components": [component]}), encoding="utf-8")
+    assert sbom_diff.main([str(tmp_path / "old"), str(tmp_path / "new")]) == 0
+    assert capsys.readouterr().out == "  operating-system debian 13 -> 14\n"
+
+
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("[", encoding="utf-8")
     assert sbom_diff.main([str(tmp_path / "x"), str(tmp_path / "x")]) == 2
