@@ -107,6 +107,8 @@ def test_a_person_sees_what_runs_and_what_is_wrong(started: Run, tmp_path: Path)
         post(f"{api}/api/v1/auth/register", account)
         page.until("document.querySelector('[aria-labelledby=mails] a')")
         assert "ada@example.com" in page.text()
+        # Its mail was a job.
+        page.until("/succeeded\\s+\\d/.test(document.body.innerText)")
         asyncio.run(break_something(shown(started, "database")))
         page.until("document.querySelector('.log')")
         assert "no_such_table" in names(page, ".log li")[0]
