@@ -15,6 +15,7 @@ from fastapi_base.models.one_time_token import OneTimeToken
 from fastapi_base.models.session import LoginSession, RefreshToken
 from fastapi_base.models.user import User
 from fastapi_base.services import idempotency, lifecycle
+from fastapi_base.services.jobs import outbox
 
 PURGE = "fastapi_base.purge"
 # Rows in one transaction: locks stay short, and what was removed stays so when a later one fails.
@@ -24,7 +25,8 @@ BATCH = 1000
 async def purge(database: Database, settings: Settings, batch: int = BATCH) -> dict[str, int]:
     """Remove what ended AUTH_KEEP_ENDED_DAYS ago, and accounts whose time to come back is over.
 
-    Idempotency keys go after API_IDEMPOTENCY_HOURS, when they count as new anyway. Returns how many
+    Idempotency keys go after API_IDEMPOTENCY_HOURS, when they count as new anyway; jobs after
+    JOBS_KEEP_DAYS, or JOBS_KEEP_FAILED_DAYS where they failed. Returns how many
     rows went, by table. Run twice, or by two workers at once, it does no harm.
     """
     now = datetime.now(UTC)
@@ -53,6 +55,10 @@ async def purge(database: Database, settings: Settings, batch: int = BATCH) -> d
     async with database.transaction() as session:
         keep = timedelta(hours=settings.api.idempotency_hours)
         counts["idempotency_keys"] = await idempotency.purge(session, keep)
+    done, failed = settings.jobs.keep_days, settings.jobs.keep_failed_days
+    counts["jobs"] = await outbox.prune(
+        database, timedelta(days=done), timedelta(days=failed), batch
+    )
     counts["users"] = await _remove_accounts(database, col(User.delete_after) <= now, batch)
     return counts
 

@@ -11,6 +11,7 @@ from fastapi_base.db.database import EngineDatabase
 from fastapi_base.services.jobs import outbox
 from fastapi_base.services.jobs.enqueue import Unique, enqueue
 from fastapi_base.services.jobs.kinds import Priority
+from fastapi_base.services.purge import purge
 from tests.integration.jobs.steps import NOTE, Note, add, change, effects, row, run
 from tests.integration.waiting import until
 
@@ -149,6 +150,15 @@ async def test_finished_jobs_go_in_time(database: EngineDatabase, settings: Sett
     assert (await row(database, dead)).state == "failed"
     assert await outbox.prune(database, week, week, 1) == 1
     assert (await row(database, waiting)).state == "queued"
+
+
+async def test_purge_removes_them(database: EngineDatabase, settings: Settings) -> None:
+    old, lately = [(await add(database)).id for _ in range(2)]
+    for job_id, days in [(old, 8), (lately, 6)]:
+        finished = func.now() - timedelta(days=days)
+        await change(database, job_id, state="succeeded", finished_at=finished)
+    assert (await purge(database, settings))["jobs"] == 1
+    assert (await row(database, lately)).state == "succeeded"
 
 
 @pytest.mark.parametrize("index", ["ix_jobs_due", "ix_jobs_published", "ix_jobs_running"])

@@ -120,19 +120,3 @@ RUN_AGAIN: dict[str, Any] = {
     "cancel_requested_at": None,
     "progress": None,
 }
-
-
-async def replay(session: AsyncSession, kind: str | None, limit: int) -> int:
-    """Run jobs again that failed for good, the oldest first; how many."""
-    failed = select(col(Job.id)).where(col(Job.state) == "failed").order_by(col(Job.finished_at))
-    if kind is not None:
-        failed = failed.where(col(Job.kind) == kind)
-    which = failed.limit(limit).with_for_update(skip_locked=True)
-    connection = await session.connection()
-    done = await connection.execute(
-        update(Job).where(col(Job.id).in_(which)).values(RUN_AGAIN).returning(col(Job.id))
-    )
-    count = len(done.all())
-    if count:
-        await connection.execute(select(func.pg_notify(CHANNEL, "")))
-    return count
