@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from fastapi_base import VERSION
 from fastapi_base.api import errors, health, openapi, telemetry, well_known
+from fastapi_base.api.dispatch import DispatchMiddleware
 from fastapi_base.api.middleware.access_log import AccessLogMiddleware
 from fastapi_base.api.middleware.body_limit import BodyLimitMiddleware
 from fastapi_base.api.middleware.compression import CompressionMiddleware
@@ -113,4 +114,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
     ]
     if settings.rate_limit.enabled:
         chain.append(Middleware(RateLimitMiddleware, settings=settings.rate_limit))
-    return [*chain, Middleware(BodyLimitMiddleware, limit=settings.api.max_body_bytes)]
+    return [
+        *chain,
+        Middleware(BodyLimitMiddleware, limit=settings.api.max_body_bytes),
+        Middleware(DispatchMiddleware),
+    ]

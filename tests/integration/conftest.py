@@ -33,6 +33,7 @@ from fastapi_base.core.config import (
 )
 from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
+from fastapi_base.services.auth import find_callers
 from tests import servers
 from tests.integration.databases import RolledBackDatabase, clone, drop, sibling
 from tests.integration.mailing import DirectMailer, Inbox, serving
@@ -184,7 +185,8 @@ def app(settings: Settings, database: RolledBackDatabase, redis: Redis) -> FastA
     @asynccontextmanager
     async def open_test(given: Settings) -> AsyncIterator[Resources]:
         async with open_resources(given) as resources:
-            replaced = replace(resources, database=database)
+            callers = find_callers(database)
+            replaced = replace(resources, database=database, callers=callers)
             if given.mail.host:
                 replaced = replace(replaced, mailer=DirectMailer(given, database))
             yield replaced

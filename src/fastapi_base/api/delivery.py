@@ -59,7 +59,7 @@ class Delivery:
             )
 
 
-def _delivery(
+async def _delivery(
     request: Request,
     response: Response,
     resources: ResourcesDep,

@@ -52,7 +52,8 @@ _cookie = APIKeyCookie(
 )
 
 
-def _resources(request: Request) -> Resources:
+# Coroutines, all of these: a plain function would go to a thread, which costs more than it does.
+async def _resources(request: Request) -> Resources:
     found = request.app.state.resources
     assert isinstance(found, Resources)
     return found
@@ -80,7 +81,7 @@ async def _replica(resources: ResourcesDep) -> AsyncIterator[ReplicaConnection]:
 ReplicaDep = Annotated[ReplicaConnection, Depends(_replica, scope="function")]
 
 
-def _origin(request: Request) -> Origin:
+async def _origin(request: Request) -> Origin:
     return Origin.of(
         # The peer, or what a proxy in API_FORWARDED_ALLOW_IPS says of it; the server decides.
         request.client.host if request.client else None,

@@ -1,6 +1,6 @@
 """Lists at the HTTP edge: query parameters in, `Link` out."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -38,7 +38,7 @@ class PageRequest:
         return page
 
 
-def paged(listing: Listing) -> Callable[..., PageRequest]:
+def paged(listing: Listing) -> Callable[..., Awaitable[PageRequest]]:
     """The dependency that reads `limit`, `cursor`, `sort` and `total` for this list.
 
     A cursor that was not made for the list in this order, or was changed, is answered 422.
@@ -46,7 +46,7 @@ def paged(listing: Listing) -> Callable[..., PageRequest]:
     order: Any = Literal[listing.orders]
     default = f"`{listing.default}` when none is given"
 
-    def dependency(
+    async def dependency(
         request: Request,
         response: Response,
         resources: ResourcesDep,

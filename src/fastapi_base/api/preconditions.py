@@ -23,7 +23,7 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def _versions(
+async def _versions(
     if_match: Annotated[
         str | None,
         Header(
@@ -70,7 +70,7 @@ class Freshness:
         return known.strip() == "*" or any(f'"{found}"' == tag for _, found in _TAG.findall(known))
 
 
-def _freshness(
+async def _freshness(
     response: Response,
     if_none_match: Annotated[
         str | None,

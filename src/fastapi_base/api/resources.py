@@ -19,7 +19,7 @@ from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine, create_replica_engine
 from fastapi_base.services.accounts import Accounts
 from fastapi_base.services.api_keys import UseRecorder
-from fastapi_base.services.auth import Auth
+from fastapi_base.services.auth import Auth, Callers, find_callers
 from fastapi_base.services.browsers import Browsers
 from fastapi_base.services.challenges import Challenges
 from fastapi_base.services.email_change import EmailChange
@@ -48,6 +48,7 @@ class Resources:
     hasher: PasswordHasher
     tokens: TokenCodec
     cursors: CursorCodec
+    callers: Callers
     key_uses: UseRecorder
     throttle: Throttle
     mail_throttle: Throttle
@@ -72,6 +73,7 @@ class Resources:
             self.challenges,
             self.mailer,
             self.settings.auth,
+            self.callers,
         )
 
     @property
@@ -166,6 +168,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             cursors=CursorCodec(
                 [secret.get_secret_value().encode() for secret in settings.auth.secrets]
             ),
+            callers=find_callers(database),
             key_uses=key_uses,
             throttle=Throttle(redis, settings.throttle),
             mail_throttle=Throttle(redis, settings.throttle, "mail:"),

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +25,7 @@ from fastapi_base.core.errors import (
     WrongPassword,
 )
 from fastapi_base.core.scopes import Scope, of_role
-from fastapi_base.core.security import AccessToken, PasswordHasher, TokenCodec
+from fastapi_base.core.security import AccessToken, Claims, PasswordHasher, TokenCodec
 from fastapi_base.db.database import Database
 from fastapi_base.schemas.auth import TokenRead
 from fastapi_base.schemas.user import UserRead, normal_email
@@ -33,6 +34,7 @@ from fastapi_base.services.audit import Action
 from fastapi_base.services.challenges import Challenges, Kind
 from fastapi_base.services.mailer import Mailer, Notice
 from fastapi_base.services.throttle import Throttle
+from fastapi_base.utils.batching import Batcher
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -50,6 +52,20 @@ class Principal:
         return of_role(is_superuser=self.user.is_superuser)
 
 
+type Callers = Batcher[Claims, UserRead | None]
+
+
+def find_callers(database: Database) -> Callers:
+    """Asks the database who is calling, for all requests that come at once in one statement."""
+
+    async def ask(asked: Sequence[Claims]) -> list[UserRead | None]:
+        async with database.read() as connection:
+            found = await users.in_sessions(connection, asked, datetime.now(UTC))
+        return [found.get(claims) for claims in asked]
+
+    return Batcher(ask)
+
+
 @dataclass(frozen=True, slots=True)
 class Auth:
     """Login and what follows from it."""
@@ -61,6 +77,7 @@ class Auth:
     challenges: Challenges
     mailer: Mailer
     settings: AuthSettings
+    callers: Callers
 
     async def log_in(
         self, *, email: str, password: str, origin: Origin, refreshable: bool = True
@@ -263,8 +280,7 @@ class Auth:
 
     async def identify_session(self, user_id: uuid.UUID, session_id: uuid.UUID) -> Principal:
         """The active user of a session that goes on. Raises NotAuthenticated."""
-        async with self.database.read() as connection:
-            user = await users.in_session(connection, user_id, session_id, datetime.now(UTC))
+        user = await self.callers.ask(Claims(user_id, session_id))
         if user is None or not user.is_active:
             raise NotAuthenticated
         return Principal(user, session_id)

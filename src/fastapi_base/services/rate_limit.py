@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import structlog
 from redis.asyncio import Redis
@@ -17,6 +18,7 @@ from redis.exceptions import RedisError
 
 from fastapi_base.core import metrics
 from fastapi_base.core.quotas import Quota
+from fastapi_base.utils.batching import Batcher
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -24,29 +26,34 @@ APART = metrics.counter(
     "rate_limit_redis_failures", "Times that Redis did not answer, so that each process counts"
 )
 
-# Times in microseconds. All buckets are looked at before one is filled, so that a request that is
-# refused by one costs nothing in the others.
+# Times in microseconds. One call is for many requests, each with its number of buckets before their
+# quotas in ARGV. All buckets of a request are looked at before one is filled, so that a request
+# that is refused by one costs nothing in the others.
 _HIT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local allowed, after, found = true, {}, {}
-for i, key in ipairs(KEYS) do
-  local interval, window = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
-  local full = math.max(tonumber(redis.call('GET', key) or now), now)
-  after[i] = full + interval
-  local wait = after[i] - now - window
-  if wait > 0 then allowed = false end
-  found[i] = {full - now, wait}
-end
-local reply = {}
-for i, key in ipairs(KEYS) do
-  if allowed then
-    found[i][1] = after[i] - now
-    local life = math.ceil(found[i][1] / 1000)
-    redis.call('SET', key, string.format('%.0f', after[i]), 'PX', life)
+local reply, key, arg = {}, 0, 1
+while arg <= #ARGV do
+  local count = tonumber(ARGV[arg])
+  local allowed, after, found = true, {}, {}
+  for i = 1, count do
+    local interval, window = tonumber(ARGV[arg + 2 * i - 1]), tonumber(ARGV[arg + 2 * i])
+    local full = math.max(tonumber(redis.call('GET', KEYS[key + i]) or now), now)
+    after[i] = full + interval
+    local wait = after[i] - now - window
+    if wait > 0 then allowed = false end
+    found[i] = {full - now, wait}
   end
-  reply[2 * i - 1] = math.floor(found[i][1])
-  reply[2 * i] = math.ceil(found[i][2])
+  for i = 1, count do
+    if allowed then
+      found[i][1] = after[i] - now
+      local life = math.ceil(found[i][1] / 1000)
+      redis.call('SET', KEYS[key + i], string.format('%.0f', after[i]), 'PX', life)
+    end
+    reply[#reply + 1] = math.floor(found[i][1])
+    reply[#reply + 1] = math.ceil(found[i][2])
+  end
+  key, arg = key + count, arg + 2 * count + 1
 end
 return reply
 """
@@ -96,19 +103,31 @@ class RateLimiter:
         self._clock = clock
         self._closed_until = 0.0
         self._local = LocalBuckets(local_keys)
+        self._requests = Batcher(self._hit)
 
     async def hit(self, buckets: Sequence[Bucket]) -> list[Level]:
         """Count one request in all buckets, or in none when one of them is full."""
-        if self._clock() >= self._closed_until:
-            arguments = [value for b in buckets for value in (b.quota.interval, b.quota.window)]
-            try:
-                reply = await self._script([b.key for b in buckets], arguments)
-            except (RedisError, OSError) as error:
-                self._closed_until = self._clock() + self._pause
-                APART.child().inc()
-                log.warning("rate limits are counted in this process alone", error=str(error))
-            else:
-                return _levels(buckets, reply)
+        return await self._requests.ask(buckets)
+
+    async def _hit(self, requests: Sequence[Sequence[Bucket]]) -> list[list[Level]]:
+        if self._clock() < self._closed_until:
+            return [self._alone(buckets) for buckets in requests]
+        keys = [bucket.key for buckets in requests for bucket in buckets]
+        arguments: list[int] = []
+        for buckets in requests:
+            arguments.append(len(buckets))
+            for bucket in buckets:
+                arguments += (bucket.quota.interval, bucket.quota.window)
+        try:
+            reply = iter(await self._script(keys, arguments))
+        except (RedisError, OSError) as error:
+            self._closed_until = self._clock() + self._pause
+            APART.child().inc()
+            log.warning("rate limits are counted in this process alone", error=str(error))
+            return [self._alone(buckets) for buckets in requests]
+        return [_levels(buckets, [*islice(reply, 2 * len(buckets))]) for buckets in requests]
+
+    def _alone(self, buckets: Sequence[Bucket]) -> list[Level]:
         return _levels(buckets, self._local.hit(buckets, round(self._clock() * 1_000_000)))
 
 

@@ -1,16 +1,18 @@
 """Accounts."""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Uuid, any_, bindparam, delete, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.ids import uuid7
+from fastapi_base.core.security import Claims
 from fastapi_base.models.session import LoginSession
 from fastapi_base.models.user import UNIQUE_EMAIL, User
 from fastapi_base.schemas.user import UserRead
@@ -24,6 +26,17 @@ READ = select(
     col(User.is_superuser),
     col(User.created_at),
     col(User.updated_at),
+)
+
+# Made once, for all requests.
+_IN_SESSIONS = (
+    READ.add_columns(col(LoginSession.id).label("session_id"))
+    .join(LoginSession, col(LoginSession.user_id) == col(User.id))
+    .where(
+        col(LoginSession.id) == any_(bindparam("sessions", type_=ARRAY(Uuid))),
+        col(LoginSession.revoked_at).is_(None),
+        col(LoginSession.expires_at) > bindparam("now"),
+    )
 )
 
 
@@ -103,18 +116,15 @@ async def take_over(session: AsyncSession, user_id: uuid.UUID) -> bool:
     return await session.scalar(statement) is not None
 
 
-async def in_session(
-    connection: AsyncConnection, user_id: uuid.UUID, session_id: uuid.UUID, now: datetime
-) -> UserRead | None:
-    """The account with this id, when this session is its own and goes on."""
-    statement = READ.join(LoginSession, col(LoginSession.user_id) == col(User.id)).where(
-        col(User.id) == user_id,
-        col(LoginSession.id) == session_id,
-        col(LoginSession.revoked_at).is_(None),
-        col(LoginSession.expires_at) > now,
-    )
-    row = (await connection.execute(statement)).first()
-    return UserRead.model_validate(row) if row else None
+async def in_sessions(
+    connection: AsyncConnection, asked: Iterable[Claims], now: datetime
+) -> dict[Claims, UserRead]:
+    """The accounts of those claims whose session is the account's own and goes on."""
+    values = {"sessions": list({claims.session_id for claims in asked}), "now": now}
+    return {
+        Claims(row.id, row.session_id): UserRead.model_validate(row)
+        for row in await connection.execute(_IN_SESSIONS, values)
+    }
 
 
 async def credentials(

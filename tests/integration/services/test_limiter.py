@@ -31,6 +31,22 @@ async def test_requests_at_once_never_exceed_the_quota(redis: Redis) -> None:
     assert sum(level[0].allowed for level in levels) == 10
 
 
+async def test_requests_in_one_call_are_judged_one_after_another(redis: Redis) -> None:
+    limiter = RateLimiter(redis)
+    wide, narrow = Quota(10, 3600), Quota(1, 3600)
+    first = [Bucket("a", "test:one:a", wide), Bucket("n", "test:one:n", narrow)]
+    other = [Bucket("a", "test:two:a", wide)]
+    levels = await asyncio.gather(*(limiter.hit(b) for b in (first, other, first, other)))
+    assert [[level.allowed for level in found] for found in levels] == [
+        [True, True],
+        [True],
+        [True, False],
+        [True],
+    ]
+    # The refused one cost nothing in the bucket that had room.
+    assert [found[0].remaining for found in levels] == [9, 9, 9, 8]
+
+
 async def test_nothing_stays_in_redis_beyond_its_time(redis: Redis) -> None:
     await RateLimiter(redis).hit([Bucket("b", "test:ttl", Quota(10, 100))])
     assert 9_000 < await redis.pttl("test:ttl") <= 10_000

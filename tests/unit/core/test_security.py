@@ -1,5 +1,6 @@
 """Passwords and tokens."""
 
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from fastapi_base.core import security
 from fastapi_base.core.api_key import new_key
 from fastapi_base.core.config import AuthSettings
 from fastapi_base.core.errors import NotAuthenticated
@@ -155,6 +157,34 @@ def test_bad_token_is_refused(make: Callable[[], str]) -> None:
 OLD = AuthSettings.model_validate({"jwt_secret": "old-" * 10})
 BOTH = AuthSettings.model_validate({"jwt_secret": "new-" * 10, "jwt_accepted_secrets": "old-" * 10})
 NEW = AuthSettings.model_validate({"jwt_secret": "new-" * 10})
+
+
+def test_remembered_token_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = TokenCodec(SETTINGS)
+    token = codec.issue(USER, SESSION)
+    assert codec.read(token.value) == codec.read(token.value)
+    later = time.time() + token.seconds + 6
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(NotAuthenticated):
+        codec.read(token.value)
+
+
+def test_remembered_token_does_not_vouch_for_others() -> None:
+    codec = TokenCodec(SETTINGS)
+    token = codec.issue(USER, SESSION).value
+    codec.read(token)
+    for other in (f"{token}A", token[:-1], token.upper()):
+        with pytest.raises(NotAuthenticated):
+            codec.read(other)
+
+
+def test_only_so_many_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(security, "_KNOWN_TOKENS", 2)
+    codec = TokenCodec(SETTINGS)
+    tokens = [codec.issue(USER, SESSION).value for _ in range(5)]
+    for token in (*tokens, *tokens):
+        assert codec.read(token) == Claims(USER, SESSION)
+    assert len(codec._known) == 2
 
 
 def test_keys_change_while_tokens_are_out() -> None:

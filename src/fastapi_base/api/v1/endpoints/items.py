@@ -53,7 +53,7 @@ _LINKS: dict[str, Any] = {
 }
 
 
-def _filter(
+async def _filter(
     title_prefix: Annotated[
         str | None,
         Query(max_length=TITLE_LENGTH, pattern=r"^[^\x00]*$", description="How titles begin."),

@@ -1,0 +1,257 @@
+"""Plans answer as FastAPI does, and all that can have a plan has one."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import httpx2
+import pytest
+from fastapi import (
+    Body,
+    Depends,
+    FastAPI,
+    Form,
+    Header,
+    HTTPException,
+    Query,
+    Request,
+    Response,
+)
+from fastapi.routing import APIRouter, iter_route_contexts
+from pydantic import BaseModel
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+
+from fastapi_base.api.dispatch import DispatchMiddleware
+from fastapi_base.api.plans import NoPlan, Plan
+
+pytestmark = pytest.mark.anyio
+
+
+class Thing(BaseModel):
+    name: str
+    size: int = 1
+
+
+class Secretive(Thing):
+    secret: str = "hidden"
+
+
+class Filter:
+    def __init__(self, word: str = "none", most: Annotated[int, Query(le=5)] = 1) -> None:
+        self.text = f"{word} {most}"
+
+
+calls: list[str] = []
+
+
+async def counted() -> str:
+    calls.append("counted")
+    return "once"
+
+
+async def again(value: Annotated[str, Depends(counted)]) -> str:
+    return value
+
+
+async def unit() -> AsyncIterator[str]:
+    calls.append("begin")
+    try:
+        yield "unit"
+    except ValueError:
+        calls.append("roll back")
+        raise
+    calls.append("commit")
+
+
+Unit = Annotated[str, Depends(unit, scope="function")]
+
+
+async def refusing(request: Request) -> None:
+    if "x-refuse" in request.headers:
+        raise HTTPException(403, "no", headers={"X-Why": "so"})
+
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(refusing)])
+
+
+@router.get("/things/{number}")
+async def numbered(number: int, extra: Annotated[str | None, Header()] = None) -> dict[str, Any]:
+    return {"number": number, "extra": extra}
+
+
+@router.get("/things/latest")
+async def hidden_by_numbered() -> str:
+    return "never"
+
+
+@router.get("/fixed")
+async def fixed(chosen: Annotated[Filter, Depends()]) -> str:
+    return chosen.text
+
+
+@router.get("/{anything}")
+async def anything(anything: str) -> str:
+    return anything
+
+
+@router.post("/things", status_code=201)
+async def create(thing: Thing, response: Response) -> Thing:
+    response.headers["Location"] = f"/v1/things/{thing.size}"
+    return Secretive(name=thing.name, size=thing.size)
+
+
+@router.post("/pairs")
+async def pairs(one: Annotated[int, Body()], two: Annotated[int, Body()]) -> list[int]:
+    return [one, two]
+
+
+@router.put("/things/{number}", status_code=204)
+async def replace(number: int) -> None:
+    assert number
+
+
+@router.get("/things/{number}/parts")
+async def twice(
+    one: Annotated[str, Depends(counted)], two: Annotated[str, Depends(again)], unit: Unit
+) -> list[str]:
+    calls.append("route")
+    return [one, two, unit]
+
+
+@router.delete("/things/{number}")
+async def failing(number: int, unit: Unit) -> None:
+    raise ValueError(unit)
+
+
+@router.get("/a/b/c")
+async def accepted(response: Response) -> dict[str, int]:
+    response.status_code = 202
+    return {"a": 1}
+
+
+@router.get("/a/b/plain")
+async def plain() -> Response:
+    return PlainTextResponse("plain", headers={"x-own": "1"})
+
+
+@router.get("/a/b/wrong")
+async def wrong() -> Thing:
+    return {"name": 1}  # type: ignore[return-value]
+
+
+@router.get("/a/b/thread")
+def thread() -> str:
+    return "thread"
+
+
+@router.post("/a/b/form")
+async def form(word: Annotated[str, Form()]) -> str:
+    return word
+
+
+@router.get("/files/{path:path}")
+async def files(path: str) -> str:
+    return path
+
+
+@router.get("/files/later")
+async def hidden_by_files() -> str:
+    return "never"
+
+
+async def on_value_error(request: Request, error: Exception) -> Response:
+    return PlainTextResponse(f"refused: {error}", 409)
+
+
+def build(*middleware: Middleware) -> FastAPI:
+    app = FastAPI(middleware=middleware, exception_handlers={ValueError: on_value_error})
+    app.include_router(router)
+    return app
+
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "headers"),
+    [
+        ("GET", "/v1/things/7", b"", {}),
+        ("GET", "/v1/things/7", b"", {"extra": "more"}),
+        ("GET", "/v1/things/seven", b"", {}),
+        ("GET", "/v1/things/7", b"", {"x-refuse": "1"}),
+        ("GET", "/v1/things/latest", b"", {}),
+        ("HEAD", "/v1/things/7", b"", {}),
+        ("PATCH", "/v1/things/7", b"", {}),
+        ("GET", "/v1/things/7/", b"", {}),
+        ("GET", "/v1/fixed", b"", {}),
+        ("GET", "/v1/fixed?word=a&most=5", b"", {}),
+        ("GET", "/v1/fixed?most=6", b"", {}),
+        ("GET", "/v1/something", b"", {}),
+        ("GET", "/nowhere/at/all", b"", {}),
+        ("POST", "/v1/things", b'{"name": "a", "size": 3}', JSON),
+        ("POST", "/v1/things", b'{"name": "a"}', {"content-type": "application/json; charset=x"}),
+        ("POST", "/v1/things", b'{"name": "a"}', {"content-type": "application/merge+json"}),
+        ("POST", "/v1/things", b'{"name": "a"}', {}),
+        ("POST", "/v1/things", b'{"name": "a"}', {"content-type": "text/plain"}),
+        ("POST", "/v1/things", b'{"name": ', JSON),
+        ("POST", "/v1/things", b"\xff\xfe\xff", JSON),
+        ("POST", "/v1/things", b'{"size": "large"}', JSON),
+        ("POST", "/v1/things", b"null", JSON),
+        ("POST", "/v1/things", b"", JSON),
+        ("POST", "/v1/things", b"{}", {"x-refuse": "1", **JSON}),
+        ("POST", "/v1/pairs", b'{"one": 1, "two": 2}', JSON),
+        ("POST", "/v1/pairs", b'{"one": "x"}', JSON),
+        ("PUT", "/v1/things/7", b"", {}),
+        ("GET", "/v1/things/7/parts", b"", {}),
+        ("DELETE", "/v1/things/7", b"", {}),
+        ("GET", "/v1/a/b/c", b"", {}),
+        ("GET", "/v1/a/b/plain", b"", {}),
+        ("GET", "/v1/a/b/thread", b"", {}),
+        ("POST", "/v1/a/b/form", b"word=a", {"content-type": "application/x-www-form-urlencoded"}),
+        ("GET", "/v1/files/a/b", b"", {}),
+        ("GET", "/v1/files/later", b"", {}),
+    ],
+    ids=str,
+)
+async def test_a_plan_answers_as_fastapi_does(
+    method: str, path: str, content: bytes, headers: dict[str, str]
+) -> None:
+    seen = []
+    for app in (build(), build(Middleware(DispatchMiddleware))):
+        calls.clear()
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+            reply = await client.request(method, path, content=content, headers=headers)
+        seen.append((reply.status_code, sorted(reply.headers.items()), reply.content, [*calls]))
+    assert seen[1] == seen[0]
+
+
+async def test_a_reply_that_breaks_its_model_is_an_error() -> None:
+    transport = httpx2.ASGITransport(app=build(Middleware(DispatchMiddleware)))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        with pytest.raises(Exception, match="1 validation error"):
+            await client.get("/v1/a/b/wrong")
+
+
+async def test_a_unit_of_work_is_committed_before_the_reply_leaves() -> None:
+    app = build(Middleware(DispatchMiddleware))
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        calls.clear()
+        await client.get("/v1/things/7/parts")
+        assert calls == ["counted", "begin", "route", "commit"]
+        calls.clear()
+        await client.delete("/v1/things/7")
+        assert calls == ["begin", "roll back"]
+
+
+async def test_all_routes_but_forms_and_streams_have_plans(app: FastAPI) -> None:
+    """When a new route fails here: one of its dependencies is a plain function, not a coroutine."""
+    without = set()
+    for context in iter_route_contexts(app.routes):
+        if hasattr(context, "dependant"):
+            try:
+                Plan(context)
+            except NoPlan:
+                without.add(f"{min(context.methods or ())} {context.path}")
+    assert without == {"POST /api/v1/auth/login", "GET /api/v1/items/export"}
