@@ -7,6 +7,7 @@ import logging
 import logging.config
 import re
 import sys
+from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 import orjson
@@ -18,6 +19,7 @@ from fastapi_base.core.log_levels import Levels
 from fastapi_base.core.log_queue import CONTEXT, WriteBehind
 from fastapi_base.core.redaction import REDACTED, redact, secret_key
 
+_READY = "_is_ready"
 # Whatever could start a line or move a terminal's cursor.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -65,6 +67,24 @@ def configure_logging(settings: LogSettings, to: Literal["stderr", "stdout"] = "
     Levels(settings).apply()
 
 
+def log_ready(logger: logging.Logger, event: dict[str, Any]) -> None:
+    """Log at level info an event that comes with each request, and so must cost little.
+
+    What is bound to the context is added. Nothing is redacted: the caller has done that.
+    """
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    ready = {
+        **event,
+        **structlog.contextvars.get_contextvars(),
+        "level": "info",
+        "logger": logger.name,
+        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+    }
+    marks = {"_logger": logger, "_name": "info", _READY: True}
+    logger.handle(logger.makeRecord(logger.name, logging.INFO, "", 0, ready, (), None, extra=marks))
+
+
 def write_behind(settings: LogSettings, stream: TextIO) -> None:
     """Let a thread write, and another follow LOG_LEVELS_FILE; once, in a process that serves.
 
@@ -94,11 +114,13 @@ def _shared() -> list[Processor]:
 
 def _formatter(settings: LogSettings, stream: TextIO) -> logging.Formatter:
     last: list[Processor]
+    make = structlog.stdlib.ProcessorFormatter
     if settings.format == "json":
+        make = _JsonFormatter
         last = [structlog.processors.JSONRenderer(serializer=_dumps)]
     else:
         last = [_printable, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
-    return structlog.stdlib.ProcessorFormatter(
+    return make(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
@@ -107,6 +129,11 @@ def _formatter(settings: LogSettings, stream: TextIO) -> logging.Formatter:
         ],
         foreign_pre_chain=[_taken_context, *_shared()],
     )
+
+
+class _JsonFormatter(structlog.stdlib.ProcessorFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return _dumps(record.msg) if hasattr(record, _READY) else super().format(record)
 
 
 def _taken_context(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

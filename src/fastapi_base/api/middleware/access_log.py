@@ -1,12 +1,17 @@
 """Logs and measures each request once, when its reply is out."""
 
+import logging
 import time
 from collections.abc import Callable
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fastapi_base.core.logging import log_ready
+from fastapi_base.core.redaction import redact_text
+
 log = structlog.stdlib.get_logger("fastapi_base.access")
+_ready = logging.getLogger("fastapi_base.access")
 
 # The scope as the router left it, the status (0: cut off before a reply), and seconds.
 Observe = Callable[[Scope, int, float], None]
@@ -44,13 +49,16 @@ class AccessLogMiddleware:
             if self.observe is not None:
                 self.observe(scope, status, seconds)
             path: str = scope["path"]
-            write = log.debug if path.startswith("/health/") else log.info
             client = scope.get("client")
-            write(
-                "request",
-                method=scope["method"],
-                path=path,
-                status=status,
-                milliseconds=round(seconds * 1000, 1),
-                client=client[0] if client else None,
-            )
+            event = {
+                "event": "request",
+                "method": scope["method"],
+                "path": redact_text(path),
+                "status": status,
+                "milliseconds": round(seconds * 1000, 1),
+                "client": client[0] if client else None,
+            }
+            if path.startswith("/health/"):
+                log.debug(**event)
+            else:
+                log_ready(_ready, event)
