@@ -123,8 +123,12 @@ def main(
     print(f"\nProportional set size, MB: {memory}. Start to the first 200, s: {started}.")
     if output:
         rows = [{**asdict(one.outcome), **asdict(one)} for one in measured]
-        about = {"machine": platform.machine(), "processors": psutil.cpu_count()}
-        about |= {"memory_mb": memory, "start_seconds": started}
+        about = {
+            "machine": platform.machine(),
+            "processors": psutil.cpu_count(),
+            "memory_mb": memory,
+            "start_seconds": started,
+        }
         output.write_text(
             json.dumps({**about, "summary": summary, "rounds": rows}, indent=2) + "\n"
         )
@@ -194,7 +198,7 @@ def _measure(workload: str, subject: Subject, asked: Load, folder: Path) -> Meas
 
 
 @contextmanager
-def _logins(subject: Subject, seconds: float, folder: Path) -> Iterator[None]:
+def _logins(subject: Subject, seconds: int, folder: Path) -> Iterator[None]:
     """Four people log in all the time meanwhile."""
     form = urllib.parse.urlencode({"username": EMAIL, "password": PASSWORD})
     url = f"{subject.url}/api/v1/auth/login"

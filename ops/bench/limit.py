@@ -26,8 +26,9 @@ _LIST = (
     " AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT 51"
 )
 _CREATE = (
-    "INSERT INTO items (id, owner_id, title, description) VALUES ($1, $2, $3, $4)"
-    f" RETURNING {_FIELDS}"
+    "INSERT INTO items (id, owner_id, title, description)"
+    " VALUES ($1, $2, $3, $4)"
+    " RETURNING id, title, description, version, created_at, updated_at"
 )
 _JSON = [(b"content-type", b"application/json")]
 _LAST = uuid.UUID(int=2**128 - 1)
