@@ -176,7 +176,7 @@ def _health(place: Place) -> list[tuple[str, str]]:
         return [("API", "no answer")]
     finally:
         connection.close()
-    checks: dict[str, dict[str, object]] = answer.get("checks", {})
+    checks: dict[str, dict[str, object]] = answer.get("checks") or {}
     return [
         ("API", "ok" if reply.status == 200 else "not ready"),
         *(

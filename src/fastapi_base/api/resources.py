@@ -24,6 +24,7 @@ from fastapi_base.services.browsers import Browsers
 from fastapi_base.services.challenges import Challenges
 from fastapi_base.services.email_change import EmailChange
 from fastapi_base.services.flags import Flags
+from fastapi_base.services.health import Health
 from fastapi_base.services.jobs.watch import Watch
 from fastapi_base.services.lifecycle import Lifecycle
 from fastapi_base.services.mailer import Mailer
@@ -60,6 +61,7 @@ class Resources:
     browsers: Browsers
     providers: Mapping[str, Provider]
     settings: Settings
+    health: Health
     watch: Watch
 
     @property
@@ -183,5 +185,6 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             browsers=Browsers(redis, settings.auth.refresh_token_seconds),
             challenges=Challenges(redis, settings.auth.challenge_seconds),
             settings=settings,
+            health=Health(settings),
             watch=watch,
         )

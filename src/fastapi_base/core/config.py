@@ -23,6 +23,7 @@ from fastapi_base.core import config_rules
 from fastapi_base.core.config_cache import CacheSettings
 from fastapi_base.core.config_jobs import JobsSettings
 from fastapi_base.core.config_observability import (
+    HealthSettings,
     LogSettings,
     MetricsSettings,
     SentrySettings,
@@ -316,6 +317,7 @@ class Settings(BaseModel):
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
     sentry: SentrySettings = Field(default_factory=SentrySettings)
+    health: HealthSettings = Field(default_factory=HealthSettings)
     first_admin: FirstAdminSettings = Field(default_factory=FirstAdminSettings)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Settings of what operators see: logs, metrics, traces, error reports."""
+"""Settings of what operators see: logs, metrics, traces, error reports, health."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from fastapi_base.core.config_rules import MINIMUM_SECRET_BYTES
 from fastapi_base.core.section import Section, Words
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -22,6 +23,12 @@ def parse_level(text: str) -> tuple[str, str]:
 def _levels(value: tuple[str, ...]) -> tuple[str, ...]:
     for one in value:
         parse_level(one)
+    return value
+
+
+def _dependencies(value: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := set(value) - {"database", "redis"}:
+        raise ValueError(f"{', '.join(sorted(unknown))}: must be of database, redis")
     return value
 
 
@@ -66,3 +73,12 @@ class SentrySettings(Section):
     dsn: SecretStr | None = None
     sample: Share = 1.0
     traces: Share = 0.0
+
+
+class HealthSettings(Section):
+    """What probes are told, and what operators are told besides."""
+
+    model_config = SettingsConfigDict(env_prefix="HEALTH_")
+
+    required: Annotated[Words, AfterValidator(_dependencies)] = ("database", "redis")
+    token: Annotated[SecretStr, Field(min_length=MINIMUM_SECRET_BYTES)] | None = None

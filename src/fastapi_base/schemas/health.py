@@ -12,6 +12,12 @@ class Live(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Started(BaseModel):
+    """The process was ready once."""
+
+    status: Literal["started"] = "started"
+
+
 class Check(BaseModel):
     """One thing the service needs."""
 
@@ -24,8 +30,10 @@ class Ready(BaseModel):
     """The service can take requests."""
 
     status: Literal["ready"] = "ready"
-    checks: dict[str, Check] = Field(
-        examples=[{"database": {"ok": True, "milliseconds": 1.2, "error": None}}]
+    checks: dict[str, Check] | None = Field(
+        default=None,
+        description="For operators only.",
+        examples=[{"database": {"ok": True, "milliseconds": 1.2, "error": None}}],
     )
     last_heartbeat: datetime | None = Field(
         default=None,

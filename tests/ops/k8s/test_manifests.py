@@ -229,8 +229,13 @@ def test_one_beat_and_no_gap_in_the_api(service: list[Manifest]) -> None:
     api = next(one for one in service if named(one) == "Deployment/api")
     assert api["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     probes = api["spec"]["template"]["spec"]["containers"][0]
-    paths = {kind: probes[kind]["httpGet"]["path"] for kind in ("livenessProbe", "readinessProbe")}
-    assert paths == {"livenessProbe": "/health/live", "readinessProbe": "/health/ready"}
+    kinds = ("startupProbe", "livenessProbe", "readinessProbe")
+    paths = {kind: probes[kind]["httpGet"]["path"] for kind in kinds}
+    assert paths == {
+        "startupProbe": "/health/startup",
+        "livenessProbe": "/health/live",
+        "readinessProbe": "/health/ready",
+    }
 
 
 def test_what_scales_by_itself_has_no_fixed_number(service: list[Manifest]) -> None:

@@ -29,6 +29,7 @@ PUBLIC = {
     "GET /.well-known/jwks.json",
     "GET /health/live",
     "GET /health/ready",
+    "GET /health/startup",
 }
 
 

@@ -101,6 +101,7 @@ def test_routes_are_those_of_the_contract(document: dict[str, Any]) -> None:
         "post /api/v1/items/{item_id}/restore",  # slice: items
         "get /health/live",
         "get /health/ready",
+        "get /health/startup",
     }
 
 
@@ -155,6 +156,7 @@ def test_protected_routes_say_so(document: dict[str, Any]) -> None:
         "post /api/v1/auth/email-change/confirm",
         "get /health/live",
         "get /health/ready",
+        "get /health/startup",
     }
     flows = document["components"]["securitySchemes"]["password"]["flows"]
     assert flows["password"]["tokenUrl"] == "/api/v1/auth/login"
