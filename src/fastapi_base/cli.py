@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 
 app.command()(cli_jobs.relay)
+app.add_typer(cli_jobs.jobs, name="jobs")
 
 
 @app.command()

@@ -56,6 +56,9 @@ class Action(StrEnum):
     API_KEY_REVOKED = "api-key.revoked"
     REFRESH_REUSED = "refresh-token.reused"
     FLAG_CHANGED = "feature-flag.changed"
+    JOB_RETRIED = "job.retried"
+    JOBS_RETRIED = "jobs.retried"
+    JOB_CANCELLED = "job.cancelled"
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "sessions.ended"
 

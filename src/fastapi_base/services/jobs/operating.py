@@ -1,0 +1,117 @@
+"""What operators see of jobs and do to them: any owner's, many at once. Never payloads."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastapi_base.core.caller import Origin
+from fastapi_base.core.errors import NotFound
+from fastapi_base.core.queues import Queue
+from fastapi_base.models.job import Job
+from fastapi_base.schemas.job import Status
+from fastapi_base.services import audit
+from fastapi_base.services.audit import Action
+from fastapi_base.services.jobs import queries
+from fastapi_base.services.jobs.ending import wake_relays
+
+_SEEN: tuple[Any, ...] = (
+    col(Job.id),
+    col(Job.state),
+    col(Job.kind),
+    col(Job.queue),
+    col(Job.attempt),
+    col(Job.max_attempts),
+    col(Job.created_at),
+    col(Job.error),
+)
+_SEEN_OF_ONE: tuple[Any, ...] = (
+    *_SEEN,
+    col(Job.owner_id),
+    col(Job.priority),
+    col(Job.order_key),
+    col(Job.run_at),
+    col(Job.published_at),
+    col(Job.started_at),
+    col(Job.finished_at),
+    col(Job.cancel_requested_at),
+    col(Job.request_id),
+    col(Job.progress),
+    col(Job.result),
+)
+
+
+async def newest(
+    connection: AsyncConnection,
+    *,
+    state: Status | None,
+    kind: str | None,
+    queue: Queue | None,
+    limit: int,
+) -> Sequence[Row[Any]]:
+    """Up to so many jobs for which all that is given holds, the newest first."""
+    statement = select(*_SEEN).order_by(col(Job.id).desc()).limit(limit)
+    for column, value in ((Job.state, state), (Job.kind, kind), (Job.queue, queue)):
+        if value is not None:
+            statement = statement.where(col(column) == str(value))
+    return (await connection.execute(statement)).all()
+
+
+async def one(connection: AsyncConnection, job_id: uuid.UUID) -> Row[Any]:
+    """The job. Raises NotFound."""
+    statement = select(*_SEEN_OF_ONE).where(col(Job.id) == job_id)
+    row = (await connection.execute(statement)).first()
+    if row is None:
+        raise NotFound("There is no such job")
+    return row
+
+
+async def failed_by_kind(connection: AsyncConnection) -> dict[str, int]:
+    """How many dead letters there are of each kind that has any."""
+    statement = (
+        select(col(Job.kind), func.count().label("failed"))
+        .where(col(Job.state) == "failed")
+        .group_by(col(Job.kind))
+        .order_by(col(Job.kind))
+    )
+    return {row.kind: row.failed for row in await connection.execute(statement)}
+
+
+async def retry(session: AsyncSession, job_id: uuid.UUID, origin: Origin) -> None:
+    """Run a job again that failed for good or was cancelled. Raises NotFound, Conflict."""
+    await queries.retry(session, job_id, None)
+    await _record(session, Action.JOB_RETRIED, job_id, origin)
+
+
+async def cancel(session: AsyncSession, job_id: uuid.UUID, origin: Origin) -> Status:
+    """End a job; the reply is `running` where that takes a moment. Raises NotFound, Conflict."""
+    job = await queries.cancel(session, job_id, None)
+    await _record(session, Action.JOB_CANCELLED, job_id, origin)
+    return job.status
+
+
+async def retry_failed(session: AsyncSession, kind: str, origin: Origin) -> int:
+    """Run all dead letters of a kind again, and say how many they were."""
+    connection = await session.connection()
+    statement = (
+        update(Job)
+        .where(col(Job.state) == "failed", col(Job.kind) == kind)
+        .values(queries.RUN_AGAIN)
+    )
+    count = (await connection.execute(statement)).rowcount
+    if count:
+        await audit.record(
+            session, Action.JOBS_RETRIED, origin, kind=kind, count=count, by="command"
+        )
+        await wake_relays(session)
+    return count
+
+
+async def _record(session: AsyncSession, action: Action, job_id: uuid.UUID, origin: Origin) -> None:
+    connection = await session.connection()
+    owner = await connection.scalar(select(col(Job.owner_id)).where(col(Job.id) == job_id))
+    await audit.record(session, action, origin, subject=owner, job=str(job_id), by="command")

@@ -1,0 +1,171 @@
+"""What operators do to jobs by commands."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+from typer.testing import CliRunner
+
+from fastapi_base.cli import app as commands
+from fastapi_base.core.ids import uuid7
+
+NOBODY = "0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"
+ADD = """
+    INSERT INTO jobs (id, kind, version, payload, queue, priority, state, attempt, max_attempts,
+                      finished_at, error)
+    VALUES (:id, :kind, 1, '{"secret": "hush"}', :queue, 5, :state, 3, 3,
+            CASE WHEN :over THEN now() END, :error)
+"""
+
+
+class Jobs:
+    """The jobs of a database, and the commands on them."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_async_engine(url, poolclass=NullPool)
+
+    def _go[T](self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async def go() -> T:
+            async with self._engine.begin() as connection:
+                return await work(connection)
+
+        return asyncio.run(go())
+
+    def add(
+        self,
+        state: str,
+        kind: str = "note",
+        queue: str = "fastapi-base",
+        error: str | None = None,
+    ) -> str:
+        """A job of that state."""
+        job = uuid7()
+        over = state not in ("queued", "running")
+        values: dict[str, object] = {"id": job, "kind": kind, "queue": queue}
+        values |= {"state": state, "over": over, "error": error}
+        self._go(lambda connection: connection.execute(text(ADD), values))
+        return str(job)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What the query finds."""
+
+        async def work(connection: AsyncConnection) -> list[tuple[Any, ...]]:
+            return [tuple(row) for row in await connection.execute(text(query))]
+
+        return self._go(work)
+
+    def states(self) -> dict[str, str]:
+        """The state of each job."""
+        return {str(job): state for job, state in self.rows("SELECT id, state FROM jobs")}
+
+    def audited(self) -> list[tuple[Any, ...]]:
+        """What the audit log holds."""
+        return self.rows("SELECT action, details FROM audit_events ORDER BY id")
+
+
+@pytest.fixture
+def jobs(fresh_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    monkeypatch.setenv("DATABASE_URL", fresh_database_url)
+    return Jobs(fresh_database_url)
+
+
+def run(*arguments: str, typed: str = "") -> Any:
+    return CliRunner().invoke(commands, ["jobs", *arguments], input=typed)
+
+
+def listed(*arguments: str) -> set[str]:
+    result = run("list", *arguments)
+    assert result.exit_code == 0, result.output
+    return {line.split("\t")[0] for line in result.stdout.splitlines()[1:]}
+
+
+def test_list_is_filtered_and_limited(jobs: Jobs) -> None:
+    failed = jobs.add("failed", error="broken\n\x1b[2Jpipe\there")
+    mail = jobs.add("queued", kind="mail", queue="fastapi-base.mail")
+    assert listed() == {failed, mail}
+    assert listed("--state", "failed") == {failed}
+    assert listed("--kind", "mail") == listed("--queue", "fastapi-base.mail") == {mail}
+    assert listed("--kind", "mail", "--state", "failed") == set()
+    short = run("list", "--limit", "1")
+    assert len(short.stdout.splitlines()) == 2
+    assert short.stderr == "There are more; --limit takes up to 1000.\n"
+    line = run("list", "--state", "failed").stdout.splitlines()[1]
+    assert line.split("\t")[1:5] == ["failed", "note", "fastapi-base", "3/3"]
+    assert line.split("\t")[6] == "broken  [2Jpipe here"
+
+
+def test_show_keeps_the_payload_to_itself(jobs: Jobs) -> None:
+    job = jobs.add("failed", error="broken pipe")
+    shown = run("show", job)
+    assert shown.exit_code == 0
+    assert f"id: {job}\nstate: failed\nkind: note\n" in shown.stdout
+    assert "error: broken pipe" in shown.stdout
+    assert "hush" not in shown.output
+
+
+def test_one_is_run_again_and_one_ended(jobs: Jobs) -> None:
+    failed, other, waiting = jobs.add("failed"), jobs.add("failed"), jobs.add("queued")
+    again, ended = run("retry", failed), run("cancel", waiting)
+    assert (again.exit_code, again.stdout) == (0, f"{failed}: queued\n")
+    assert (ended.exit_code, ended.stdout) == (0, f"{waiting}: cancelled\n")
+    assert jobs.states() == {failed: "queued", other: "failed", waiting: "cancelled"}
+    assert jobs.audited() == [
+        ("job.retried", {"job": failed, "by": "command"}),
+        ("job.cancelled", {"job": waiting, "by": "command"}),
+    ]
+
+
+def test_running_job_is_asked_to_end(jobs: Jobs) -> None:
+    job = jobs.add("running")
+    ended = run("cancel", job)
+    assert (ended.exit_code, ended.stdout) == (0, f"{job}: its end is asked for\n")
+    assert jobs.rows("SELECT cancel_requested_at IS NOT NULL FROM jobs") == [(True,)]
+
+
+def test_dead_letters_of_a_kind_are_run_again_once_the_operator_agrees(jobs: Jobs) -> None:
+    dead = [jobs.add("failed") for _ in range(3)]
+    left = {jobs.add("cancelled"): "cancelled", jobs.add("failed", kind="mail"): "failed"}
+    before = jobs.states()
+    refused = run("retry", "--kind", "note", typed="n\n")
+    assert refused.exit_code == 1
+    assert "Run 3 failed jobs of kind note again?" in refused.output
+    assert (jobs.states(), jobs.audited()) == (before, [])
+    agreed = run("retry", "--kind", "note", "--yes")
+    assert (agreed.exit_code, agreed.stdout) == (0, "note: jobs queued again: 3\n")
+    assert jobs.states() == left | dict.fromkeys(dead, "queued")
+    # All attempts are before them again.
+    assert jobs.rows("SELECT DISTINCT attempt, max_attempts FROM jobs WHERE state = 'queued'") == [
+        (3, 6)
+    ]
+    assert jobs.audited() == [("jobs.retried", {"kind": "note", "count": 3, "by": "command"})]
+
+
+@pytest.mark.parametrize("command", ["show", "retry", "cancel"])
+def test_unknown_job_is_named(jobs: Jobs, command: str) -> None:
+    result = run(command, NOBODY)
+    assert (result.exit_code, result.stderr) == (1, f"{NOBODY}: There is no such job\n")
+    assert jobs.audited() == []
+
+
+def test_what_cannot_be_done_is_said(jobs: Jobs) -> None:
+    done = jobs.add("succeeded")
+    jobs.add("failed")
+    states = jobs.states()
+    for arguments, code, message in [
+        (("retry", done), 1, f"{done}: Only jobs that failed or were cancelled are run again"),
+        (("cancel", done), 1, f"{done}: The job is over: succeeded"),
+        (("retry", "--kind", "nite", "--yes"), 1, "Kinds with failed jobs: note (1)"),
+        (("retry",), 2, "give either JOB_ID or --kind"),
+        (("retry", done, "--kind", "note"), 2, "give either JOB_ID or --kind"),
+        (("show", "seven"), 2, "JOB_ID"),
+        (("list", "--state", "lost"), 2, "--state"),
+        (("list", "--limit", "0"), 2, "--limit"),
+    ]:
+        result = run(*arguments)
+        assert result.exit_code == code, (arguments, result.output)
+        assert message in result.stderr
+    assert (jobs.states(), jobs.audited()) == (states, [])
