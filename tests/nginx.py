@@ -2,14 +2,12 @@
 
 import signal
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.dev import guard, packages, places, postgres
-from ops.dev.errors import UpError
+from ops.dev import guard, packages, places, postgres, waiting
 
 CONFIGURATION = Path("ops/nginx/nginx.conf")
 NAME = "api.example.com"
@@ -46,11 +44,13 @@ def nginx(servers: Sequence[str], certificate: Path, key: Path) -> Iterator[Ngin
         with guard.process(
             [*command, *program, *arguments], running.errors, signal.SIGQUIT
         ) as popen:
-            deadline = time.monotonic() + READY_SECONDS
-            while not places.listens(running.https):
-                if popen.poll() is not None or time.monotonic() > deadline:
-                    raise UpError(f"nginx is not ready; it said:\n{running.errors.read_text()}")
-                time.sleep(0.05)
+            waiting.until(
+                lambda: places.listens(running.https),
+                "nginx",
+                READY_SECONDS,
+                runs=lambda: popen.poll() is None,
+                said=running.errors.read_text,
+            )
             yield running
 
 

@@ -2,14 +2,12 @@
 
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ops.dev import guard, packages, places, postgres
-from ops.dev.errors import UpError
+from ops.dev import guard, packages, places, postgres, waiting
 
 READY_SECONDS = 30.0
 
@@ -59,10 +57,12 @@ def pgbouncer(url: str, connections: int) -> Iterator[str]:
         ]
         log = Path(place) / "log"
         with guard.process(command, log, signal.SIGINT) as process:
-            deadline = time.monotonic() + READY_SECONDS
-            while not places.listens(port):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise UpError(f"PgBouncer is not ready; it said:\n{log.read_text()}")
-                time.sleep(0.05)
+            waiting.until(
+                lambda: places.listens(port),
+                "PgBouncer",
+                READY_SECONDS,
+                runs=lambda: process.poll() is None,
+                said=log.read_text,
+            )
             address = f"{behind.username}:unused@{places.LOOPBACK}:{port}"
             yield behind._replace(netloc=address).geturl()

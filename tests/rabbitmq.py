@@ -3,15 +3,12 @@
 import os
 import secrets
 import signal
-import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ops.dev import guard, packages, places
-from ops.dev.errors import UpError
+from ops.dev import guard, packages, places, waiting
 
 READY_SECONDS = 120.0
 NODE = "test@localhost"
@@ -71,11 +68,13 @@ def rabbitmq() -> Iterator[str]:
                 _command(home, runtime, peers), log, signal.SIGTERM, environ=environ
             ) as p,
         ):
-            deadline = time.monotonic() + READY_SECONDS
-            while not _listens(port):
-                if p.poll() is not None or time.monotonic() > deadline:
-                    raise UpError(f"RabbitMQ is not ready; it said:\n{log.read_text()}")
-                time.sleep(0.1)
+            waiting.until(
+                lambda: places.listens(port),
+                "RabbitMQ",
+                READY_SECONDS,
+                runs=lambda: p.poll() is None,
+                said=log.read_text,
+            )
             yield f"amqp://app:{password}@{places.LOOPBACK}:{port}//"
 
 
@@ -95,8 +94,3 @@ def _command(home: Path, runtime: Path, peers: int) -> list[str]:
         *("-syslog", "logger", "[]", "-syslog", "syslog_error_logger", "false"),
         *(word for name, value in kernel.items() for word in ("-kernel", name, value)),
     ]
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((places.LOOPBACK, port)) == os.EX_OK

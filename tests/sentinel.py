@@ -3,8 +3,7 @@
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import Any
 
 import redis
 
-from ops.dev import guard, places
-from ops.dev.errors import UpError
+from ops.dev import guard, places, waiting
 from ops.dev.redis import Redis, program
 
 MASTER, SENTINELS, QUORUM = "fastapi-base", 3, 2
@@ -51,14 +49,20 @@ def watched() -> Iterator[Watched]:
             )
             for server, extra in ((primary, ""), (replica, following))
         ]
-        _wait(lambda: primary.ready() and replica.ready(), "the servers answer")
+        waiting.until(
+            lambda: primary.ready() and replica.ready(), "the servers' answers", READY_SECONDS
+        )
         ports = [places.free_port() for _ in range(SENTINELS)]
         for port in ports:
             configuration = folder / f"{port}.conf"
             configuration.write_text(_sentinel(port, primary.port, folder))
             command = [*program(), str(configuration), "--sentinel"]
             stack.enter_context(guard.process(command, folder / f"{port}.log", signal.SIGTERM))
-        _wait(lambda: all(_agrees(port) for port in ports), "the Sentinels know each other")
+        waiting.until(
+            lambda: all(_agrees(port) for port in ports),
+            "what the Sentinels know of each other",
+            READY_SECONDS,
+        )
         addresses = tuple(f"{places.LOOPBACK}:{port}" for port in ports)
         yield Watched(addresses, processes[0], primary.port)
 
@@ -91,11 +95,3 @@ def _agrees(port: int) -> bool:
     finally:
         client.close()
     return bool(seen["num-slaves"] == 1 and seen["num-other-sentinels"] == SENTINELS - 1)
-
-
-def _wait(ready: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not ready():
-        if time.monotonic() > deadline:
-            raise UpError(f"not within {READY_SECONDS:.0f} s: {what}")
-        time.sleep(0.05)

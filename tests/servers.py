@@ -10,13 +10,11 @@ import secrets
 import shutil
 import signal
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from ops.dev import guard, places, postgres
-from ops.dev.errors import UpError
+from ops.dev import guard, places, postgres, waiting
 from ops.dev.postgres import Postgres
 from ops.dev.redis import Redis
 from tests import containers
@@ -68,7 +66,13 @@ def embedded_postgres(certificate: Path | None = None, key: Path | None = None) 
                 os.chown(target, owner.st_uid, owner.st_gid)
         log = Path(folder) / "log"
         with guard.process(server.command(), log, signal.SIGINT) as process:
-            _wait(server.ready, lambda: process.poll() is None, lambda: log.read_text("utf-8"))
+            waiting.until(
+                server.ready,
+                "the server",
+                READY_SECONDS,
+                runs=lambda: process.poll() is None,
+                said=lambda: log.read_text("utf-8"),
+            )
             yield server.url()
 
 
@@ -80,7 +84,13 @@ def embedded_redis(server: Redis) -> Iterator[str]:
         with guard.process(
             server.command(), log, signal.SIGTERM, server.configuration()
         ) as process:
-            _wait(server.ready, lambda: process.poll() is None, lambda: log.read_text("utf-8"))
+            waiting.until(
+                server.ready,
+                "the server",
+                READY_SECONDS,
+                runs=lambda: process.poll() is None,
+                said=lambda: log.read_text("utf-8"),
+            )
             yield server.url()
 
 
@@ -90,7 +100,13 @@ def _contained_postgres() -> Iterator[str]:
     environ = {"POSTGRES_PASSWORD": password}
     with containers.run(containers.POSTGRES, environ, postgres.THROWAWAY) as container:
         server = Postgres(Path(), container.port, password)
-        _wait(server.ready, container.runs, container.logs)
+        waiting.until(
+            server.ready,
+            "the server",
+            READY_SECONDS,
+            runs=container.runs,
+            said=container.logs,
+        )
         yield server.url()
 
 
@@ -100,15 +116,11 @@ def _contained_redis() -> Iterator[str]:
     options = ("--protected-mode", "no", "--appendonly", "no", "--save", "")
     with containers.run(containers.REDIS, {}, options) as container:
         server = Redis(container.port)
-        _wait(server.ready, container.runs, container.logs)
+        waiting.until(
+            server.ready,
+            "the server",
+            READY_SECONDS,
+            runs=container.runs,
+            said=container.logs,
+        )
         yield server.url()
-
-
-def _wait(ready: Callable[[], bool], runs: Callable[[], bool], said: Callable[[], str]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not ready():
-        if not runs():
-            raise UpError(f"the server ended while starting; it said:\n{said()}")
-        if time.monotonic() > deadline:
-            raise UpError(f"the server is not ready after {READY_SECONDS:.0f} s:\n{said()}")
-        time.sleep(0.05)

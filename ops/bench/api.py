@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ import typer
 
 from ops.bench import load
 from ops.bench.load import Load, Outcome
-from ops.dev import guard, places, postgres
+from ops.dev import guard, places, postgres, waiting
 from ops.dev.postgres import Postgres
 from ops.dev.redis import Redis
 
@@ -238,8 +238,8 @@ def _servers(folder: Path) -> Iterator[dict[str, str]]:
             redis.command(), folder / "redis.log", signal.SIGTERM, redis.configuration()
         ) as two,
     ):
-        _wait("PostgreSQL", lambda: server.ready() and one.poll() is None)
-        _wait("Redis", lambda: redis.ready() and two.poll() is None)
+        waiting.until(server.ready, "PostgreSQL", READY_SECONDS, runs=lambda: one.poll() is None)
+        waiting.until(redis.ready, "Redis", READY_SECONDS, runs=lambda: two.poll() is None)
         environ = {
             "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
             "DATABASE_URL": server.ensure_database("bench", "bench", "benchmark"),
@@ -300,17 +300,15 @@ def _serving(
             except httpx2.TransportError:
                 return False
 
-        _wait(f"{name}:\n{log}", ready)
+        waiting.until(
+            ready,
+            name,
+            READY_SECONDS,
+            runs=lambda: process.poll() is None,
+            said=log.read_text,
+        )
         started = round(time.monotonic() - begun, 2)
         yield Subject(name, url, psutil.Process(process.pid), started)
-
-
-def _wait(what: str, ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not ready():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not ready after {READY_SECONDS} s: {what}")
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -4,22 +4,20 @@ import asyncio
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import orjson
 import typer
 
 from fastapi_base import cli_jobs
+from fastapi_base.cli_base import fail, load_settings, opened_database
 from fastapi_base.core import passwords, rotation
 from fastapi_base.core.caller import Origin
-from fastapi_base.core.config import Settings, SettingsError
+from fastapi_base.core.config import Settings
 from fastapi_base.core.encryption import CannotDecrypt, Cipher
 from fastapi_base.core.errors import Conflict, DomainError, NotFound, WeakPassword
-from fastapi_base.core.logging import configure_logging
 from fastapi_base.core.security import hash_password
 from fastapi_base.core.tls import database_tls
-from fastapi_base.db.database import EngineDatabase
-from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
 from fastapi_base.schemas.user import PASSWORD_MAX, PASSWORD_MIN, normal_email
@@ -46,12 +44,12 @@ def migrate(
 
     Safe to start on several machines at once: one migrates, the others wait and find nothing to do.
     """
-    settings = _settings()
+    settings = load_settings()
     try:
         tls = database_tls(settings.database)
         runner.upgrade(settings.database.url.get_secret_value(), revision, tls)
     except OSError as error:
-        _fail(f"DATABASE_URL: the database does not answer ({error})")
+        fail(f"DATABASE_URL: the database does not answer ({error})")
     typer.echo("The database is up to date.")
 
 
@@ -61,24 +59,24 @@ def create_admin() -> None:
 
     Does nothing when the address has an account already; the password of an account stays.
     """
-    settings = _settings()
+    settings = load_settings()
     given = settings.first_admin
     if given.email is None or given.password is None:
-        _fail("FIRST_ADMIN_EMAIL and FIRST_ADMIN_PASSWORD: set both")
+        fail("FIRST_ADMIN_EMAIL and FIRST_ADMIN_PASSWORD: set both")
     password = given.password.get_secret_value()
     if len(password) < PASSWORD_MIN:
-        _fail(f"FIRST_ADMIN_PASSWORD: must have at least {PASSWORD_MIN} characters")
+        fail(f"FIRST_ADMIN_PASSWORD: must have at least {PASSWORD_MIN} characters")
     email = normal_email(given.email)
     if email is None:
-        _fail("FIRST_ADMIN_EMAIL: must be an email address")
+        fail("FIRST_ADMIN_EMAIL: must be an email address")
     try:
         passwords.check(password, email)
     except WeakPassword as error:
-        _fail(f"FIRST_ADMIN_PASSWORD: {error.detail}")
+        fail(f"FIRST_ADMIN_PASSWORD: {error.detail}")
     try:
         added = asyncio.run(_add_admin(settings, email, password))
     except DomainError as error:
-        _fail(f"DATABASE_URL: {error.detail}")
+        fail(f"DATABASE_URL: {error.detail}")
     typer.echo(f"{email}: {'superuser created' if added else 'has an account already, unchanged'}.")
 
 
@@ -93,19 +91,19 @@ def reset_password(
 
     Without --password-stdin it makes one and prints it; its owner should change it.
     """
-    settings = _settings()
+    settings = load_settings()
     made = "" if password_stdin else secrets.token_urlsafe(15)
     password = made or sys.stdin.readline().rstrip("\r\n")
-    address = normal_email(email) or _fail("EMAIL: must be an email address")
+    address = normal_email(email) or fail("EMAIL: must be an email address")
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        _fail(f"The password must have {PASSWORD_MIN} to {PASSWORD_MAX} characters")
+        fail(f"The password must have {PASSWORD_MIN} to {PASSWORD_MAX} characters")
     try:
         passwords.check(password, address)
         count = asyncio.run(_end_sessions(settings, address, password))
     except WeakPassword as error:
-        _fail(f"The password is too easy: {error.detail}")
+        fail(f"The password is too easy: {error.detail}")
     except DomainError as error:
-        _fail(error.detail)
+        fail(error.detail)
     typer.echo(f"{address}: password set, sessions ended: {count}.")
     if made:
         typer.echo(f"The new password: {made}")
@@ -114,12 +112,12 @@ def reset_password(
 @app.command()
 def revoke_sessions(email: Annotated[str, typer.Argument(help="Whose.")]) -> None:
     """End all sessions of an account, from their next request on."""
-    settings = _settings()
-    address = normal_email(email) or _fail("EMAIL: must be an email address")
+    settings = load_settings()
+    address = normal_email(email) or fail("EMAIL: must be an email address")
     try:
         count = asyncio.run(_end_sessions(settings, address, None))
     except DomainError as error:
-        _fail(error.detail)
+        fail(error.detail)
     typer.echo(f"{address}: sessions ended: {count}.")
 
 
@@ -134,16 +132,16 @@ def rotate_keys(
 
     Changes no process itself: keys come from the environment of each.
     """
-    settings = _settings().auth
+    settings = load_settings().auth
     if settings.jwt_algorithm == "HS256":
         typer.echo(rotation.of_secrets(settings))
     elif folder is None:
-        _fail(f"--folder: {settings.jwt_algorithm} needs a place for the new key pair")
+        fail(f"--folder: {settings.jwt_algorithm} needs a place for the new key pair")
     else:
         try:
             typer.echo(rotation.of_key_pairs(settings, folder))
         except OSError as error:
-            _fail(f"--folder: {error.filename}: {error.strerror}. No key was made.")
+            fail(f"--folder: {error.filename}: {error.strerror}. No key was made.")
 
 
 @app.command()
@@ -153,13 +151,13 @@ def reencrypt() -> None:
     To change that key: make a new one, move the old one to AUTH_ENCRYPTION_ACCEPTED_KEYS, restart
     every process, run this, then empty AUTH_ENCRYPTION_ACCEPTED_KEYS.
     """
-    settings = _settings()
+    settings = load_settings()
     try:
         count = asyncio.run(_reencrypt(settings))
     except CannotDecrypt as error:
-        _fail(f"A secret cannot be decrypted: {error}. Nothing was changed.")
+        fail(f"A secret cannot be decrypted: {error}. Nothing was changed.")
     except DomainError as error:
-        _fail(f"DATABASE_URL: {error.detail}")
+        fail(f"DATABASE_URL: {error.detail}")
     typer.echo(f"Encrypted anew: {count}")
 
 
@@ -168,7 +166,7 @@ def openapi(
     output: Annotated[Path | None, typer.Option(help="A file, instead of standard output.")] = None,
 ) -> None:
     """Write the API's description (OpenAPI, JSON)."""
-    document = create_app(_settings()).openapi()
+    document = create_app(load_settings()).openapi()
     text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     if output:
         output.write_bytes(text)
@@ -181,16 +179,14 @@ def make_migration(
     message: Annotated[str, typer.Argument(help="What it does, in a few words.")],
 ) -> None:
     """Write the next migration: from the models' difference to a database that is up to date."""
-    database = _settings().database
+    database = load_settings().database
     runner.revision(database.url.get_secret_value(), message, database_tls(database))
 
 
 async def _end_sessions(settings: Settings, email: str, password: str | None) -> int:
     """End the sessions of an account, after its password was set where one is given."""
-    engine = create_engine(settings.database, "fastapi-base-cli")
-    try:
-        direct = not settings.database.pgbouncer
-        database, origin = EngineDatabase(engine, autocommit=direct), Origin()
+    async with opened_database(settings) as database:
+        origin = Origin()
         async with database.read() as connection:
             found = await users.credentials(connection, email=email)
         if found is None:
@@ -209,54 +205,30 @@ async def _end_sessions(settings: Settings, email: str, password: str | None) ->
             return await sessions.revoke_all(
                 session, found.id, origin, actor=None, reason="by-command"
             )
-    finally:
-        await engine.dispose()
 
 
 async def _add_admin(settings: Settings, email: str, password: str) -> bool:
-    engine = create_engine(settings.database, "fastapi-base-cli")
-    try:
-        async with EngineDatabase(engine).transaction() as session:
-            # No event loop to protect here: hash in place.
-            password_hash = hash_password(password, settings.auth.bcrypt_rounds)
-            added = await users.add(
-                session,
-                email=email,
-                password_hash=password_hash,
-                is_superuser=True,
-                # The operator says so, and may have to log in before mail works.
-                is_verified=True,
+    async with opened_database(settings) as database, database.transaction() as session:
+        # No event loop to protect here: hash in place.
+        password_hash = hash_password(password, settings.auth.bcrypt_rounds)
+        added = await users.add(
+            session,
+            email=email,
+            password_hash=password_hash,
+            is_superuser=True,
+            # The operator says so, and may have to log in before mail works.
+            is_verified=True,
+        )
+        if added:
+            await audit.record(
+                session, Action.REGISTERED, Origin(), subject=added, added="yes", by="command"
             )
-            if added:
-                await audit.record(
-                    session, Action.REGISTERED, Origin(), subject=added, added="yes", by="command"
-                )
-            return added is not None
-    finally:
-        await engine.dispose()
+        return added is not None
 
 
 async def _reencrypt(settings: Settings) -> int:
-    engine = create_engine(settings.database, "fastapi-base-cli")
-    try:
-        async with EngineDatabase(engine).transaction() as session:
-            return await totp.reencrypt(session, Cipher(settings.auth))
-    finally:
-        await engine.dispose()
-
-
-def _settings() -> Settings:
-    try:
-        settings = Settings.load()
-    except SettingsError as error:
-        _fail(f"The settings cannot be used:\n{error}")
-    configure_logging(settings.log)
-    return settings
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)
+    async with opened_database(settings) as database, database.transaction() as session:
+        return await totp.reencrypt(session, Cipher(settings.auth))
 
 
 if __name__ == "__main__":

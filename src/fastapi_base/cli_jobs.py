@@ -3,18 +3,16 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import orjson
 import typer
 
+from fastapi_base.cli_base import fail, load_settings, opened_database
 from fastapi_base.core.caller import Origin
-from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.errors import DomainError
-from fastapi_base.core.logging import configure_logging
 from fastapi_base.core.queues import Queue
-from fastapi_base.db.database import Database, EngineDatabase
-from fastapi_base.db.engine import create_engine
+from fastapi_base.db.database import Database
 from fastapi_base.schemas.job import Status
 from fastapi_base.services.jobs import operating
 from fastapi_base.tasks.relay import serve
@@ -28,7 +26,7 @@ JobId = Annotated[uuid.UUID, typer.Argument(metavar="JOB_ID", help="Which, as `l
 
 def relay() -> None:
     """Hand jobs from PostgreSQL to the broker, until it is stopped. Several may run."""
-    asyncio.run(serve(_settings()))
+    asyncio.run(serve(load_settings()))
 
 
 @jobs.command("list")
@@ -123,7 +121,7 @@ def _retry_kind(kind: str, yes: bool) -> None:
     failed = _with_database(count)
     if kind not in failed:
         others = ", ".join(f"{name} ({number})" for name, number in failed.items()) or "none"
-        _fail(f"--kind: no job of kind {kind} failed. Kinds with failed jobs: {others}")
+        fail(f"--kind: no job of kind {kind} failed. Kinds with failed jobs: {others}")
     if not yes:
         typer.confirm(f"Run {failed[kind]} failed jobs of kind {kind} again?", abort=True)
     typer.echo(f"{kind}: jobs queued again: {_with_database(again)}")
@@ -133,35 +131,18 @@ def _with_database[T](
     work: Callable[[Database], Awaitable[T]], job_id: uuid.UUID | None = None
 ) -> T:
     """What the work returns; ends the command where a rule or the database forbids it."""
-    settings = _settings()
+    settings = load_settings()
 
     async def go() -> T:
-        engine = create_engine(settings.database, "fastapi-base-cli")
-        try:
-            return await work(EngineDatabase(engine, autocommit=not settings.database.pgbouncer))
-        finally:
-            await engine.dispose()
+        async with opened_database(settings) as database:
+            return await work(database)
 
     try:
         return asyncio.run(go())
     except DomainError as error:
-        _fail(f"{'DATABASE_URL' if job_id is None else job_id}: {error.detail}")
+        fail(f"{'DATABASE_URL' if job_id is None else job_id}: {error.detail}")
 
 
 def _printable(value: object) -> str:
     # What a job says of itself must not move the cursor, nor begin a line or a column.
     return "".join(sign if sign.isprintable() else " " for sign in str(value))
-
-
-def _settings() -> Settings:
-    try:
-        settings = Settings.load()
-    except SettingsError as error:
-        _fail(f"The settings cannot be used:\n{error}")
-    configure_logging(settings.log)
-    return settings
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)

@@ -32,15 +32,7 @@ def running(
     command: Sequence[str], log: Path, **settings: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command in the folder of its log; it must end well when it is asked to."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            env=environment(**settings),
-            cwd=log.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    process = _start(command, log, settings)
     try:
         yield process
         assert process.poll() is None, f"it ended early:\n{log.read_text()}"
@@ -73,16 +65,7 @@ def outcome(command: Sequence[str], folder: Path, **settings: str) -> tuple[int,
 @contextmanager
 def doomed(command: Sequence[str], log: Path, **settings: str) -> Iterator[Callable[[], None]]:
     """Run a command that may die: gives what kills it and all that it started, at once."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            env=environment(**settings),
-            cwd=log.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process = _start(command, log, settings, apart=True)
 
     def kill() -> None:
         os.killpg(process.pid, signal.SIGKILL)
@@ -93,3 +76,19 @@ def doomed(command: Sequence[str], log: Path, **settings: str) -> Iterator[Calla
     finally:
         if process.poll() is None:
             kill()
+
+
+def _start(
+    command: Sequence[str], log: Path, settings: dict[str, str], *, apart: bool = False
+) -> subprocess.Popen[bytes]:
+    """The command, writing its log; `apart` in a session of its own."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            env=environment(**settings),
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=apart,
+        )

@@ -1,0 +1,27 @@
+"""Waiting for a server that starts, with an end."""
+
+import time
+from collections.abc import Callable
+
+from ops.dev.errors import UpError
+
+
+def until(
+    ready: Callable[[], bool],
+    what: str,
+    seconds: float,
+    *,
+    runs: Callable[[], bool] = lambda: True,
+    said: Callable[[], str] = lambda: "",
+) -> None:
+    """Ask again and again until it is ready.
+
+    Raises UpError with what it said when it runs no more, or is not ready in so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if not runs():
+            raise UpError(f"{what} ended while starting; it said:\n{said()}")
+        if time.monotonic() > deadline:
+            raise UpError(f"{what}: not ready after {seconds:.0f} s:\n{said()}")
+        time.sleep(0.05)
