@@ -58,7 +58,7 @@ class Message(Protocol):
 
 def celery_app(name: str, settings: Settings) -> Celery:
     """A Celery application, configured alike for who sends and who works."""
-    app = Celery(name, broker=Broker.of(settings).url, set_as_current=False)
+    app = Celery(name, set_as_current=False)
     app.conf.update(celery_config(settings))
     return app
 
@@ -82,6 +82,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         # A job goes on while the broker is away. That its message comes again does no harm.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "broker_url": broker.url,
         "broker_transport_options": broker.options,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

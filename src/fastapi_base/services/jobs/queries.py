@@ -9,8 +9,9 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import Conflict, NotFound
-from fastapi_base.models.job import CHANNEL, Job
+from fastapi_base.models.job import Job
 from fastapi_base.schemas.job import JobFilter, JobRead
+from fastapi_base.services.jobs.ending import wake_relays
 from fastapi_base.utils.pagination import Listing, Page, PageQuery, fetch
 
 LISTING = Listing(
@@ -86,7 +87,7 @@ async def cancel(session: AsyncSession, job_id: uuid.UUID, owner: uuid.UUID | No
     job = await get(connection, job_id, owner)
     if not changed and job.status != "cancelled":
         raise Conflict(f"The job is over: {job.status}")
-    await connection.execute(select(func.pg_notify(CHANNEL, "")))
+    await wake_relays(session)
     return job
 
 
@@ -105,7 +106,7 @@ async def retry(session: AsyncSession, job_id: uuid.UUID, owner: uuid.UUID | Non
     job = await get(connection, job_id, owner)
     if not changed:
         raise Conflict(f"Only jobs that failed or were cancelled are run again: {job.status}")
-    await connection.execute(select(func.pg_notify(CHANNEL, "")))
+    await wake_relays(session)
     return job
 
 
