@@ -173,7 +173,7 @@ def test_a_dump_is_restored_whole_into_a_fresh_server(folder: Path) -> None:
         assert "is not what" in refused(target, "restore", file)
         file.with_name(f"{file.name}.sha256").unlink()
         assert "No such file" in refused(source, "check", file)
-        assert "DATABASE_URL: must look like" in refused("mysql://x", "dump", folder / "backups")
+        assert "DATABASE_URL: must look like" in refused("mysql://x", "dump", folder / "other")
         assert "holds no table" in refused(new.url("postgres"), "dump", folder / "empty")
         assert list((folder / "empty").iterdir()) == []
 
