@@ -50,6 +50,24 @@ install() { # PACKAGE...: as root on Debian; else says why not in $reason
   fi
 }
 
+# A killed run leaves its containers' network namespaces, and with them their addresses on the bridge, which the next
+# engine gives out anew: then some of its containers can't be reached.
+sweep() { # RUN: the folder of an engine that is no more
+  local namespace inode process here
+  here=$(readlink /proc/self/ns/net)
+  for namespace in "$1"/exec/netns/*; do
+    [ -e "$namespace" ] || continue
+    inode="net:[$(stat -c %i "$namespace")]"
+    for process in /proc/[0-9]*; do
+      if [ "$inode" != "$here" ] && [ "$(readlink "$process/ns/net")" = "$inode" ]; then
+        kill -KILL "${process#/proc/}" 2> /dev/null || true
+      fi
+    done
+    umount "$namespace" 2> /dev/null || true
+    rm -f "$namespace"
+  done
+}
+
 engine_pid=
 start_engine() {
   local run=/run/fastapi-base-docker waited=0
@@ -59,6 +77,7 @@ start_engine() {
   fi
   command -v dockerd > /dev/null || install docker.io iptables || return 1
   mkdir -p "$run"
+  [ "$(cat "/proc/$(cat "$run/dockerd.pid" 2> /dev/null)/comm" 2> /dev/null)" = dockerd ] || sweep "$run"
   say "starting dockerd for this run (its output goes to $cache/dockerd.log)"
   dockerd --host "unix://$run/docker.sock" --data-root "$cache/docker" --exec-root "$run/exec" --pidfile "$run/dockerd.pid" \
     > "$cache/dockerd.log" 2>&1 &

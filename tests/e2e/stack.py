@@ -1,6 +1,7 @@
 """Starts the shipped binaries as processes, as an operator would, and stops them."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -94,6 +95,26 @@ def wait_for_reply(url: str, log: Path) -> None:
             time.sleep(0.1)
 
 
+def last_heartbeat(url: str) -> str | None:
+    """When the worker last ran a heartbeat of Beat's; None when it never did."""
+    with urlopen(f"{url}/health/ready", timeout=5) as reply:
+        seen: str | None = json.load(reply)["last_heartbeat"]
+    return seen
+
+
+def wait_for_heartbeat(url: str, log: Path, after: str | None) -> str:
+    """Wait until the worker ran a later heartbeat of Beat's than this one; returns its time."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        seen = last_heartbeat(url)
+        if seen is not None and seen != after:
+            return seen
+        assert time.monotonic() < deadline, (
+            f"no heartbeat of Beat came through the worker after {after}:\n{log.read_text()}"
+        )
+        time.sleep(0.1)
+
+
 @contextmanager
 def running(binaries: Binaries, folder: Path, database_url: str, redis_url: str) -> Iterator[str]:
     """Migrate, then run API, relay, worker and Beat; yields the API's URL."""
@@ -120,4 +141,7 @@ def running(binaries: Binaries, folder: Path, database_url: str, redis_url: str)
             stack.enter_context(process(name, command, env, folder / f"{name}.log"))
         url = f"http://127.0.0.1:{port}"
         wait_for_reply(f"{url}/health/ready", folder / "api.log")
+        # The README's tour gives its job ten seconds, and a worker may still be unpacking itself.
+        # Redis may know a heartbeat of a stack before this one.
+        wait_for_heartbeat(url, folder / "worker.log", after=last_heartbeat(url))
         yield url
