@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from urllib.request import urlopen
 
 import asyncpg
 
+from ops.dev.guard import Guard
 from ops.dev.places import free_port
 
 START_SECONDS = 90
@@ -61,7 +63,11 @@ def create_database(admin_url: str, name: str) -> str:
 
 @contextmanager
 def process(name: str, command: Sequence[str], env: dict[str, str], log: Path) -> Iterator[None]:
-    """Run a command beside the test; its end must be clean when it is asked to stop."""
+    """Run a command beside the test; its end must be clean when it is asked to stop.
+
+    It ends too when the test is killed: else it would take the jobs of those that come after.
+    """
+    guard = Guard()
     with log.open("wb") as output:
         child = subprocess.Popen(
             command,
@@ -70,7 +76,9 @@ def process(name: str, command: Sequence[str], env: dict[str, str], log: Path) -
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
+    guard.add(child.pid, signal.SIGTERM)
     try:
         yield
         assert child.poll() is None, f"{name} ended early:\n{log.read_text()}"
@@ -80,6 +88,8 @@ def process(name: str, command: Sequence[str], env: dict[str, str], log: Path) -
         if child.poll() is None:
             child.kill()
             child.wait()
+        guard.remove(child.pid)
+        guard.close()
 
 
 def wait_for_reply(url: str, log: Path) -> None:
