@@ -44,12 +44,8 @@ def nginx(servers: Sequence[str], certificate: Path, key: Path) -> Iterator[Ngin
         with guard.process(
             [*command, *program, *arguments], running.errors, signal.SIGQUIT
         ) as popen:
-            waiting.until(
-                lambda: places.listens(running.https),
-                "nginx",
-                READY_SECONDS,
-                runs=lambda: popen.poll() is None,
-                said=running.errors.read_text,
+            waiting.until_serves(
+                popen, running.errors, lambda: places.listens(running.https), "nginx", READY_SECONDS
             )
             yield running
 

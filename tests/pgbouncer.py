@@ -57,12 +57,8 @@ def pgbouncer(url: str, connections: int) -> Iterator[str]:
         ]
         log = Path(place) / "log"
         with guard.process(command, log, signal.SIGINT) as process:
-            waiting.until(
-                lambda: places.listens(port),
-                "PgBouncer",
-                READY_SECONDS,
-                runs=lambda: process.poll() is None,
-                said=log.read_text,
+            waiting.until_serves(
+                process, log, lambda: places.listens(port), "PgBouncer", READY_SECONDS
             )
             address = f"{behind.username}:unused@{places.LOOPBACK}:{port}"
             yield behind._replace(netloc=address).geturl()

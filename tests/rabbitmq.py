@@ -68,13 +68,7 @@ def rabbitmq() -> Iterator[str]:
                 _command(home, runtime, peers), log, signal.SIGTERM, environ=environ
             ) as p,
         ):
-            waiting.until(
-                lambda: places.listens(port),
-                "RabbitMQ",
-                READY_SECONDS,
-                runs=lambda: p.poll() is None,
-                said=log.read_text,
-            )
+            waiting.until_serves(p, log, lambda: places.listens(port), "RabbitMQ", READY_SECONDS)
             yield f"amqp://app:{password}@{places.LOOPBACK}:{port}//"
 
 

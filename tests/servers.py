@@ -10,7 +10,7 @@ import secrets
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -66,13 +66,7 @@ def embedded_postgres(certificate: Path | None = None, key: Path | None = None) 
                 os.chown(target, owner.st_uid, owner.st_gid)
         log = Path(folder) / "log"
         with guard.process(server.command(), log, signal.SIGINT) as process:
-            waiting.until(
-                server.ready,
-                "the server",
-                READY_SECONDS,
-                runs=lambda: process.poll() is None,
-                said=lambda: log.read_text("utf-8"),
-            )
+            waiting.until_serves(process, log, server.ready, "the server", READY_SECONDS)
             yield server.url()
 
 
@@ -84,13 +78,7 @@ def embedded_redis(server: Redis) -> Iterator[str]:
         with guard.process(
             server.command(), log, signal.SIGTERM, server.configuration()
         ) as process:
-            waiting.until(
-                server.ready,
-                "the server",
-                READY_SECONDS,
-                runs=lambda: process.poll() is None,
-                said=lambda: log.read_text("utf-8"),
-            )
+            waiting.until_serves(process, log, server.ready, "the server", READY_SECONDS)
             yield server.url()
 
 
@@ -100,13 +88,7 @@ def _contained_postgres() -> Iterator[str]:
     environ = {"POSTGRES_PASSWORD": password}
     with containers.run(containers.POSTGRES, environ, postgres.THROWAWAY) as container:
         server = Postgres(Path(), container.port, password)
-        waiting.until(
-            server.ready,
-            "the server",
-            READY_SECONDS,
-            runs=container.runs,
-            said=container.logs,
-        )
+        _wait(server.ready, container)
         yield server.url()
 
 
@@ -116,11 +98,9 @@ def _contained_redis() -> Iterator[str]:
     options = ("--protected-mode", "no", "--appendonly", "no", "--save", "")
     with containers.run(containers.REDIS, {}, options) as container:
         server = Redis(container.port)
-        waiting.until(
-            server.ready,
-            "the server",
-            READY_SECONDS,
-            runs=container.runs,
-            said=container.logs,
-        )
+        _wait(server.ready, container)
         yield server.url()
+
+
+def _wait(ready: Callable[[], bool], container: containers.Container) -> None:
+    waiting.until(ready, "the server", READY_SECONDS, runs=container.runs, said=container.logs)

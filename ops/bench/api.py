@@ -238,8 +238,9 @@ def _servers(folder: Path) -> Iterator[dict[str, str]]:
             redis.command(), folder / "redis.log", signal.SIGTERM, redis.configuration()
         ) as two,
     ):
-        waiting.until(server.ready, "PostgreSQL", READY_SECONDS, runs=lambda: one.poll() is None)
-        waiting.until(redis.ready, "Redis", READY_SECONDS, runs=lambda: two.poll() is None)
+        log = folder / "postgres.log"
+        waiting.until_serves(one, log, server.ready, "PostgreSQL", READY_SECONDS)
+        waiting.until_serves(two, folder / "redis.log", redis.ready, "Redis", READY_SECONDS)
         environ = {
             "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
             "DATABASE_URL": server.ensure_database("bench", "bench", "benchmark"),
@@ -300,13 +301,7 @@ def _serving(
             except httpx2.TransportError:
                 return False
 
-        waiting.until(
-            ready,
-            name,
-            READY_SECONDS,
-            runs=lambda: process.poll() is None,
-            said=log.read_text,
-        )
+        waiting.until_serves(process, log, ready, name, READY_SECONDS)
         started = round(time.monotonic() - begun, 2)
         yield Subject(name, url, psutil.Process(process.pid), started)
 

@@ -1,7 +1,9 @@
 """Waiting for a server that starts, with an end."""
 
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from ops.dev.errors import UpError
 
@@ -25,3 +27,20 @@ def until(
         if time.monotonic() > deadline:
             raise UpError(f"{what}: not ready after {seconds:.0f} s:\n{said()}")
         time.sleep(0.05)
+
+
+def until_serves(
+    process: subprocess.Popen[bytes],
+    log: Path,
+    ready: Callable[[], bool],
+    what: str,
+    seconds: float,
+) -> None:
+    """Wait for a process that writes to a log. Raises UpError as `until` does."""
+    until(
+        ready,
+        what,
+        seconds,
+        runs=lambda: process.poll() is None,
+        said=lambda: log.read_text("utf-8", "replace"),
+    )

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from urllib.request import urlopen
 
 import asyncpg
 
+from ops.dev import waiting
 from ops.dev.guard import Guard
 from ops.dev.places import free_port
 
@@ -92,17 +92,18 @@ def process(name: str, command: Sequence[str], env: dict[str, str], log: Path) -
         guard.close()
 
 
-def wait_for_reply(url: str, log: Path) -> None:
+def wait_for_reply(url: str, said: Callable[[], str] = lambda: "") -> None:
     """Wait until a GET of the URL succeeds."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
+
+    def replies() -> bool:
         try:
             with urlopen(url, timeout=5) as reply:
                 reply.read()
-                return
         except (URLError, OSError):
-            assert time.monotonic() < deadline, f"{url} does not answer:\n{log.read_text()}"
-            time.sleep(0.1)
+            return False
+        return True
+
+    waiting.until(replies, f"a reply of {url}", START_SECONDS, said=said)
 
 
 def last_heartbeat(url: str) -> str | None:
@@ -112,17 +113,14 @@ def last_heartbeat(url: str) -> str | None:
     return seen
 
 
-def wait_for_heartbeat(url: str, log: Path, after: str | None) -> str:
-    """Wait until the worker ran a later heartbeat of Beat's than this one; returns its time."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        seen = last_heartbeat(url)
-        if seen is not None and seen != after:
-            return seen
-        assert time.monotonic() < deadline, (
-            f"no heartbeat of Beat came through the worker after {after}:\n{log.read_text()}"
-        )
-        time.sleep(0.1)
+def wait_for_heartbeat(url: str, after: str | None, said: Callable[[], str] = lambda: "") -> None:
+    """Wait until the worker ran another heartbeat of Beat's than this one."""
+    waiting.until(
+        lambda: last_heartbeat(url) not in (None, after),
+        f"a heartbeat of Beat through the worker after {after}",
+        START_SECONDS,
+        said=said,
+    )
 
 
 @contextmanager
@@ -150,8 +148,8 @@ def running(binaries: Binaries, folder: Path, database_url: str, redis_url: str)
         }.items():
             stack.enter_context(process(name, command, env, folder / f"{name}.log"))
         url = f"http://127.0.0.1:{port}"
-        wait_for_reply(f"{url}/health/ready", folder / "api.log")
+        wait_for_reply(f"{url}/health/ready", (folder / "api.log").read_text)
         # The README's tour gives its job ten seconds, and a worker may still be unpacking itself.
         # Redis may know a heartbeat of a stack before this one.
-        wait_for_heartbeat(url, folder / "worker.log", after=last_heartbeat(url))
+        wait_for_heartbeat(url, last_heartbeat(url), (folder / "worker.log").read_text)
         yield url
