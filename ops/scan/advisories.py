@@ -18,9 +18,14 @@ _TIMEOUT = 15.0
 def scan(base: str, locked: Iterable[tuple[str, str]]) -> Iterator[Finding]:
     """Ask ``base`` (an index's address without ``/simple``) about each name and version.
 
-    Raises UnavailableError where it has no such API or does not answer, since silence about a
-    weakness must not pass for health.
+    Raises UnavailableError where none is given, it has no such API or does not answer, since
+    silence about a weakness must not pass for health.
     """
+    if not base:
+        raise UnavailableError(
+            "SCAN_INDEX is not set; it must be the address, without /simple, of an index that "
+            "has PyPI's JSON API"
+        )
     packages = sorted(set(locked))
     with ThreadPoolExecutor(max_workers=8) as pool:
         # The first alone: an index that does not answer is asked once, and not for each package.

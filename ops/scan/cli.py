@@ -18,7 +18,6 @@ from ops.scan.findings import Finding, UnavailableError, WaiverError, judge, wai
 
 ROOT = Path.cwd()
 WAIVERS = Path("ops/scan/waivers.toml")
-PUBLIC_INDEX = "https://pypi.org"
 
 
 def locked(text: str) -> list[tuple[str, str]]:
@@ -47,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scan", description=__doc__)
     parser.add_argument("check", nargs="*", help="secrets, licences, advisories, debian")
     parser.add_argument("--require", default=os.environ.get("SCAN_REQUIRE", ""))
-    parser.add_argument("--index", default=os.environ.get("SCAN_INDEX") or PUBLIC_INDEX)
+    parser.add_argument("--index", default=os.environ.get("SCAN_INDEX", ""))
     chosen = parser.parse_args(arguments)
     available = checks(ROOT, chosen.index)
     required = {name for name in chosen.require.split(",") if name}

@@ -51,6 +51,11 @@ def test_what_is_listed_is_found_and_what_was_withdrawn_is_not() -> None:
     ]
 
 
+def test_without_an_index_it_says_which_setting_names_one() -> None:
+    with pytest.raises(UnavailableError, match="SCAN_INDEX"):
+        list(advisories.scan("", [("hello", "1.0")]))
+
+
 @pytest.mark.parametrize("replies", [{}, {"/pypi/hello/1.0/json": {"info": {}}}])
 def test_an_index_that_does_not_tell_is_not_a_clean_bill(replies: dict[str, Any]) -> None:
     with index(replies) as base, pytest.raises(UnavailableError, match=r"hello 1\.0"):
