@@ -33,6 +33,6 @@ async def opened_database(settings: Settings) -> AsyncIterator[EngineDatabase]:
     """The database, with connections of this command's own."""
     engine = create_engine(settings.database, "fastapi-base-cli")
     try:
-        yield EngineDatabase(engine, autocommit=not settings.database.pgbouncer)
+        yield EngineDatabase.of(settings.database, engine)
     finally:
         await engine.dispose()

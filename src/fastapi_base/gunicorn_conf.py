@@ -1,6 +1,7 @@
 """gunicorn's configuration: `gunicorn --config python:fastapi_base.gunicorn_conf ...`."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -141,11 +142,19 @@ graceful_timeout = _loaded.api.graceful_timeout + _loaded.api.drain_seconds
 keepalive = _loaded.api.keepalive
 forwarded_allow_ips = ",".join(_loaded.api.forwarded_allow_ips)
 reload = _loaded.api.reload
+# Workers are forked from one process that has loaded the application, and share its memory.
+preload_app = not reload
 accesslog = None
 control_socket_disable = True
 proc_name = "fastapi-base-api"
 # The sign of life is a file's time; on a slow disk, writing it could stall the worker.
 worker_tmp_dir = str(_shared_memory) if os.access(_shared_memory, os.W_OK) else None
+
+
+def pre_fork(_: object, __: object) -> None:
+    """Called by gunicorn before each new worker."""
+    # The collector would write to every object that it looks at, and so make each page a copy.
+    gc.freeze()
 
 
 def post_fork(_: object, __: object) -> None:

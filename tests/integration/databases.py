@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastapi_base.db.database import ReplicaConnection
 from fastapi_base.db.failures import translated
 from fastapi_base.db.hooks import run_hooks
+from fastapi_base.db.statements import InSession, Rows, Statement, Values
 
 
 def sibling(url: str, name: str) -> str:
@@ -66,6 +67,11 @@ class RolledBackDatabase:
         """See fastapi_base.db.database.Database."""
         async with self._turn, translated():
             yield self._connection
+
+    async def run(self, statement: Statement, values: Values) -> Rows:
+        """See fastapi_base.db.database.Database."""
+        async with self.transaction() as session:
+            return await InSession(session).run(statement, values)
 
     @asynccontextmanager
     async def read_replica(self) -> AsyncIterator[ReplicaConnection]:

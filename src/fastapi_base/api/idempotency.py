@@ -1,4 +1,4 @@
-"""Idempotency keys for routes: `once: OnceDep`, then `return await once(Model, work)`."""
+"""Idempotency keys for routes: `once: OnceDep`, then `return await once(Model, work, ...)`."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,9 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.api.deps import ResourcesDep, SessionDep, WhoeverCalls
+from fastapi_base.api.deps import ResourcesDep, WhoeverCalls
+from fastapi_base.db.database import Database
+from fastapi_base.db.statements import InSession, Runs
 from fastapi_base.models.idempotency import KEY_LENGTH
 from fastapi_base.schemas.user import UserRead
 from fastapi_base.services import idempotency
@@ -35,14 +37,14 @@ class Once:
 
     def __init__(
         self,
-        session: AsyncSession,
+        database: Database,
         response: Response,
         user: UserRead,
         key: str | None,
         fingerprint: bytes,
         keep: timedelta,
     ) -> None:
-        self._session = session
+        self._database = database
         self._response = response
         self._user = user
         self._key = key
@@ -50,43 +52,63 @@ class Once:
         self._keep = keep
 
     async def __call__[T: BaseModel](
-        self, model: type[T], work: Callable[[], Awaitable[T]], *, status: int
+        self, model: type[T], work: Callable[[AsyncSession], Awaitable[T]], *, status: int
     ) -> T:
         """What `work` returns, or what it returned the first time, with status and headers.
 
-        `work` writes by the request's own session alone. When it raises, nothing is kept, and the
-        next attempt does the work.
+        `work` writes by the session that it is given alone, which commits before this returns. When
+        it raises, nothing is kept, and the next attempt does the work.
         """
+        async with self._database.transaction() as session:
+            if self._key is None:
+                return await work(session)
+            return await self._keyed(self._key, session, model, work, status)
+
+    async def alone[T: BaseModel](
+        self, model: type[T], work: Callable[[Runs], Awaitable[T]], *, status: int
+    ) -> T:
+        """The same for work that is a single statement, and so needs no transaction without key."""
         if self._key is None:
-            return await work()
+            return await work(self._database)
+        return await self(model, lambda session: work(InSession(session)), status=status)
+
+    async def _keyed[T: BaseModel](
+        self,
+        key: str,
+        session: AsyncSession,
+        model: type[T],
+        work: Callable[[AsyncSession], Awaitable[T]],
+        status: int,
+    ) -> T:
         owner = self._user.id
-        stored = await idempotency.begin(
-            self._session, owner, self._key, self._fingerprint, self._keep
-        )
+        stored = await idempotency.begin(session, owner, key, self._fingerprint, self._keep)
         if stored:
             self._response.status_code = stored.status
             self._response.headers.update(stored.headers)
             self._response.headers[REPLAYED] = "true"
             return model.model_validate_json(stored.body)
-        result = await work()
+        result = await work(session)
         headers = dict(self._response.headers)
         reply = StoredReply(status, headers, result.model_dump_json().encode())
-        await idempotency.finish(self._session, owner, self._key, reply)
+        await idempotency.finish(session, owner, key, reply)
         return result
 
 
 async def _once(
     request: Request,
     response: Response,
-    session: SessionDep,
     principal: WhoeverCalls,
     resources: ResourcesDep,
     key: IdempotencyKey = None,
 ) -> Once:
-    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    fingerprint = hashlib.sha256(asked + await request.body()).digest()
+    fingerprint = b"" if key is None else await _fingerprint(request)
     keep = timedelta(hours=resources.settings.api.idempotency_hours)
-    return Once(session, response, principal.user, key, fingerprint, keep)
+    return Once(resources.database, response, principal.user, key, fingerprint, keep)
+
+
+async def _fingerprint(request: Request) -> bytes:
+    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    return hashlib.sha256(asked + await request.body()).digest()
 
 
 OnceDep = Annotated[Once, Depends(_once)]

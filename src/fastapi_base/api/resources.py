@@ -145,7 +145,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         replica = create_replica_engine(settings.database, "fastapi-base-api")
         if replica is not None:
             stack.push_async_callback(replica.dispose)
-        database = EngineDatabase(engine, replica, autocommit=not settings.database.pgbouncer)
+        database = EngineDatabase.of(settings.database, engine, replica)
         if settings.metrics.port:
             engines = {"primary": engine, **({"replica": replica} if replica is not None else {})}
             await stack.enter_async_context(vitals.watched(engines, hasher))

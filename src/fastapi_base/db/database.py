@@ -3,16 +3,21 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import NewType, Protocol
+from typing import Any, NewType, Protocol, Self
 
 import structlog
+from asyncpg import InterfaceError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker
+from sqlalchemy.util import greenlet_spawn
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastapi_base.core import tracing
+from fastapi_base.core.config import DatabaseSettings
 from fastapi_base.db.failures import not_now, translated
 from fastapi_base.db.hooks import run_hooks
+from fastapi_base.db.statements import InSession, Rows, Statement, Values
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -41,8 +46,15 @@ class Database(Protocol):
         """
         ...
 
+    async def run(self, statement: Statement, values: Values) -> Rows:
+        """The rows of one statement that is a transaction by itself: one round trip.
+
+        Raises as transaction().
+        """
+        ...
+
     def read_replica(self) -> AbstractAsyncContextManager[ReplicaConnection]:
-        """The same to a replica, whose answers may be a moment old.
+        """A read() to a replica, whose answers may be a moment old.
 
         It leads to the primary where no replica is set, and while the replica is down.
         """
@@ -52,7 +64,8 @@ class Database(Protocol):
 class EngineDatabase:
     """The database behind an engine, and maybe a replica of it behind another.
 
-    `autocommit=False` gives each read a transaction, as PgBouncer needs it. After a replica did not
+    `autocommit=False` gives each read a transaction, as PgBouncer needs it. `direct` lets run() ask
+    the driver itself, which nothing that listens to SQLAlchemy's events sees. After a replica did not
     answer it is left alone for `rest` seconds, so that not every read waits for it.
     """
 
@@ -62,15 +75,30 @@ class EngineDatabase:
         replica: AsyncEngine | None = None,
         *,
         autocommit: bool = True,
+        direct: bool = False,
         rest: float = REPLICA_REST_SECONDS,
     ) -> None:
         self._engine = engine
         self._autocommit = autocommit
+        self._direct = direct
         self._reader = self._reading(engine)
         self._replica = None if replica is None else self._reading(replica)
         self._sessions = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
         self._rest = rest
         self._ask_replica_from = 0.0
+
+    @classmethod
+    def of(
+        cls, settings: DatabaseSettings, engine: AsyncEngine, replica: AsyncEngine | None = None
+    ) -> Self:
+        """The database behind engines of db/engine.py, as the settings say."""
+        watched = settings.sql_comments or tracing.tracer() is not None
+        return cls(
+            engine,
+            replica,
+            autocommit=not settings.pgbouncer,
+            direct=not (settings.pgbouncer or watched),
+        )
 
     def _reading(self, engine: AsyncEngine) -> AsyncEngine:
         return (
@@ -89,6 +117,27 @@ class EngineDatabase:
         """See Database."""
         async with translated(), self._reader.connect() as connection:
             yield connection
+
+    async def run(self, statement: Statement, values: Values) -> Rows:
+        """See Database."""
+        if not self._direct:
+            async with self.transaction() as session:
+                return await InSession(session).run(statement, values)
+        async with translated():
+            pooled = await self._engine.raw_connection()
+            driver: Any = pooled.driver_connection
+            try:
+                records = await driver.fetch(statement.text, *statement.arguments(values))
+            except BaseException as error:
+                closed = driver.is_closed()
+                # Who was interrupted in the middle leaves nothing in the pool; so does SQLAlchemy.
+                broken = closed or not isinstance(error, Exception)
+                await greenlet_spawn(pooled.invalidate if broken else pooled.close)
+                if closed and isinstance(error, InterfaceError):
+                    raise ConnectionError(str(error)) from error
+                raise
+            await greenlet_spawn(pooled.close)
+        return statement.rows(records)
 
     @asynccontextmanager
     async def read_replica(self) -> AsyncIterator[ReplicaConnection]:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from asyncpg.exceptions import InvalidCachedStatementError
+from asyncpg.exceptions import InterfaceError, InvalidCachedStatementError, PostgresError
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -38,10 +38,15 @@ CONSTRAINTS: dict[str, type[DomainError]] = {
 # SQLSTATE classes and codes that say "not now" (PostgreSQL manual, appendix A): connection
 # exception, insufficient resources, operator intervention.
 _NOT_NOW = ("08", "53", "57P")
+# integrity_constraint_violation
+_VIOLATION = "23"
 _CANCELLED = "57014"
 LOCK_NOT_AVAILABLE = "55P03"
 # serialization_failure and deadlock_detected: this transaction lost, and may win the next time.
 _LOST = {"40001", "40P01"}
+
+# Of SQLAlchemy, or of the driver itself (db/statements.py).
+type Failure = DBAPIError | PostgresError
 
 
 @asynccontextmanager
@@ -52,47 +57,60 @@ async def translated() -> AsyncIterator[None]:
     except PoolTimeout as error:
         NO_CONNECTION.child().inc()
         raise Overloaded("all database connections are in use") from error
-    except IntegrityError as error:
-        name = constraint_name(error)
-        raise CONSTRAINTS.get(name or "", Conflict)() from error
-    except DBAPIError as error:
-        if not_now(error):
-            raise Unavailable("the database does not answer") from error
-        if sqlstate(error) in {_CANCELLED, LOCK_NOT_AVAILABLE}:
-            raise Overloaded("the database took too long") from error
-        if may_win_next_time(error):
-            raise Overloaded("another transaction was in the way") from error
-        raise
+    except (DBAPIError, PostgresError) as error:
+        told = _told(error)
+        if told is None:
+            raise
+        raise told from error
     except (OSError, TimeoutError) as error:
         # asyncpg lets a refused or slow connection through as it is.
         raise Unavailable("the database does not answer") from error
 
 
-def not_now(error: DBAPIError) -> bool:
+def _told(error: Failure) -> DomainError | None:
+    if not_now(error):
+        return Unavailable("the database does not answer")
+    state = sqlstate(error)
+    if state.startswith(_VIOLATION):
+        return CONSTRAINTS.get(constraint_name(error) or "", Conflict)()
+    if state in {_CANCELLED, LOCK_NOT_AVAILABLE}:
+        return Overloaded("the database took too long")
+    if may_win_next_time(error):
+        return Overloaded("another transaction was in the way")
+    return None
+
+
+def not_now(error: Failure) -> bool:
     """Whether the server is down, full, or going down."""
-    return error.connection_invalidated or sqlstate(error).startswith(_NOT_NOW)
+    invalidated = isinstance(error, DBAPIError) and error.connection_invalidated
+    return invalidated or sqlstate(error).startswith(_NOT_NOW)
 
 
 def may_win_next_time(error: BaseException | None) -> bool:
     """Whether the same work, in a new transaction, has a good chance.
 
     So it is after a serialization failure, a deadlock, and when the tables changed under a prepared
-    statement (a migration ran); SQLAlchemy has dropped those statements by then.
+    statement (a migration ran); those statements were dropped by then.
     """
-    if not isinstance(error, DBAPIError):
+    if not isinstance(error, DBAPIError | PostgresError):
         return False
-    stale = isinstance(error.orig and error.orig.__cause__, InvalidCachedStatementError)
-    return stale or sqlstate(error) in _LOST
+    return isinstance(_driver(error), InvalidCachedStatementError) or sqlstate(error) in _LOST
 
 
-def sqlstate(error: DBAPIError) -> str:
+def sqlstate(error: Failure) -> str:
     """The server's code for what went wrong, empty when it did not come from the server."""
-    state = getattr(error.orig, "sqlstate", None)
+    state = getattr(_driver(error), "sqlstate", None)
     return state if isinstance(state, str) else ""
 
 
-def constraint_name(error: IntegrityError) -> str | None:
+def constraint_name(error: Failure) -> str | None:
     """The constraint that was violated, from the server's own report, never from the text."""
-    cause = error.orig.__cause__ if error.orig else None
-    name = getattr(cause, "constraint_name", None)
+    name = getattr(_driver(error), "constraint_name", None)
     return name if isinstance(name, str) else None
+
+
+def _driver(error: Failure) -> BaseException | None:
+    """The error of asyncpg, which SQLAlchemy has wrapped twice."""
+    if isinstance(error, DBAPIError):
+        return error.orig.__cause__ if error.orig else None
+    return error

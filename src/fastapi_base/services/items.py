@@ -1,12 +1,15 @@
 """Items: what their owners can do with them. Those of others do not exist."""
 
+import re
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from pydantic import TypeAdapter
+from sqlalchemy import ColumnElement, Text, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -15,10 +18,11 @@ from fastapi_base.core.errors import NotFound, VersionMismatch
 from fastapi_base.core.ids import uuid7
 from fastapi_base.db.database import Database
 from fastapi_base.db.hooks import after_commit
+from fastapi_base.db.statements import Runs, Statement
 from fastapi_base.models.item import Item
 from fastapi_base.schemas.item import ItemCreate, ItemRead
 from fastapi_base.utils.cache import Cache, Namespace
-from fastapi_base.utils.pagination import Listing, Page, PageQuery, fetch
+from fastapi_base.utils.pagination import Listing, Page, PageQuery, Walk
 
 PURGE = "fastapi_base.purge_items"
 KEEP_DELETED = timedelta(days=30)
@@ -45,6 +49,10 @@ COLUMNS = (
 )
 # A new item needs no drop: nobody could ask for its id before.
 CACHED = Namespace("items", 1, ItemRead, ttl=300, stale=300, absent=10)
+_CREATE = Statement(
+    insert(Item).returning(*COLUMNS), columns=("id", "owner_id", "title", "description")
+)
+_READ = TypeAdapter(list[ItemRead])
 # What a change may be based on: these versions, or (None) any.
 Versions = Collection[int] | None
 
@@ -57,16 +65,26 @@ class ItemFilter:
     created_from: datetime | None = None
     created_before: datetime | None = None
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """For WHERE."""
-        found: list[ColumnElement[bool]] = []
-        if self.title_prefix:
-            found.append(col(Item.title).startswith(self.title_prefix, autoescape=True))
-        if self.created_from:
-            found.append(col(Item.created_at) >= self.created_from)
-        if self.created_before:
-            found.append(col(Item.created_at) < self.created_before)
-        return found
+    def values(self) -> dict[str, Any]:
+        """Those that narrow, by name."""
+        given = {
+            "title_prefix": self.title_prefix and _like(self.title_prefix),
+            "created_from": self.created_from,
+            "created_before": self.created_before,
+        }
+        return {name: value for name, value in given.items() if value}
+
+
+_NARROWING: dict[str, ColumnElement[bool]] = {
+    "title_prefix": col(Item.title).like(bindparam("title_prefix", type_=Text), escape="\\"),
+    "created_from": col(Item.created_at) >= bindparam("created_from"),
+    "created_before": col(Item.created_at) < bindparam("created_before"),
+}
+
+
+def _like(prefix: str) -> str:
+    """The pattern of what begins so."""
+    return re.sub(r"([%_\\])", r"\\\1", prefix) + "%"
 
 
 def _mine(owner: uuid.UUID, item_id: uuid.UUID | None = None) -> list[ColumnElement[bool]]:
@@ -74,12 +92,21 @@ def _mine(owner: uuid.UUID, item_id: uuid.UUID | None = None) -> list[ColumnElem
     return found if item_id is None else [*found, col(Item.id) == item_id]
 
 
+@cache
+def _walk(narrowing: frozenset[str]) -> Walk:
+    """Their list, compiled once for each set of filters."""
+    conditions = (_NARROWING[name] for name in sorted(narrowing))
+    owned = (col(Item.owner_id) == bindparam("owner"), col(Item.deleted_at).is_(None))
+    return Walk(select(*COLUMNS).where(*owned, *conditions))
+
+
 async def listed(
-    connection: AsyncConnection, owner: uuid.UUID, chosen: ItemFilter, query: PageQuery
+    database: Database, owner: uuid.UUID, chosen: ItemFilter, query: PageQuery
 ) -> Page[ItemRead]:
     """One page of them."""
-    statement = select(*COLUMNS).where(*_mine(owner), *chosen.conditions())
-    return await fetch(connection, statement, query, ItemRead.model_validate)
+    given = chosen.values()
+    walk = _walk(frozenset(given))
+    return await walk.fetch(database, {"owner": owner, **given}, query, _READ.validate_python)
 
 
 async def get(cache: Cache, database: Database, owner: uuid.UUID, item_id: uuid.UUID) -> ItemRead:
@@ -103,11 +130,10 @@ async def _find(
     return None if row is None else ItemRead.model_validate(row)
 
 
-async def create(session: AsyncSession, owner: uuid.UUID, body: ItemCreate) -> ItemRead:
+async def create(database: Runs, owner: uuid.UUID, body: ItemCreate) -> ItemRead:
     """A new one."""
-    statement = insert(Item).values(_row(owner, body)).returning(*COLUMNS)
-    connection = await session.connection()
-    return ItemRead.model_validate((await connection.execute(statement)).one())
+    (row,) = await database.run(_CREATE, _row(owner, body))
+    return ItemRead.model_validate(row)
 
 
 async def create_many(

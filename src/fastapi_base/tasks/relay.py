@@ -100,7 +100,7 @@ class Relay:
 async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
     """A relay with its connections, which hears of new jobs while it is open."""
     engine = create_engine(settings.database, "fastapi-base-relay")
-    database = EngineDatabase(engine, autocommit=not settings.database.pgbouncer)
+    database = EngineDatabase.of(settings.database, engine)
     relay = Relay(settings, database, Publisher(settings))
     # PgBouncer's connections change hands, so nobody can listen on one: there the sweep has to do.
     listening = (

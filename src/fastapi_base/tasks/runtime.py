@@ -29,9 +29,7 @@ class Runtime:
             raise RuntimeError("workers need the pool prefork or solo: CELERY's --pool")
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._engine = create_engine(settings.database, "fastapi-base-worker")
-        self.database: Database = EngineDatabase(
-            self._engine, autocommit=not settings.database.pgbouncer
-        )
+        self.database: Database = EngineDatabase.of(settings.database, self._engine)
 
     def run[T](self, work: Callable[[Database], Awaitable[T]]) -> T:
         """What `work` returns."""

@@ -74,8 +74,8 @@ async def client(
 
 def _add_route(app: FastAPI, gate: asyncio.Event) -> None:
     @app.post("/deeds", status_code=201)
-    async def do(body: Deed, session: SessionDep, response: Response, once: OnceDep) -> Deed:
-        async def work() -> Deed:
+    async def do(body: Deed, response: Response, once: OnceDep) -> Deed:
+        async def work(session: AsyncSession) -> Deed:
             await run(session, "INSERT INTO deeds VALUES (:what)", what=body.what)
             await gate.wait()
             if body.fail:

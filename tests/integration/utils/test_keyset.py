@@ -1,6 +1,6 @@
 """Walking lists in PostgreSQL while rows come and go: each row that stays is met exactly once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -21,15 +21,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fastapi_base.db.statements import Rows, Statement, Values
 from fastapi_base.utils.pagination import (
     CursorCodec,
     Listing,
     Page,
     PageQuery,
     Position,
+    Walk,
     fetch,
 )
-from fastapi_base.utils.pagination.keyset import narrowed
+from fastapi_base.utils.pagination.keyset import narrowed, position_values
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +62,7 @@ ROWS = st.fixed_dictionaries(
         "size": st.sampled_from([0.1, 0.2, 1e300, float("inf"), float("nan")]),
     }
 )
+WALK = Walk(select(THINGS.c.id))
 SORTS = st.lists(
     st.sampled_from(LISTING.orders), max_size=4, unique_by=lambda order: order.removeprefix("-")
 )
@@ -94,7 +97,25 @@ async def page(
     if cursor:
         position = CODEC.open(cursor, query.context())
         query = PageQuery(LISTING, CODEC, limit, tuple(sort), position)
-    return await fetch(connection, select(THINGS.c.id), query, first)
+    found: Page[int] = await fetch(connection, select(THINGS.c.id), query, first)
+    # The same by statements that are made once.
+    assert await WALK.fetch(Direct(connection), {}, query, ids) == found
+    return found
+
+
+class Direct:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+
+    async def run(self, statement: Statement, values: Values) -> Rows:
+        """By the driver itself, as EngineDatabase does."""
+        raw = await self.connection.get_raw_connection()
+        driver: Any = raw.driver_connection
+        return statement.rows(await driver.fetch(statement.text, *statement.arguments(values)))
+
+
+def ids(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    return [row["id"] for row in rows]
 
 
 def first(row: Row[Any]) -> int:
@@ -223,13 +244,15 @@ async def test_total_counts_what_is_selected_on_all_pages(things: AsyncConnectio
     query = PageQuery(LISTING, CODEC, 2, total=True)
     found = await fetch(things, statement, query, first)
     assert (len(found.items), found.total) == (2, 5)
+    assert await Walk(statement).fetch(Direct(things), {}, query, ids) == found
 
 
 @pytest.mark.parametrize("sort", ["rank", "-rank"])
 async def test_an_index_on_the_columns_finds_a_page(things: AsyncConnection, sort: str) -> None:
     """The condition is one comparison of rows, so that a page far away is as near as the first."""
     query = PageQuery(LISTING, CODEC, 2, (sort,), Position((1, 7)))
-    statement = narrowed(select(THINGS.c.id), query).compile(
+    asked, _ = narrowed(select(THINGS.c.id), query)
+    statement = asked.params(position_values(query)).compile(
         dialect=things.dialect, compile_kwargs={"literal_binds": True}
     )
     await things.execute(text("CREATE INDEX things_rank ON things (rank, id)"))

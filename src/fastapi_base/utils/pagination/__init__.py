@@ -5,7 +5,16 @@ docs/decisions tells why there is no library for it here.
 """
 
 from fastapi_base.utils.pagination.cursor import CursorCodec, InvalidCursor, Position
-from fastapi_base.utils.pagination.keyset import Listing, PageQuery, fetch
+from fastapi_base.utils.pagination.keyset import Listing, PageQuery, Walk, fetch
 from fastapi_base.utils.pagination.page import Page
 
-__all__ = ["CursorCodec", "InvalidCursor", "Listing", "Page", "PageQuery", "Position", "fetch"]
+__all__ = [
+    "CursorCodec",
+    "InvalidCursor",
+    "Listing",
+    "Page",
+    "PageQuery",
+    "Position",
+    "Walk",
+    "fetch",
+]

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -31,6 +31,11 @@ class Position:
     values: tuple[Any, ...]
     backward: bool = False
     inclusive: bool = False
+
+    @property
+    def shape(self) -> Hashable:
+        """What the statement for this place depends on, beside the values themselves."""
+        return self.backward, self.inclusive, *(value is None for value in self.values)
 
 
 class CursorCodec:

@@ -5,28 +5,35 @@ nor torn by rows that come and go between requests: walking a list, each row tha
 (A row whose sort values change moves in the list, and may be met twice or not at all.)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Row,
     Select,
     SQLColumnExpression,
     and_,
+    bindparam,
     false,
     func,
+    inspect,
     or_,
     select,
     tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from fastapi_base.db.statements import Runs, Statement, Values
 from fastapi_base.utils.pagination.cursor import CursorCodec, Position
 from fastapi_base.utils.pagination.page import Page
 
 _LABEL = "keyset_"
+_LIMIT = "keyset_limit"
+
+type Selected = Select[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,71 +96,134 @@ def context(listing: Listing, sort: Sequence[str]) -> str:
 
 async def fetch[T](
     connection: AsyncConnection | AsyncSession,
-    statement: Select[*tuple[Any, ...]],
+    statement: Selected,
     query: PageQuery,
     make: Callable[[Row[Any]], T],
 ) -> Page[T]:
     """One page of what the statement selects; it must have no order and no limit of its own."""
-    position = query.position
-    backward = position is not None and position.backward
-    keys = query.listing.keys(query.sort)
-    asked = narrowed(statement, query)
-    rows: list[Row[Any]] = list((await connection.execute(asked)).all())
-    more = len(rows) > query.limit
-    rows = rows[: query.limit]
-    if backward:
-        rows.reverse()
-    before, after = _neighbours(rows, len(keys), position, more)
-    return Page(
-        items=[make(row) for row in rows],
-        next=query.codec.seal(after, query.context()) if after else None,
-        previous=query.codec.seal(before, query.context()) if before else None,
-        total=await _count(connection, statement) if query.total else None,
+    asked, labels = narrowed(statement, query)
+    rows, before, after = _cut(
+        (await connection.execute(asked, position_values(query))).all(),
+        lambda row: _marks(row._mapping, labels),
+        query,
     )
+    total = None
+    if query.total:
+        total = int((await connection.execute(_counting(statement))).scalar_one())
+    return _page([make(row) for row in rows], query, before, after, total)
 
 
-def narrowed(statement: Select[*tuple[Any, ...]], query: PageQuery) -> Select[*tuple[Any, ...]]:
-    """The statement for one page and one row more, which tells whether there is another page."""
+class Walk:
+    """The same for a statement that is made once, with bindparam() for what differs between calls.
+
+    Each order, and each kind of place in it, is compiled once.
+    """
+
+    def __init__(self, statement: Selected) -> None:
+        self._statement = statement
+        self._counting = Statement(_counting(statement))
+        # Sorts are of a list that is given, so these have an end.
+        self._asked: dict[Hashable, tuple[Statement, Sequence[str]]] = {}
+
+    async def fetch[T](
+        self,
+        database: Runs,
+        values: Values,
+        query: PageQuery,
+        make: Callable[[Sequence[Mapping[str, Any]]], list[T]],
+    ) -> Page[T]:
+        """One page, its rows made of mappings by `make`."""
+        shape = (query.sort, query.position and query.position.shape)
+        if shape not in self._asked:
+            asked, labels = narrowed(self._statement, query)
+            self._asked[shape] = Statement(asked), labels
+        statement, labels = self._asked[shape]
+        rows, before, after = _cut(
+            await database.run(statement, {**values, **position_values(query)}),
+            lambda row: _marks(row, labels),
+            query,
+        )
+        total = None
+        if query.total:
+            total = int((await database.run(self._counting, values))[0]["count"])
+        return _page(make(rows), query, before, after, total)
+
+
+def narrowed(statement: Selected, query: PageQuery) -> tuple[Selected, Sequence[str]]:
+    """The statement for one page and one row more, which tells whether there is another page.
+
+    And the names under which it selects what rows are sorted by. What differs between places of one
+    shape comes by position_values().
+    """
     keys, position = query.listing.keys(query.sort), query.position
     if position is not None and position.backward:
         keys = [_Key(key.column, not key.descending) for key in keys]
-    asked = statement.add_columns(*(key.column.label(f"{_LABEL}{n}") for n, key in enumerate(keys)))
+    labels = []
+    for n, key in enumerate(keys):
+        selected = statement.selected_columns.corresponding_column(inspect(key.column))
+        labels.append(f"{_LABEL}{n}" if selected is None else selected.key)
+        if selected is None:
+            statement = statement.add_columns(key.column.label(labels[-1]))
     if position is not None:
-        asked = asked.where(_behind(keys, position))
-    return asked.order_by(*(key.ordered for key in keys)).limit(query.limit + 1)
+        statement = statement.where(_behind(keys, position))
+    ordered = statement.order_by(*(key.ordered for key in keys))
+    return ordered.limit(bindparam(_LIMIT, type_=Integer)), labels
 
 
-async def _count(
-    connection: AsyncConnection | AsyncSession, statement: Select[*tuple[Any, ...]]
-) -> int:
-    counted = select(func.count()).select_from(statement.subquery())
-    return int((await connection.execute(counted)).scalar_one())
+def position_values(query: PageQuery) -> dict[str, Any]:
+    """What narrowed() left open."""
+    values = query.position.values if query.position else ()
+    return {_LIMIT: query.limit + 1, **{f"{_LABEL}{n}": value for n, value in enumerate(values)}}
 
 
-def _neighbours(
-    rows: Sequence[Row[Any]], width: int, position: Position | None, more: bool
-) -> tuple[Position | None, Position | None]:
-    """The positions of the pages before and behind this one, where there is a page.
+def _counting(statement: Selected) -> Selected:
+    return select(func.count().label("count")).select_from(statement.subquery())
+
+
+def _cut[R](
+    rows: Sequence[R], marks: Callable[[R], tuple[Any, ...]], query: PageQuery
+) -> tuple[list[R], Position | None, Position | None]:
+    """The page's rows in order, and the positions of the pages before and behind it.
 
     On the side that one came from there was a row when the cursor was made, so there is a page; it
     turns out empty only when all its rows are gone.
     """
+    position = query.position
     backward = position is not None and position.backward
-    if not rows:
+    more = len(rows) > query.limit
+    found = list(rows[: query.limit])
+    if backward:
+        found.reverse()
+    if not found:
         if position is None:
-            return None, None
+            return found, None, None
         # Nothing is left that way: turn round. The row that the position names may be there yet.
         back = Position(position.values, not backward, not position.inclusive)
-        return (None, back) if backward else (back, None)
-    before = Position(_values(rows[0], width), backward=True)
-    after = Position(_values(rows[-1], width))
+        return (found, None, back) if backward else (found, back, None)
+    before = Position(marks(found[0]), backward=True)
+    after = Position(marks(found[-1]))
     if backward:
-        return (before if more else None), after
-    return (before if position else None), (after if more else None)
+        return found, (before if more else None), after
+    return found, (before if position else None), (after if more else None)
 
 
-def _values(row: Row[Any], width: int) -> tuple[Any, ...]:
-    return tuple(row._mapping[f"{_LABEL}{n}"] for n in range(width))
+def _marks(row: Mapping[str, Any], labels: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(row[label] for label in labels)
+
+
+def _page[T](
+    items: list[T],
+    query: PageQuery,
+    before: Position | None,
+    after: Position | None,
+    total: int | None,
+) -> Page[T]:
+    return Page(
+        items=items,
+        next=query.codec.seal(after, query.context()) if after else None,
+        previous=query.codec.seal(before, query.context()) if before else None,
+        total=total,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +255,17 @@ class _Key:
 
 def _behind(keys: Sequence[_Key], position: Position) -> ColumnElement[bool]:
     """The rows that come later in this order than the position."""
-    values = position.values
+    values = [
+        None if value is None else bindparam(f"{_LABEL}{n}", type_=key.column.type)
+        for n, (key, value) in enumerate(zip(keys, position.values, strict=True))
+    ]
     one_way = len({key.descending for key in keys}) == 1
     if one_way and not any(key.nullable for key in keys):
         # A comparison of rows is one condition that an index on these columns answers.
-        row = tuple_(*(key.column for key in keys))
+        row, there = tuple_(*(key.column for key in keys)), tuple_(*values)
         if keys[0].descending:
-            return row <= values if position.inclusive else row < values
-        return row >= values if position.inclusive else row > values
+            return row <= there if position.inclusive else row < there
+        return row >= there if position.inclusive else row > there
     steps = []
     for n, (key, value) in enumerate(zip(keys, values, strict=True)):
         equal = (k.same(v) for k, v in zip(keys[:n], values[:n], strict=True))

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.api.deps import AnyPrincipal, Requires, ResourcesDep, SessionDep
 from fastapi_base.api.idempotency import OnceDep
@@ -23,6 +24,7 @@ from fastapi_base.core.errors import (
     VersionRequired,
 )
 from fastapi_base.core.scopes import Scope
+from fastapi_base.db.statements import Runs
 from fastapi_base.models.item import TITLE_LENGTH
 from fastapi_base.schemas.item import ItemCreate, ItemRead, ItemsCreate, ItemsCreated, ItemUpdate
 from fastapi_base.schemas.moment import Moment
@@ -78,8 +80,8 @@ async def read_items(
     chosen: Annotated[items.ItemFilter, Depends(_filter)],
 ) -> Page[ItemRead]:
     """A page of the caller's items."""
-    async with resources.database.read() as connection:
-        return page.reply(await items.listed(connection, caller.user.id, chosen, page.query))
+    found = await items.listed(resources.database, caller.user.id, chosen, page.query)
+    return page.reply(found)
 
 
 @router.post(
@@ -97,17 +99,17 @@ async def read_items(
     },
 )
 async def create_item(
-    body: ItemCreate, caller: Writer, session: SessionDep, response: Response, once: OnceDep
+    body: ItemCreate, caller: Writer, response: Response, once: OnceDep
 ) -> ItemRead:
     """A new item."""
 
-    async def create() -> ItemRead:
-        item = await items.create(session, caller.user.id, body)
+    async def create(database: Runs) -> ItemRead:
+        item = await items.create(database, caller.user.id, body)
         response.headers["Location"] = f"/api/v1/items/{item.id}"
         response.headers["ETag"] = etag(item.version)
         return item
 
-    return await once(ItemRead, create, status=201)
+    return await once.alone(ItemRead, create, status=201)
 
 
 @router.post(
@@ -119,11 +121,11 @@ async def create_item(
     responses=problems(*_BODY, IdempotencyKeyInUse, IdempotencyKeyReused, *_ALWAYS),
 )
 async def create_items(
-    body: ItemsCreate, caller: Writer, session: SessionDep, once: OnceDep
+    body: ItemsCreate, caller: Writer, once: OnceDep
 ) -> ItemsCreated:
     """Many new items."""
 
-    async def create() -> ItemsCreated:
+    async def create(session: AsyncSession) -> ItemsCreated:
         return ItemsCreated(ids=await items.create_many(session, caller.user.id, body.items))
 
     return await once(ItemsCreated, create, status=201)

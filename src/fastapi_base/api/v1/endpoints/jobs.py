@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, Header, Response
 from fastapi.responses import StreamingResponse
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.api.deps import AnyPrincipal, Requires, ResourcesDep, SessionDep
 from fastapi_base.api.idempotency import OnceDep
@@ -78,7 +79,6 @@ async def create_word_count(
     body: WordCountRequest,
     principal: MayWrite,
     resources: ResourcesDep,
-    session: SessionDep,
     response: Response,
     once: OnceDep,
 ) -> JobRead:
@@ -87,7 +87,7 @@ async def create_word_count(
     if not resources.flags.value(WORD_COUNT, principal.user.id):
         raise NotFound("Word counts are not offered to this account")
 
-    async def submit() -> JobRead:
+    async def submit(session: AsyncSession) -> JobRead:
         added = await enqueue(session, words.WORD_COUNT, body, owner=principal.user.id)
         response.headers["Location"] = f"/api/v1/jobs/{added.id}"
         return await queries.get(await session.connection(), added.id, principal.user.id)

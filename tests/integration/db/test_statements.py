@@ -1,0 +1,148 @@
+"""Statements that the driver runs itself: one round trip, and every error as elsewhere."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import bindparam, func, insert, literal, select, text
+from sqlmodel import col
+
+from fastapi_base.core.config import Settings
+from fastapi_base.core.errors import Conflict, EmailTaken, Overloaded, Unavailable
+from fastapi_base.core.ids import uuid7
+from fastapi_base.db.database import EngineDatabase
+from fastapi_base.db.engine import create_engine
+from fastapi_base.db.statements import InSession, Statement
+from fastapi_base.models import User
+from fastapi_base.models.flag import FlagOverride
+
+pytestmark = pytest.mark.anyio
+
+ADD = Statement(
+    insert(User).returning(col(User.email), col(User.is_active)),
+    columns=("id", "email", "password_hash", "created_at", "updated_at"),
+)
+COUNT = Statement(select(func.count().label("count")).select_from(User))
+SLEEP = Statement(select(func.pg_sleep(bindparam("seconds"))))
+DIVIDE = Statement(select((literal(1) / bindparam("by")).label("result")))
+
+
+@pytest.fixture(params=[True, False], ids=["direct", "by SQLAlchemy"])
+async def database(
+    request: pytest.FixtureRequest,
+    make_settings: Callable[[str], Settings],
+    fresh_database_url: str,
+) -> AsyncIterator[EngineDatabase]:
+    settings = make_settings(fresh_database_url).database
+    engine = create_engine(
+        settings.model_copy(
+            update={"pool_size": 1, "pool_timeout": 0.2, "statement_timeout": 0.5}
+        )
+    )
+    yield EngineDatabase(engine, direct=request.param)
+    await engine.dispose()
+
+
+def ada(**other: Any) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    made = {"id": uuid7(), "password_hash": "x", "created_at": now, "updated_at": now}
+    return {"email": "ada@example.com", **made, **other}
+
+
+async def users(database: EngineDatabase) -> int:
+    return int((await database.run(COUNT, {}))[0]["count"])
+
+
+async def test_rows_come_by_name_and_scalar_defaults_are_filled_in(
+    database: EngineDatabase,
+) -> None:
+    assert await database.run(ADD, ada()) == [{"email": "ada@example.com", "is_active": True}]
+    assert await users(database) == 1
+
+
+async def test_errors_are_the_domains(database: EngineDatabase) -> None:
+    await database.run(ADD, ada())
+    with pytest.raises(EmailTaken):
+        await database.run(ADD, ada())
+    with pytest.raises(Conflict) as caught:
+        await database.run(ADD, ada(email="UPPER@example.com"))
+    assert type(caught.value) is Conflict
+    with pytest.raises(Overloaded, match="took too long"):
+        await database.run(SLEEP, {"seconds": 20.0})
+    assert await users(database) == 1
+
+
+async def test_an_error_of_the_program_passes_and_the_connection_goes_on(
+    database: EngineDatabase,
+) -> None:
+    with pytest.raises(Exception, match="division by zero"):
+        await database.run(DIVIDE, {"by": 0})
+    assert await database.run(DIVIDE, {"by": 4}) == [{"result": Decimal("0.25")}]
+
+
+async def test_who_is_interrupted_leaves_nothing_in_the_pool(database: EngineDatabase) -> None:
+    running = asyncio.create_task(database.run(SLEEP, {"seconds": 0.4}))
+    await asyncio.sleep(0.1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    # The pool has one place.
+    assert await users(database) == 0
+
+
+async def test_a_connection_that_was_lost_is_not_used_again(database: EngineDatabase) -> None:
+    end = Statement(select(func.pg_terminate_backend(func.pg_backend_pid())))
+    with pytest.raises(Unavailable):
+        await database.run(end, {})
+    assert await users(database) == 0
+
+
+async def test_a_full_pool_is_overloaded(database: EngineDatabase) -> None:
+    async with database.read():
+        with pytest.raises(Overloaded, match="connections are in use"):
+            await users(database)
+
+
+@pytest.mark.parametrize("database", [True], indirect=True, ids=["direct"])
+async def test_a_migration_under_a_known_statement_is_not_felt(database: EngineDatabase) -> None:
+    every = Statement(select(col(User.email), col(User.display_name)))
+    assert await database.run(every, {}) == []
+    async with database.transaction() as session:
+        await session.exec(text("ALTER TABLE users ALTER display_name TYPE text"))  # type: ignore[call-overload]
+    await database.run(ADD, ada())
+    assert await database.run(every, {}) == [{"email": "ada@example.com", "display_name": None}]
+
+
+async def test_types_that_differ_from_the_drivers_are_converted_both_ways(
+    database: EngineDatabase,
+) -> None:
+    value = {"share": [1, 2.5, None]}
+    columns = (col(FlagOverride.name), col(FlagOverride.value))
+    add = Statement(insert(FlagOverride).returning(*columns), columns=("name", "value", "user_ids"))
+    expected = [{"name": "a-flag", "value": value}]
+    assert await database.run(add, {"name": "a-flag", "value": value, "user_ids": []}) == expected
+    assert await database.run(Statement(select(*columns)), {}) == expected
+
+
+async def test_in_a_session_it_is_part_of_the_transaction(database: EngineDatabase) -> None:
+    async def fail() -> None:
+        async with database.transaction() as session:
+            assert await InSession(session).run(ADD, ada())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert await users(database) == 0
+
+
+async def test_what_is_missing_is_named(database: EngineDatabase) -> None:
+    with pytest.raises(Exception, match="by"):
+        await database.run(DIVIDE, {})
+
+
+def test_defaults_for_each_row_must_be_given() -> None:
+    with pytest.raises(TypeError, match=r"users\.id has a default that is made for each row"):
+        Statement(insert(User), columns=("email",)).arguments({"email": "ada@example.com"})
