@@ -24,13 +24,13 @@ from fastapi_base.core.config import (
     ApiSettings,
     AppSettings,
     AuthSettings,
-    CelerySettings,
     DatabaseSettings,
     RateLimitSettings,
     RedisSettings,
     Settings,
-    ThrottleSettings,
 )
+from fastapi_base.core.config_jobs import CelerySettings
+from fastapi_base.core.config_login import ThrottleSettings
 from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
 from fastapi_base.services.auth import find_callers

@@ -21,7 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_base.core import config_rules
 from fastapi_base.core.config_cache import CacheSettings
-from fastapi_base.core.config_jobs import JobsSettings
+from fastapi_base.core.config_jobs import CelerySettings, JobsSettings
+from fastapi_base.core.config_login import OidcSettings, PasskeySettings, ThrottleSettings
 from fastapi_base.core.config_observability import (
     HealthSettings,
     LogSettings,
@@ -47,15 +48,12 @@ Secret = Annotated[SecretStr, Field(repr=False)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(config_rules.asyncpg_url)]
 OptionalPostgresUrl = Annotated[SecretStr | None, AfterValidator(config_rules.optional_asyncpg_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(config_rules.redis_url)]
-BrokerUrl = Annotated[SecretStr | None, AfterValidator(config_rules.broker_url)]
 Addresses = Annotated[Words, AfterValidator(config_rules.addresses)]
 QuotaText = Annotated[str, AfterValidator(config_rules.quota)]
 RouteQuotas = Annotated[Words, AfterValidator(config_rules.route_quotas)]
 Networks = Annotated[Words, AfterValidator(config_rules.networks)]
 Proxies = Annotated[Words, AfterValidator(config_rules.proxies)]
 FlagDefaults = Annotated[Words, AfterValidator(config_rules.flag_defaults)]
-ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
-IssuerUrl = Annotated[str, AfterValidator(config_rules.issuer_url), Field(max_length=255)]
 
 
 class AppSettings(_Section):
@@ -196,54 +194,6 @@ class MailSettings(_Section):
     link_base: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://[^\s#]+$")
 
 
-class PasskeySettings(_Section):
-    """Passkeys (WebAuthn). Without `rp_id` there are none."""
-
-    model_config = SettingsConfigDict(env_prefix="PASSKEY_")
-
-    rp_id: str | None = None
-    rp_name: str = "fastapi-base"
-    origins: Words = ()
-
-
-class OidcProvider(BaseModel):
-    """A provider of identities. `redirect_uri` is the page of ours that it sends browsers back to;
-    one page for each provider is best (RFC 9700, 4.4.2)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    issuer: IssuerUrl
-    client_id: str = Field(min_length=1)
-    client_secret: SecretStr | None = None
-    redirect_uri: str = Field(pattern=r"^https?://[^\s#]+$")
-    label: str | None = None
-    scopes: tuple[str, ...] = ("openid", "email")
-
-
-class OidcSettings(_Section):
-    """Providers of identities (OpenID Connect), by name. `timeout` is in seconds."""
-
-    model_config = SettingsConfigDict(env_prefix="OIDC_")
-
-    providers: dict[ProviderName, OidcProvider] = Field(default={})
-    timeout: Seconds = 5
-
-
-class ThrottleSettings(_Section):
-    """Failed attempts to log in. Times are in seconds."""
-
-    model_config = SettingsConfigDict(env_prefix="THROTTLE_")
-
-    pair_attempts: int = Field(default=5, gt=0)
-    address_attempts: int = Field(default=50, gt=0)
-    account_attempts: int = Field(default=100, gt=0)
-    notice_attempts: int = Field(default=20, gt=0)
-    max_wait_seconds: Seconds = 900
-    memory_seconds: Seconds = 86_400
-    known_seconds: Seconds = 7_776_000
-    when_redis_fails: Literal["allow", "refuse"] = "allow"
-
-
 class RateLimitSettings(_Section):
     """How fast one caller may ask. Quotas look like 600/minute."""
 
@@ -266,23 +216,6 @@ class FlagSettings(_Section):
 
     flags: FlagDefaults = ()
     flags_poll_seconds: Seconds = 5
-
-
-class CelerySettings(_Section):
-    """Background work. Times are in seconds."""
-
-    model_config = SettingsConfigDict(env_prefix="CELERY_")
-
-    broker_url: BrokerUrl = None
-    concurrency: int = Field(default=2, ge=1)
-    task_soft_time_limit: int = Field(default=240, gt=0)
-    task_time_limit: int = Field(default=300, gt=0)
-    visibility_timeout: int = Field(default=3600, gt=0)
-    max_tasks_per_child: int = Field(default=1000, gt=0)
-    publish_timeout: Seconds = 5
-    heartbeat_seconds: Seconds = 30
-    purge_seconds: Seconds = 3600
-    beat_schedule_file: Path | None = None
 
 
 class FirstAdminSettings(_Section):

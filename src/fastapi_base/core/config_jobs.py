@@ -1,9 +1,15 @@
-"""Settings of background jobs, as PostgreSQL keeps them."""
+"""Settings of background jobs: as PostgreSQL keeps them, and as Celery runs them."""
 
-from pydantic import Field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from fastapi_base.core import config_rules
 from fastapi_base.core.section import Seconds, Section
+
+BrokerUrl = Annotated[SecretStr | None, AfterValidator(config_rules.broker_url)]
 
 
 class JobsSettings(Section):
@@ -16,3 +22,20 @@ class JobsSettings(Section):
     batch: int = Field(default=200, gt=0, le=5000)
     keep_days: int = Field(default=7, gt=0)
     keep_failed_days: int = Field(default=30, gt=0)
+
+
+class CelerySettings(Section):
+    """Background work. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="CELERY_")
+
+    broker_url: BrokerUrl = None
+    concurrency: int = Field(default=2, ge=1)
+    task_soft_time_limit: int = Field(default=240, gt=0)
+    task_time_limit: int = Field(default=300, gt=0)
+    visibility_timeout: int = Field(default=3600, gt=0)
+    max_tasks_per_child: int = Field(default=1000, gt=0)
+    publish_timeout: Seconds = 5
+    heartbeat_seconds: Seconds = 30
+    purge_seconds: Seconds = 3600
+    beat_schedule_file: Path | None = None

@@ -19,7 +19,7 @@ from authlib.integrations.base_client.sync_app import BaseApp
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from joserfc.errors import JoseError
 
-from fastapi_base.core.config import OidcProvider
+from fastapi_base.core.config_login import OidcProvider
 from fastapi_base.core.errors import OidcRefused, Unavailable
 from fastapi_base.models.external_identity import SUBJECT_LENGTH
 

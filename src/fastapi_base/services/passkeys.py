@@ -31,7 +31,7 @@ from webauthn.helpers.structs import (
 )
 
 from fastapi_base.core.caller import Origin
-from fastapi_base.core.config import PasskeySettings
+from fastapi_base.core.config_login import PasskeySettings
 from fastapi_base.core.errors import (
     Conflict,
     InvalidChallenge,

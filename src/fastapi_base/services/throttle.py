@@ -20,7 +20,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from fastapi_base.core.config import ThrottleSettings
+from fastapi_base.core.config_login import ThrottleSettings
 from fastapi_base.core.errors import TooManyAttempts, Unavailable
 
 log = structlog.stdlib.get_logger(__name__)

@@ -6,7 +6,8 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from fastapi_base.core.config import Settings, ThrottleSettings
+from fastapi_base.core.config import Settings
+from fastapi_base.core.config_login import ThrottleSettings
 from tests.integration.accounts import log_in, register
 
 pytestmark = pytest.mark.anyio

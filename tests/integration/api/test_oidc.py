@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 from sqlalchemy import select, text, update
 from sqlmodel import col
 
-from fastapi_base.core.config import OidcSettings, Settings
+from fastapi_base.core.config import Settings
+from fastapi_base.core.config_login import OidcSettings
 from fastapi_base.models import AuditEvent, LoginSession, TotpFactor, User
 from tests.integration.accounts import PASSWORD, log_in, new_user, register
 from tests.integration.databases import RolledBackDatabase

@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 from sqlalchemy import select, text, update
 from sqlmodel import col
 
-from fastapi_base.core.config import PasskeySettings, Settings
+from fastapi_base.core.config import Settings
+from fastapi_base.core.config_login import PasskeySettings
 from fastapi_base.models import AuditEvent, LoginSession, User
 from tests.integration.accounts import PASSWORD, log_in, new_user
 from tests.integration.authenticator import USER_PRESENT, USER_VERIFIED, Authenticator, encoded

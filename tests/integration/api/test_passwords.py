@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from fastapi_base.core.config import AuthSettings, Settings, ThrottleSettings
+from fastapi_base.core.config import AuthSettings, Settings
+from fastapi_base.core.config_login import ThrottleSettings
 from fastapi_base.core.security import hash_password
 from fastapi_base.models import AuditEvent, User
 from fastapi_base.services import users

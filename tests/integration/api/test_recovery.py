@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from fastapi_base.core.config import AuthSettings, Settings, ThrottleSettings
+from fastapi_base.core.config import AuthSettings, Settings
+from fastapi_base.core.config_login import ThrottleSettings
 from fastapi_base.models import AuditEvent, OneTimeToken, User
 from tests.integration.accounts import PASSWORD, log_in, new_user, register
 from tests.integration.databases import RolledBackDatabase

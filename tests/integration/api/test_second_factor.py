@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from sqlalchemy import select, text, update
 from sqlmodel import col
 
-from fastapi_base.core.config import Settings, ThrottleSettings
+from fastapi_base.core.config import Settings
+from fastapi_base.core.config_login import ThrottleSettings
 from fastapi_base.models import AuditEvent, TotpFactor, User
 from tests.integration.accounts import PASSWORD, log_in, new_user, register
 from tests.integration.databases import RolledBackDatabase

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from fastapi_base.core.config import RedisSettings, ThrottleSettings
+from fastapi_base.core.config import RedisSettings
+from fastapi_base.core.config_login import ThrottleSettings
 from fastapi_base.core.errors import TooManyAttempts, Unavailable
 from fastapi_base.core.redis import create_redis
 from fastapi_base.services.throttle import Throttle

@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from fastapi_base.core.config import CelerySettings, RedisSettings, Settings
+from fastapi_base.core.config import RedisSettings, Settings
+from fastapi_base.core.config_jobs import CelerySettings
 from fastapi_base.core.queue import Publisher
 from fastapi_base.core.queues import Queue
 from fastapi_base.services.heartbeat import KEY

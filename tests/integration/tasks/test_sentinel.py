@@ -10,7 +10,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from fastapi_base.core.config import CelerySettings, RedisSettings, Settings
+from fastapi_base.core.config import RedisSettings, Settings
+from fastapi_base.core.config_jobs import CelerySettings
 from fastapi_base.core.queue import Publisher
 from fastapi_base.core.queues import Queue
 from fastapi_base.core.redis import create_redis
