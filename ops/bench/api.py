@@ -7,11 +7,9 @@ a busy machine disturbs least. The table goes to standard output, all figures to
 
 import json
 import platform
-import signal
 import statistics
 import sys
 import tempfile
-import time
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,41 +17,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-import httpx2
 import psutil
 import typer
 
-from ops.bench import load
+from ops.bench import load, serving
 from ops.bench.load import Load, Outcome
-from ops.dev import guard, places, postgres, waiting
-from ops.dev.postgres import Postgres
-from ops.dev.redis import Redis
-
-ROOT = Path(__file__).parents[2]
-SECRET = "benchmark-secret-of-more-than-32-bytes"
-EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
-READY_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A program that serves."""
-
-    name: str
-    url: str
-    process: psutil.Process
-    # Seconds from its start to its first good reply.
-    started: float
-
-    def cpu(self) -> float:
-        """CPU seconds of it and its children until now."""
-        family = [self.process, *self.process.children(recursive=True)]
-        return sum(sum(member.cpu_times()[:2]) for member in family)
-
-    def memory(self) -> float:
-        """Megabytes that are its own, and its share of what it shares, of the serving process."""
-        serving = [*self.process.children(recursive=True), self.process][0]
-        return round(float(serving.memory_full_info().pss) / 1e6, 1)
+from ops.bench.serving import Subject
+from ops.dev import places
 
 
 @dataclass(frozen=True)
@@ -81,7 +51,6 @@ GUARD = {
     "create": 11.0,  # slice: items
     "list of 50": 8.0,  # slice: items
 }
-SESSIONS = 8
 CONNECTIONS = (64, 500, 2000)
 
 
@@ -95,10 +64,10 @@ def main(
     """Measure the API beside the limit, on this machine."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        environ = stack.enter_context(_servers(folder))
-        ours = stack.enter_context(_ours(folder, environ))
+        environ = stack.enter_context(serving.servers(folder))
+        ours = stack.enter_context(serving.api(folder, environ))
         limit = stack.enter_context(_limit(folder, environ))
-        tokens = _log_in(ours)
+        tokens = serving.log_in(ours)
         measured: list[Measured] = []
         # The first round warms up: connections are opened, code is specialised. It does not count.
         for number in range(rounds + 1):
@@ -206,7 +175,7 @@ def _measure(workload: str, subject: Subject, asked: Load, folder: Path) -> Meas
 @contextmanager
 def _logins(subject: Subject, seconds: int, folder: Path) -> Iterator[None]:
     """Four people log in all the time meanwhile."""
-    form = urllib.parse.urlencode({"username": EMAIL, "password": PASSWORD})
+    form = urllib.parse.urlencode({"username": serving.EMAIL, "password": serving.PASSWORD})
     url = f"{subject.url}/api/v1/auth/login"
     kind = "application/x-www-form-urlencoded"
     asked = Load(url, connections=4, seconds=seconds + 1, body=form, media_type=kind)
@@ -217,93 +186,13 @@ def _logins(subject: Subject, seconds: int, folder: Path) -> Iterator[None]:
         load.finish(stream)
 
 
-def _log_in(subject: Subject) -> list[str]:
-    """Access tokens of several sessions."""
-    with httpx2.Client(base_url=subject.url, timeout=30) as client:
-        account = {"email": EMAIL, "password": PASSWORD}
-        client.post("/api/v1/auth/register", json=account).raise_for_status()
-        form = {"username": EMAIL, "password": PASSWORD}
-        replies = [client.post("/api/v1/auth/login", data=form) for _ in range(SESSIONS)]
-        return [reply.raise_for_status().json()["access_token"] for reply in replies]
-
-
-@contextmanager
-def _servers(folder: Path) -> Iterator[dict[str, str]]:
-    server = Postgres(folder / "data", places.free_port(), "benchmark", ())
-    server.prepare(postgres.throwaway_run)
-    redis = Redis(places.free_port())
-    with (
-        guard.process(server.command(), folder / "postgres.log", signal.SIGINT) as one,
-        guard.process(
-            redis.command(), folder / "redis.log", signal.SIGTERM, redis.configuration()
-        ) as two,
-    ):
-        log = folder / "postgres.log"
-        waiting.until_serves(one, log, server.ready, "PostgreSQL", READY_SECONDS)
-        waiting.until_serves(two, folder / "redis.log", redis.ready, "Redis", READY_SECONDS)
-        environ = {
-            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
-            "DATABASE_URL": server.ensure_database("bench", "bench", "benchmark"),
-            "REDIS_URL": redis.url(),
-            "AUTH_JWT_SECRET": SECRET,
-            "API_WORKERS": "1",
-            "LOG_FORMAT": "json",
-            # On, and never reached.
-            "RATE_LIMIT_PRINCIPAL": "100000000/minute",
-            "RATE_LIMIT_ADDRESS": "100000000/minute",
-            "METRICS_PORT": str(places.free_port()),
-            "THROTTLE_PAIR_ATTEMPTS": "1000000",
-            "THROTTLE_ADDRESS_ATTEMPTS": "1000000",
-            "THROTTLE_ACCOUNT_ATTEMPTS": "1000000",
-        }
-        command = [sys.executable, "-m", "fastapi_base.cli", "migrate"]
-        with guard.process(
-            command, folder / "migrate.log", signal.SIGTERM, environ=environ
-        ) as step:
-            if step.wait(READY_SECONDS):
-                raise typer.Exit(1)
-        yield environ
-
-
-@contextmanager
-def _ours(folder: Path, environ: dict[str, str]) -> Iterator[Subject]:
-    command = ["gunicorn", "--config", "python:fastapi_base.gunicorn_conf"]
-    app = "fastapi_base.main:create_app()"
-    port = places.free_port()
-    with _serving("ours", [*command, app], port, folder, environ) as subject:
-        yield subject
-
-
 @contextmanager
 def _limit(folder: Path, environ: dict[str, str]) -> Iterator[Subject]:
     port = places.free_port()
     command = ["uvicorn", "ops.bench.limit:app", "--port", str(port), "--loop", "uvloop"]
     command += ["--http", "httptools", "--no-access-log", "--log-level", "warning"]
-    with _serving("limit", command, port, folder, environ) as subject:
+    with serving.process("limit", command, port, folder, environ) as subject:
         yield subject
-
-
-@contextmanager
-def _serving(
-    name: str, command: list[str], port: int, folder: Path, environ: dict[str, str]
-) -> Iterator[Subject]:
-    url = f"http://{places.LOOPBACK}:{port}"
-    given = {**environ, "API_PORT": str(port)}
-    log = folder / f"{name}.log"
-    begun = time.monotonic()
-    with guard.process(
-        [sys.executable, "-m", *command], log, signal.SIGTERM, environ=given
-    ) as process:
-
-        def ready() -> bool:
-            try:
-                return httpx2.get(f"{url}/health/live", timeout=5).status_code == 200
-            except httpx2.TransportError:
-                return False
-
-        waiting.until_serves(process, log, ready, name, READY_SECONDS)
-        started = round(time.monotonic() - begun, 2)
-        yield Subject(name, url, psutil.Process(process.pid), started)
 
 
 if __name__ == "__main__":

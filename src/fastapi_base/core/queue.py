@@ -13,6 +13,7 @@ from kombu.entity import Queue as Declared
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from fastapi_base.core import tracing
 from fastapi_base.core.broker import Broker
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import Unavailable
@@ -129,23 +130,27 @@ class Publisher:
         try:
             with self._app.producer_or_acquire() as producer:
                 for message in messages:
-                    priority, headers = message.priority, dict(message.trace or {})
-                    if message.request_id:
-                        headers[REQUEST_ID_HEADER] = message.request_id
-                    self._app.send_task(
-                        task_name(message.kind),
-                        task_id=str(message.id),
-                        queue=message.queue,
-                        # RabbitMQ counts the other way round.
-                        priority=priority if self._redis else LAST_PRIORITY - priority,
-                        headers=headers,
-                        retry=False,
-                        producer=producer,
-                    )
+                    task, task_id = task_name(message.kind), str(message.id)
+                    with tracing.sending(task, task_id, message.trace or {}) as headers:
+                        if message.request_id:
+                            headers[REQUEST_ID_HEADER] = message.request_id
+                        self._send(producer, message, headers)
                     sent += 1
         except _DOWN:
             pass
         return [message.id for message in messages[sent:]]
+
+    def _send(self, producer: Any, message: Message, headers: dict[str, str]) -> None:
+        self._app.send_task(
+            task_name(message.kind),
+            task_id=str(message.id),
+            queue=message.queue,
+            # RabbitMQ counts the other way round.
+            priority=message.priority if self._redis else LAST_PRIORITY - message.priority,
+            headers=headers,
+            retry=False,
+            producer=producer,
+        )
 
     def epoch(self) -> str:
         """A text that changes when the broker may have lost what it had. Raises Unavailable.

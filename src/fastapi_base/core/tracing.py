@@ -91,17 +91,25 @@ def watch_redis(client: "Redis") -> None:
 
 
 @contextmanager
-def sending(task: str, task_id: str) -> Iterator[dict[str, str]]:
-    """The span of putting a task on its way; yields what must travel with it."""
-    carried: dict[str, str] = {}
+def sending(
+    task: str, task_id: str, carried: Mapping[str, str] | None = None
+) -> Iterator[dict[str, str]]:
+    """The span of putting a task on its way; yields what must travel with it.
+
+    With `carried`, which may be empty, it is on its way already, and the span is of its next part.
+    """
     makes = tracer()
-    if makes is None:
-        yield carried
+    if makes is None or carried == {}:
+        yield dict(carried or {})
         return
+    verb, parent = ("send", None) if carried is None else ("publish", propagate.extract(carried))
     names = {"messaging.system": "celery", "messaging.message.id": task_id}
-    with makes.start_as_current_span(f"send {task}", kind=SpanKind.PRODUCER, attributes=names):
-        propagate.inject(carried)
-        yield carried
+    onward: dict[str, str] = {}
+    with makes.start_as_current_span(
+        f"{verb} {task}", parent, kind=SpanKind.PRODUCER, attributes=names
+    ):
+        propagate.inject(onward)
+        yield onward
 
 
 @contextmanager

@@ -6,6 +6,7 @@ itself every JOBS_SWEEP_SECONDS, for jobs whose time has come and for what a los
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +15,12 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from fastapi_base.core import reporting, tracing
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import Overloaded, Unavailable
+from fastapi_base.core.logging import log_ready, watch_levels
 from fastapi_base.core.queue import Publisher
+from fastapi_base.core.queues import task_name
 from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.db.listen import listen
@@ -24,6 +28,7 @@ from fastapi_base.models.job import CHANNEL
 from fastapi_base.services.jobs import outbox
 
 log = structlog.stdlib.get_logger(__name__)
+_ready = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
 _DOWN = (Unavailable, Overloaded, DBAPIError, OSError, TimeoutError)
@@ -66,10 +71,11 @@ class Relay:
         if not messages:
             return 0
         left = await self._blocking(lambda: self._publisher.publish(messages))
+        for message in messages[: len(messages) - len(left)]:
+            log_ready(_ready, _published(message))
         if left:
             await outbox.give_back(self._database, left)
             raise Unavailable(f"the broker does not answer; jobs given back: {len(left)}")
-        log.debug("published", jobs=len(messages))
         return len(messages)
 
     async def sweep(self) -> None:
@@ -101,6 +107,8 @@ async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
     """A relay with its connections, which hears of new jobs while it is open."""
     engine = create_engine(settings.database, "fastapi-base-relay")
     database = EngineDatabase.of(settings.database, engine)
+    # After the engine, whose statements belong to no request and need no spans.
+    tracing.start(settings, "fastapi-base-relay")
     relay = Relay(settings, database, Publisher(settings))
     # PgBouncer's connections change hands, so nobody can listen on one: there the sweep has to do.
     listening = (
@@ -116,6 +124,17 @@ async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
             await asyncio.gather(listening, return_exceptions=True)
         relay.close()
         await engine.dispose()
+        await asyncio.to_thread(tracing.stop)
+
+
+def _published(message: outbox.Message) -> dict[str, str]:
+    """What the log says of a job that the broker has: ids alone, so there is nothing to redact."""
+    event = {"event": "published", "task": task_name(message.kind), "task_id": str(message.id)}
+    if message.request_id:
+        event["request_id"] = message.request_id
+    if trace := (message.trace or {}).get("traceparent"):
+        event["trace_id"] = trace.split("-")[1]
+    return event
 
 
 async def _first(seconds: float, *events: asyncio.Event) -> None:
@@ -138,7 +157,15 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_relay(settings) as relay:
-        log.info("relay started")
-        await relay.run(stop)
+    watch_levels(settings.log)
+    reporting.start(settings)
+    try:
+        async with open_relay(settings) as relay:
+            log.info("relay started")
+            await relay.run(stop)
+    except Exception as error:
+        reporting.capture(error)
+        raise
+    finally:
+        await asyncio.to_thread(reporting.stop)
     log.info("relay stopped")

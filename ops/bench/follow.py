@@ -1,0 +1,191 @@
+"""Follows one request by its id, from the caller to the job that it asked for.
+
+    python -m ops.bench.follow [--write]
+
+API, relay and worker run as processes on throwaway servers; traces go to a collector here. One
+request asks for a job, with an id and a trace of its caller's. What is then found by the two ids,
+in the log lines, in PostgreSQL's own log, among the spans and in the metrics, goes to standard
+output as Markdown; with `--write`, between the marks of docs/observability.md.
+"""
+
+import json
+import re
+import secrets
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import httpx2
+import typer
+from prometheus_client.parser import text_string_to_metric_families
+
+from ops.bench import serving
+from ops.bench.collector import Span, receiving
+from ops.dev import places, waiting
+
+PAGE = serving.ROOT / "docs/observability.md"
+BEGIN, END = "<!-- ops/bench/follow.py writes from here -->", "<!-- to here -->"
+PATH = "/api/v1/jobs/word-count"
+SECONDS = 60
+_PROGRAMS = ("api", "relay", "worker")
+# What changes by itself, whether somebody asks or not.
+_OWN = ("process_", "event_loop_", "db_pool_")
+
+Samples = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """All that was found of a request. Log lines and metrics by the name of who has them."""
+
+    request_id: str
+    trace_id: str
+    lines: dict[str, list[str]]
+    statements: list[str]
+    spans: list[Span]
+    metrics: dict[str, Samples]
+
+
+def main(
+    write: Annotated[bool, typer.Option("--write", help="Into docs/observability.md.")] = False,
+) -> None:
+    """Follow one request through everything."""
+    with tempfile.TemporaryDirectory(prefix="follow-") as folder:
+        text = page(follow(Path(folder)))
+    print(text)
+    if write:
+        PAGE.write_text(written(PAGE.read_text(), text))
+
+
+def follow(folder: Path) -> Followed:
+    """Start everything, ask once, and gather. Raises UpError when something does not start."""
+    request_id, trace_id = f"follow-{secrets.token_hex(6)}", secrets.token_hex(16)
+    parent = f"00-{trace_id}-{secrets.token_hex(8)}-01"
+    worker = places.free_port()
+    with receiving() as received, serving.servers(folder, "-clog_statement=all") as environ:
+        # The caller's trace is recorded; none begins here.
+        environ |= {"TRACING_ENDPOINT": received.traces_url, "TRACING_SAMPLE": "0"}
+        environ["DATABASE_SQL_COMMENTS"] = "true"
+        ports = {"API": int(environ["METRICS_PORT"]), "worker": worker}
+        with (
+            serving.api(folder, environ, "api") as api,
+            serving.background(folder, environ, worker),
+        ):
+            token = serving.log_in(api)[0]
+            before = {name: _samples(port) for name, port in ports.items()}
+            head = {"authorization": f"Bearer {token}", "x-request-id": request_id}
+            asked = httpx2.post(
+                api.url + PATH, json={"text": "one fish"}, headers={**head, "traceparent": parent}
+            )
+            asked.raise_for_status()
+            _wait_for(folder / "worker.log", request_id)
+            _wait_for(folder / "api.log", request_id)
+            metrics = {name: _changed(before[name], _samples(at)) for name, at in ports.items()}
+        # All have ended, and sent what they had.
+        spans = [span for span in received.spans if span.trace == trace_id]
+    lines = {name: list(_lines(folder / f"{name}.log", request_id)) for name in _PROGRAMS}
+    statements = list(_statements(folder / "postgres.log", request_id))
+    return Followed(request_id, trace_id, lines, statements, spans, metrics)
+
+
+def _wait_for(log: Path, request_id: str) -> None:
+    waiting.until(lambda: any(_lines(log, request_id)), f"{request_id} in {log}", SECONDS)
+
+
+def _lines(log: Path, request_id: str) -> Iterator[str]:
+    return (line for line in log.read_text().splitlines() if request_id in line)
+
+
+def _statements(log: Path, request_id: str) -> Iterator[str]:
+    """The statements in PostgreSQL's log that name the request, each as one line."""
+    for entry in re.split(r"^(?=[A-Z]+:  )", log.read_text(), flags=re.MULTILINE):
+        found = re.match(r"LOG:  (?:execute [^:]*|statement): (.*)", entry, re.DOTALL)
+        if found and request_id in entry:
+            yield " ".join(found[1].split())
+
+
+def _samples(port: int) -> Samples:
+    """What is counted, by name and labels."""
+    reply = httpx2.get(f"http://{places.LOOPBACK}:{port}/metrics", timeout=30)
+    counted: Samples = {}
+    for family in text_string_to_metric_families(reply.raise_for_status().text):
+        for sample in family.samples:
+            if sample.name.endswith(("_count", "_total")) and not sample.name.startswith(_OWN):
+                labels = ",".join(f'{key}="{text}"' for key, text in sample.labels.items())
+                counted[f"{sample.name}{{{labels}}}"] = sample.value
+    return counted
+
+
+def _changed(before: Samples, after: Samples) -> Samples:
+    grown = {name: value - before.get(name, 0) for name, value in after.items()}
+    return {name: value for name, value in grown.items() if value}
+
+
+def page(found: Followed) -> str:
+    """As Markdown."""
+    logged = [f"{name:7}{_short(line)}" for name, lines in found.lines.items() for line in lines]
+    changed = [
+        f"{name:7}{sample} +{value:g}"
+        for name, samples in found.metrics.items()
+        for sample, value in samples.items()
+    ]
+    comment = re.compile(r"/\*.*\*/$")
+    verbs = Counter(
+        (text.split()[0], seen[0]) for text in found.statements if (seen := comment.search(text))
+    )
+    statements = [f"{count} x {verb} ... {text}" for (verb, text), count in verbs.items()]
+    return (
+        f"`POST {PATH}` with `X-Request-ID: {found.request_id}` and a `traceparent` of trace "
+        f"`{found.trace_id}`.\n\n"
+        "Log lines with the id (without time, level, logger and the trace's id, which is the"
+        f" same in all):\n\n{_block(logged)}\n\n"
+        "Statements with the id in PostgreSQL's log, by their comments:\n\n"
+        f"{_block(statements)}\n\n"
+        "Spans of the trace, with the milliseconds from its beginning and those that they took:\n\n"
+        f"{_block(list(_tree(found.spans)))}\n\n"
+        f"What the metrics counted meanwhile:\n\n{_block(changed)}"
+    )
+
+
+def _short(line: str) -> str:
+    event = json.loads(line)
+    for key in ("timestamp", "level", "logger", "trace_id"):
+        event.pop(key, None)
+    first = event.pop("event")
+    return " ".join([first, *(f"{key}={value}" for key, value in sorted(event.items()))])
+
+
+def _tree(spans: list[Span]) -> Iterator[str]:
+    """Each span below its parent."""
+    known = {span.id for span in spans}
+    begin = min(span.start for span in spans)
+
+    def below(parent: str | None, depth: int) -> Iterator[str]:
+        mine = [s for s in spans if (s.parent if s.parent in known else None) == parent]
+        for span in sorted(mine, key=lambda one: one.start):
+            at, took = (span.start - begin) / 1e6, (span.end - span.start) / 1e6
+            who = span.service.removeprefix("fastapi-base-")
+            yield f"{at:8.1f} {took:7.1f}  {who:7}{'  ' * depth}{span.name}"
+            yield from below(span.id, depth + 1)
+
+    return below(None, 0)
+
+
+def _block(lines: list[str]) -> str:
+    return "\n".join(["```text", *lines, "```"])
+
+
+def written(document: str, text: str) -> str:
+    """The page with this text between its marks. Raises ValueError when it has none."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{PAGE} has no marks for this text")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+if __name__ == "__main__":
+    typer.run(main)
