@@ -11,7 +11,7 @@ from sqlalchemy import func
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import Conflict, Unavailable
 from fastapi_base.db.database import EngineDatabase
-from fastapi_base.services.jobs import outbox
+from fastapi_base.services.jobs import ending, outbox, queries
 from fastapi_base.services.jobs.context import Handler, JobContext
 from fastapi_base.services.jobs.errors import GiveUp, TryLater
 from fastapi_base.services.jobs.kinds import Kind
@@ -165,6 +165,47 @@ async def test_attempts_have_an_end(database: EngineDatabase, settings: Settings
         outcomes.append(await run(database, settings, job.id, breaks))
     assert outcomes == ["retried", "retried", "failed"]
     assert await run(database, settings, job.id) == "nothing to do"
+
+
+async def test_each_retry_has_all_attempts_however_many_there_were(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    async def breaks(job: JobContext, payload: Note) -> None:
+        raise TryLater("busy")
+
+    job = await add(database)
+    for _ in range(20):
+        outcomes = []
+        for _ in range(NOTE.attempts):
+            await change(database, job.id, run_at=func.now())
+            outcomes.append(await run(database, settings, job.id, breaks))
+        assert outcomes == ["retried", "retried", "failed"]
+        async with database.transaction() as session:
+            await queries.retry(session, job.id, None)
+    stored = await row(database, job.id)
+    assert (stored.attempt, stored.max_attempts) == (0, NOTE.attempts)
+    assert await run(database, settings, job.id) == "succeeded"
+
+
+async def test_old_attempt_of_the_same_number_does_not_end_the_new_one(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    job = await add(database)
+    runner = Runner(database, settings, {"note": Handler(NOTE, work)})
+    old = await runner._claim(job.id)
+    assert old is not None
+    await change(database, job.id, state="failed")
+    async with database.transaction() as session:
+        await queries.retry(session, job.id, None)
+
+    async def meets_the_old_one(job: JobContext, payload: Note) -> None:
+        assert job.attempt == old.attempt
+        await write(job.session, job.id, payload.text)
+        await ending.again(job.database, old, "late", 60)
+        await ending.failed(job.database, old, "late")
+
+    assert await run(database, settings, job.id, meets_the_old_one) == "succeeded"
+    assert await effects(database) == ["x"]
 
 
 async def test_job_that_takes_too_long_is_interrupted(

@@ -1,4 +1,8 @@
-"""How an attempt at a job ends. Each statement counts only for the attempt that it is about."""
+"""How an attempt at a job ends.
+
+Each statement counts only for the attempt that it is about, and not while another worker holds the
+job's lock: numbers of attempts come again after a retry.
+"""
 
 import asyncio
 import uuid
@@ -7,7 +11,7 @@ from typing import Any, Literal
 
 import structlog
 from pydantic import BaseModel
-from sqlalchemy import case, func, null, select, update
+from sqlalchemy import BigInteger, case, func, literal, null, select, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -15,6 +19,7 @@ from fastapi_base.core.errors import Overloaded, Unavailable
 from fastapi_base.db.database import Database
 from fastapi_base.models.job import CHANNEL, ERROR_LENGTH, Job
 from fastapi_base.services.jobs.errors import Lost
+from fastapi_base.services.jobs.outbox import lock_key
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -40,12 +45,14 @@ class Claim:
 
 
 def _mine(claim: Claim) -> Any:
+    key = literal(lock_key(claim.id), BigInteger)
     return (
         update(Job)
         .where(
             col(Job.id) == claim.id,
             col(Job.state) == "running",
             col(Job.attempt) == claim.attempt,
+            func.pg_try_advisory_xact_lock(key),
         )
         .returning(col(Job.id))
     )

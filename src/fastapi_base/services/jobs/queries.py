@@ -110,11 +110,12 @@ async def retry(session: AsyncSession, job_id: uuid.UUID, owner: uuid.UUID | Non
     return job
 
 
-# The attempts go on counting: a worker that still holds an old one must not be taken for the new.
+# Attempts are counted anew, so that each retry has as many as the first. A worker that still holds
+# an old one of the same number is kept out by the lock of who holds the new (ending.py).
 RUN_AGAIN: dict[str, Any] = {
     "state": "queued",
     "run_at": func.now(),
-    "max_attempts": col(Job.attempt) + col(Job.max_attempts),
+    "attempt": 0,
     "published_at": None,
     "publishes": 0,
     "finished_at": None,
