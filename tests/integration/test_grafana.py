@@ -28,6 +28,8 @@ EARLY = {
     "db_pool_limit",
     "event_loop_lag_seconds_count",
     "http_request_duration_seconds_count",
+    "jobs_oldest_due_seconds",
+    "jobs_unfinished",
     "queue_messages",
     "rate_limit_decisions_total",
 }

@@ -24,6 +24,7 @@ from fastapi_base.core.metrics_endpoint import MetricsEndpoint, MetricsPortTaken
 from fastapi_base.core.queue import OUTCOME
 from fastapi_base.core.queues import Queue
 from fastapi_base.core.redis import create_blocking_redis
+from fastapi_base.tasks.job_metrics import JobCollector
 
 # The lists in which Celery on Redis keeps a queue, by priority.
 _STEPS = (0, 3, 6, 9)
@@ -47,7 +48,9 @@ def measure(app: Celery, settings: Settings) -> None:
 
     def start(**_: Any) -> None:
         try:
-            state["endpoint"] = endpoint = MetricsEndpoint(settings, QueueCollector(settings))
+            state["endpoint"] = endpoint = MetricsEndpoint(
+                settings, QueueCollector(settings), JobCollector(settings)
+            )
         except MetricsPortTaken as error:
             raise SystemExit(str(error)) from None
         endpoint.serve()

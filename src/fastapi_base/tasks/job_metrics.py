@@ -1,0 +1,70 @@
+"""What a worker tells of the jobs that are not over, whichever worker will run them."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Row
+from sqlalchemy.exc import DBAPIError
+
+from fastapi_base.core.config import Settings
+from fastapi_base.core.errors import Overloaded, Unavailable
+from fastapi_base.core.queues import Queue
+from fastapi_base.db.database import EngineDatabase
+from fastapi_base.db.engine import create_engine
+from fastapi_base.services.jobs import backlog
+
+STATES = ("delayed", "due", "running")
+# However often it is scraped, and by whom: the database is asked no more often.
+NOT_MORE_OFTEN_THAN = 5.0
+# A scrape must be over in time for what it has besides.
+PATIENCE_SECONDS = 3.0
+
+
+class JobCollector(Collector):
+    """Asks PostgreSQL at a scrape; tells nothing while it does not answer."""
+
+    def __init__(self, settings: Settings, pause: float = NOT_MORE_OFTEN_THAN) -> None:
+        self._settings = settings.database
+        self._pause = pause
+        self._found: Sequence[Row[Any]] | None = None
+        self._next = 0.0
+
+    def collect(self) -> Iterator[Metric]:
+        """Jobs by queue and state, and the age of the oldest that is due in each queue."""
+        if time.monotonic() >= self._next:
+            self._found = asyncio.run(self._ask())
+            self._next = time.monotonic() + self._pause
+        if self._found is None:
+            return
+        counts: dict[tuple[str, str], float] = {(q, s): 0.0 for q in Queue for s in STATES}
+        ages: dict[str, float] = dict.fromkeys(Queue, 0.0)
+        for row in self._found:
+            counts[row.queue, row.state] = row.jobs
+            if row.state == "due":
+                ages[row.queue] = row.oldest
+        jobs = GaugeMetricFamily("jobs_unfinished", "Jobs not over", labels=["queue", "state"])
+        for labels, value in counts.items():
+            jobs.add_metric(labels, value)
+        yield jobs
+        oldest = GaugeMetricFamily(
+            "jobs_oldest_due_seconds", "Seconds that the oldest due job waits", labels=["queue"]
+        )
+        for queue, age in ages.items():
+            oldest.add_metric([queue], age)
+        yield oldest
+
+    async def _ask(self) -> Sequence[Row[Any]] | None:
+        # A connection for once: one that is kept would be inherited by processes forked from here.
+        engine = create_engine(self._settings, "fastapi-base-metrics")
+        database = EngineDatabase(engine, autocommit=not self._settings.pgbouncer)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS), database.read() as connection:
+                return await backlog.count(connection)
+        except (Unavailable, Overloaded, DBAPIError, OSError, TimeoutError):
+            return None
+        finally:
+            await engine.dispose()

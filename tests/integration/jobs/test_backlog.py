@@ -1,0 +1,98 @@
+"""What workers tell Prometheus of the jobs that are not over."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from sqlalchemy import func, text
+
+from fastapi_base.core.config import Settings
+from fastapi_base.core.queues import Queue
+from fastapi_base.db.database import EngineDatabase
+from fastapi_base.services.jobs import backlog
+from fastapi_base.services.jobs.kinds import Kind
+from fastapi_base.tasks.job_metrics import STATES, JobCollector
+from ops.dev.places import free_port
+from tests.integration.jobs.steps import Note, add, change, run
+from tests.integration.scraping import Scrape
+
+pytestmark = pytest.mark.anyio
+
+MAIL = Kind("mail", Note, queue=Queue.MAIL)
+
+
+async def scraped(collector: JobCollector) -> Scrape:
+    """What the collector tells, as in the thread that answers Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return Scrape((await asyncio.to_thread(generate_latest, registry)).decode())
+
+
+async def test_jobs_are_counted_by_queue_and_state(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    collector = JobCollector(settings, pause=0)
+    empty = await scraped(collector)
+    assert len(empty.samples) == len(Queue) * (len(STATES) + 1)
+    assert {sample.value for sample in empty.samples} == {0}
+
+    await add(database, delay=timedelta(hours=1))
+    assert await run(database, settings, (await add(database)).id) == "succeeded"
+    failed, running = [(await add(database)).id for _ in range(2)]
+    await change(database, failed, state="failed", run_at=func.now() - timedelta(hours=2))
+    await change(database, running, state="running", run_at=func.now() - timedelta(hours=2))
+    for minutes in (5, 10):
+        due = await add(database, kind=MAIL)
+        await change(database, due.id, run_at=func.now() - timedelta(minutes=minutes))
+    # Published, and begun by nobody.
+    await change(database, due.id, published_at=func.now())
+
+    seen = await scraped(collector)
+    assert {
+        (sample.labels["queue"], sample.labels["state"]): sample.value
+        for sample in seen.samples
+        if sample.name == "jobs_unfinished" and sample.value
+    } == {
+        (Queue.DEFAULT, "delayed"): 1,
+        (Queue.DEFAULT, "running"): 1,
+        (Queue.MAIL, "due"): 2,
+    }
+    age = "jobs_oldest_due_seconds"
+    assert 600 <= seen.total(age, queue=Queue.MAIL) < 660
+    assert seen.total(age) == seen.total(age, queue=Queue.MAIL)
+
+
+async def test_database_is_asked_no_more_often_than_it_should(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    collector = JobCollector(settings, pause=3600)
+    await add(database)
+    assert (await scraped(collector)).total("jobs_unfinished") == 1
+    await add(database)
+    assert (await scraped(collector)).total("jobs_unfinished") == 1
+
+
+async def test_nothing_is_told_while_the_database_does_not_answer(
+    make_settings: Callable[[str], Settings],
+) -> None:
+    away = make_settings(f"postgresql+asyncpg://nobody@127.0.0.1:{free_port()}/none")
+    assert (await scraped(JobCollector(away))).samples == []
+
+
+async def test_what_is_over_is_not_read(database: EngineDatabase) -> None:
+    async with database.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(
+            text("""
+                INSERT INTO jobs (id, kind, version, payload, queue, priority, max_attempts, state)
+                SELECT gen_random_uuid(), 'note', 1, '{}', 'q', 3, 1, 'succeeded'
+                FROM generate_series(1, 5000)
+            """)
+        )
+        await connection.execute(text("ANALYZE jobs"))
+        plan = "\n".join(await connection.scalars(text(f"EXPLAIN {backlog._COUNT.text}")))
+    assert "Seq Scan on jobs" not in plan
+    for index in ("ix_jobs_due", "ix_jobs_published", "ix_jobs_running"):
+        assert index in plan
