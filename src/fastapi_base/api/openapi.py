@@ -35,13 +35,14 @@ TAGS = [
 _FRAMEWORK = {
     400: ("bad-request", "Bad Request", "There was an error parsing the body"),
     413: ("content-too-large", "Content Too Large", "The body has more than 1048576 bytes"),
+    415: ("unsupported-media-type", "Unsupported Media Type", "Send text/csv"),
     422: ("invalid-request", "The request is not valid", "1 part(s) of the request are wrong"),
 }
 _REF = "#/components/schemas/Problem"
 
 
 def problems(*kinds: type[DomainError] | int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that can fail in these ways: domain errors, or 400, 413, 422."""
+    """The `responses` of a route that can fail in these ways: domain errors, or 400 to 422."""
     by_status: dict[int, dict[str, tuple[str, str, str]]] = defaultdict(dict)
     for kind in kinds:
         if isinstance(kind, int):

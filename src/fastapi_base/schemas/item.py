@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from fastapi_base.models.item import DESCRIPTION_LENGTH, TITLE_LENGTH
 
 BULK_MAX = 1000
+IMPORT_ROWS = 20_000
+# So many errors are told; the rest is counted.
+IMPORT_ERRORS = 100
 # PostgreSQL's text holds no NUL.
 _NO_NUL = r"^[^\x00]*$"
 Title = Annotated[
@@ -76,3 +79,28 @@ class ItemsCreated(BaseModel):
     """The new items' ids, in the order of the request."""
 
     ids: list[uuid.UUID] = Field(examples=[["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"]])
+
+
+class ItemsImport(BaseModel):
+    """A file of items, as a job keeps it."""
+
+    text: str
+    partial: bool
+
+
+class RowError(BaseModel):
+    """What is wrong with a row of a file. `line` counts from 1, the header's; `column` is null when
+    the row has too many fields or too few."""
+
+    line: int
+    column: str | None
+    message: str
+
+
+class ItemsImported(BaseModel):
+    """What came of a file: `errors` are the first ones, a row may have several."""
+
+    rows: int
+    imported: int
+    rejected: int
+    errors: list[RowError]

@@ -46,7 +46,8 @@ async def export(database: Database, owner: uuid.UUID, form: Format) -> AsyncIte
 
 def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(
+    # Quoted unless there is nothing, so that no description and an empty one stay apart.
+    csv.writer(text, quoting=csv.QUOTE_NOTNULL).writerows(
         [value.isoformat() if hasattr(value, "isoformat") else value for value in row]
         for row in rows
     )

@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable
 
+import httpx2
 import pytest
+from redis.asyncio import Redis
 from sqlalchemy import text
 
 from fastapi_base.core.config import Settings
 from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
+from fastapi_base.main import create_app
 
 
 @pytest.fixture
@@ -26,3 +29,16 @@ async def database(settings: Settings) -> AsyncIterator[EngineDatabase]:
         await connection.execute(text("CREATE TABLE effects (job uuid, note text)"))
     yield opened
     await engine.dispose()
+
+
+@pytest.fixture
+async def client(settings: Settings, redis: Redis) -> AsyncIterator[httpx2.AsyncClient]:
+    """Calls an application that commits to the database."""
+    app = create_app(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=app), base_url="http://test"
+        ) as opened,
+    ):
+        yield opened

@@ -1,13 +1,16 @@
 """Steps of the tests of jobs."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
+import httpx2
 from pydantic import BaseModel
 from sqlalchemy import Row, select, text, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+import fastapi_base.tasks.handlers  # noqa: F401  fills HANDLERS
 from fastapi_base.core.config import Settings
 from fastapi_base.db.database import Database
 from fastapi_base.models import Job
@@ -15,6 +18,7 @@ from fastapi_base.services.jobs.context import Handler, JobContext, Work
 from fastapi_base.services.jobs.enqueue import Enqueued, enqueue
 from fastapi_base.services.jobs.kinds import Kind
 from fastapi_base.services.jobs.runner import Outcome, Runner
+from fastapi_base.tasks.running import HANDLERS
 
 
 class Note(BaseModel):
@@ -74,3 +78,17 @@ async def run(
     """Run the job as a worker does; what became of it."""
     handlers = {kind.name: Handler(kind, does)}
     return (await Runner(database, settings, handlers).run(job_id)).outcome
+
+
+async def work_off(
+    database: Database,
+    settings: Settings,
+    reply: httpx2.Response,
+    handlers: Mapping[str, Handler[Any]] = HANDLERS,
+) -> Row[Any]:
+    """Do what a request asked for, as workers do it; the job as it is then."""
+    assert reply.status_code == 202, reply.text
+    job_id = uuid.UUID(reply.json()["id"])
+    assert reply.headers["location"] == f"/api/v1/jobs/{job_id}"
+    await Runner(database, settings, handlers).run(job_id)
+    return await row(database, job_id)

@@ -95,6 +95,7 @@ def test_routes_are_those_of_the_contract(document: dict[str, Any]) -> None:
         "post /api/v1/items",  # slice: items
         "post /api/v1/items/bulk",  # slice: items
         "get /api/v1/items/export",  # slice: items
+        "post /api/v1/items/imports",  # slice: items
         "get /api/v1/items/{item_id}",  # slice: items
         "patch /api/v1/items/{item_id}",  # slice: items
         "delete /api/v1/items/{item_id}",  # slice: items

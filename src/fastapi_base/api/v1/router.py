@@ -11,6 +11,7 @@ from fastapi_base.api.v1.endpoints import (
     flags,
     invitations,
     items,  # slice: items
+    items_import,  # slice: items
     jobs,
     lifecycle,
     oidc,
@@ -28,6 +29,7 @@ router.include_router(admin.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(jobs.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(api_keys.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(items.router, dependencies=[WritableUnlessReadOnly])  # slice: items
+router.include_router(items_import.router, dependencies=[WritableUnlessReadOnly])  # slice: items
 # Logging in and out, and ending read-only itself, go on.
 router.include_router(auth.router)
 router.include_router(sessions.router)
