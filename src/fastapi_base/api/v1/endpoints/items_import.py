@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.exceptions import HTTPException
 
-from fastapi_base.api.deps import AnyPrincipal, Requires, SessionDep
+from fastapi_base.api.deps import AnyPrincipal, Requires
 from fastapi_base.api.idempotency import OnceDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
@@ -92,7 +93,6 @@ def _refused(at: int, why: str) -> RequestValidationError:
 async def import_items(
     caller: Annotated[AnyPrincipal, Requires(Scope.ITEMS_WRITE)],
     text: Annotated[str, Depends(_csv)],
-    session: SessionDep,
     response: Response,
     once: OnceDep,
     partial: Annotated[bool, Query(description="Make the good ones if others are wrong.")] = False,
@@ -100,7 +100,7 @@ async def import_items(
     """Enqueue an import."""
     owner = caller.user.id
 
-    async def submit() -> JobRead:
+    async def submit(session: AsyncSession) -> JobRead:
         payload = ItemsImport(text=text, partial=partial)
         # One after another: nobody's files hold up those of others.
         order = f"{IMPORT.name}:{owner}"
