@@ -115,7 +115,6 @@ def _up(options: argparse.Namespace) -> int:
                 "API_PORT": str(port),
                 "FIRST_ADMIN_EMAIL": email,
                 "FIRST_ADMIN_PASSWORD": password,
-                "CELERY_BEAT_SCHEDULE_FILE": str(folder / "beat-schedule"),
                 **({} if settings.mail.host else {"MAIL_FOLDER": str(mails)}),
             },
         )

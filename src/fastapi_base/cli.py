@@ -9,7 +9,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from fastapi_base import cli_jobs
+from fastapi_base import cli_jobs, cli_schedule
 from fastapi_base.cli_base import fail, load_settings, opened_database
 from fastapi_base.core import passwords, rotation
 from fastapi_base.core.caller import Origin
@@ -34,6 +34,7 @@ app = typer.Typer(
 
 app.command()(cli_jobs.relay)
 app.add_typer(cli_jobs.jobs, name="jobs")
+app.add_typer(cli_schedule.schedule, name="schedule")
 
 
 @app.command()

@@ -36,6 +36,4 @@ class CelerySettings(Section):
     visibility_timeout: int = Field(default=3600, gt=0)
     max_tasks_per_child: int = Field(default=1000, gt=0)
     publish_timeout: Seconds = 5
-    heartbeat_seconds: Seconds = 30
-    purge_seconds: Seconds = 3600
-    beat_schedule_file: Path | None = None
+    heartbeat_seconds: float = Field(default=30, ge=1)

@@ -152,6 +152,14 @@ class Publisher:
             producer=producer,
         )
 
+    def pulse(self, task: str, seconds: float) -> bool:
+        """Send a task that is no job, and that is dropped after so many seconds; whether it went."""
+        try:
+            self._app.send_task(task, queue=Queue.DEFAULT.value, expires=seconds, retry=False)
+        except _DOWN:
+            return False
+        return True
+
     def epoch(self) -> str:
         """A text that changes when the broker may have lost what it had. Raises Unavailable.
 

@@ -12,6 +12,7 @@ from fastapi_base.models.item import Item  # slice: items
 from fastapi_base.models.job import Job
 from fastapi_base.models.one_time_token import OneTimeToken
 from fastapi_base.models.passkey import Passkey
+from fastapi_base.models.schedule import ScheduleState
 from fastapi_base.models.second_factor import RecoveryCode, TotpFactor
 from fastapi_base.models.session import LoginSession, RefreshToken
 from fastapi_base.models.user import User
@@ -31,6 +32,7 @@ __all__ = [
     "Passkey",
     "RecoveryCode",
     "RefreshToken",
+    "ScheduleState",
     "TotpFactor",
     "User",
     "metadata",

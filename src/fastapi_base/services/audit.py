@@ -59,6 +59,8 @@ class Action(StrEnum):
     JOB_RETRIED = "job.retried"
     JOBS_RETRIED = "jobs.retried"
     JOB_CANCELLED = "job.cancelled"
+    SCHEDULE_CHANGED = "schedule.changed"
+    SCHEDULE_RUN = "schedule.run"
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "sessions.ended"
 

@@ -5,10 +5,21 @@ from datetime import UTC, datetime
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import Unavailable
+from fastapi_base.core.queues import task_name
+from fastapi_base.services.jobs.kinds import Nothing
+from fastapi_base.services.jobs.schedules import Missed, Schedule
 
-HEARTBEAT = "fastapi_base.heartbeat"
+NAME = "heartbeat"
+HEARTBEAT = task_name(NAME)
 KEY = "fastapi-base:heartbeat"
+
+
+def schedule(settings: Settings) -> Schedule[Nothing]:
+    """Every CELERY_HEARTBEAT_SECONDS. No job: it shows that messages reach workers."""
+    when = f"every {settings.celery.heartbeat_seconds:g}s"
+    return Schedule(NAME, None, when, lambda _: Nothing(), missed=Missed.SKIP)
 
 
 async def beat(redis: Redis) -> None:

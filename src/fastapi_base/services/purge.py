@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel, col
@@ -16,10 +17,19 @@ from fastapi_base.models.session import LoginSession, RefreshToken
 from fastapi_base.models.user import User
 from fastapi_base.services import idempotency, lifecycle
 from fastapi_base.services.jobs import outbox
+from fastapi_base.services.jobs.kinds import Kind, Nothing, Priority
+from fastapi_base.services.jobs.schedules import Schedule
 
-PURGE = "fastapi_base.purge"
+PURGE = Kind("purge", Nothing, priority=Priority.BACKGROUND)
+SCHEDULE = Schedule("purge", PURGE, "every 1h", lambda _: Nothing())
 # Rows in one transaction: locks stay short, and what was removed stays so when a later one fails.
 BATCH = 1000
+
+
+class Removed(BaseModel):
+    """How many rows went, by table."""
+
+    rows: dict[str, int]
 
 
 async def purge(database: Database, settings: Settings, batch: int = BATCH) -> dict[str, int]:

@@ -16,50 +16,18 @@ from celery.signals import (
 from fastapi_base.core.config import Settings, SettingsError
 from fastapi_base.core.logging import configure_logging, watch_levels
 from fastapi_base.core.queue import celery_app
-from fastapi_base.services.heartbeat import HEARTBEAT
-from fastapi_base.services.items import PURGE as PURGE_ITEMS  # slice: items
-from fastapi_base.services.purge import PURGE
 from fastapi_base.tasks import logs, metrics, runtime, telemetry
 
 
 def create_tasks_app(settings: Settings) -> Celery:
-    """The application with its tasks and its schedule."""
+    """The application with its tasks, and with our scheduler in Beat."""
     created = celery_app("fastapi_base", settings)
     created.conf.update(
-        include=[
-            "fastapi_base.tasks.handlers",
-            "fastapi_base.tasks.heartbeat",
-            "fastapi_base.tasks.purge",
-            "fastapi_base.tasks.items",  # slice: items
-        ],
-        beat_schedule={
-            "heartbeat": {
-                "task": HEARTBEAT,
-                "schedule": settings.celery.heartbeat_seconds,
-                # When no worker runs, heartbeats must not pile up.
-                "options": {"expires": settings.celery.heartbeat_seconds},
-            },
-            "purge": {
-                "task": PURGE,
-                "schedule": settings.celery.purge_seconds,
-                "options": {"expires": settings.celery.purge_seconds},
-            },
-            "purge-items": {  # slice: items
-                "task": PURGE_ITEMS,  # slice: items
-                "schedule": settings.celery.purge_seconds,  # slice: items
-                "options": {"expires": settings.celery.purge_seconds},  # slice: items
-            },  # slice: items
-        },
-        # In memory unless a file is named: intervals need none, and the working folder may be
-        # read-only. A schedule by the clock needs it, not to miss a run across restarts.
-        beat_scheduler="celery.beat:Scheduler",
-        beat_max_loop_interval=min(300, settings.celery.heartbeat_seconds),
+        include=["fastapi_base.tasks.handlers", "fastapi_base.tasks.heartbeat"],
+        # Its schedule is in tasks/schedules.py and in PostgreSQL, not in `beat_schedule`.
+        beat_scheduler="fastapi_base.tasks.beat:Scheduler",
+        beat_max_loop_interval=settings.jobs.sweep_seconds,
     )
-    if settings.celery.beat_schedule_file:
-        created.conf.update(
-            beat_scheduler="celery.beat:PersistentScheduler",
-            beat_schedule_filename=str(settings.celery.beat_schedule_file),
-        )
     created.set_default()
 
     # In this order: each begins with what the one before has named, and the line comes last.

@@ -1,13 +1,14 @@
 """Which service does the work of which kind of job."""
 
-from fastapi_base.services import (
-    items_import,  # slice: items
-    mailer,
-    mails,
-    words,
-)
+from fastapi_base.services import items, items_import  # slice: items
+from fastapi_base.services import mailer, mails, words
+from fastapi_base.services.purge import PURGE
+from fastapi_base.tasks.items import purge_items  # slice: items
+from fastapi_base.tasks.purge import remove_what_is_over
 from fastapi_base.tasks.running import runs
 
 runs(words.WORD_COUNT, words.count)
 runs(mailer.MAIL, mails.send)
+runs(PURGE, remove_what_is_over)
+runs(items.PURGE, purge_items)  # slice: items
 runs(items_import.IMPORT, items_import.run)  # slice: items

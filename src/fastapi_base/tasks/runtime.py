@@ -22,13 +22,13 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Runtime:
-    """The event loop and the database of this process."""
+    """The event loop and the database of this process, which PostgreSQL knows by the name."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, name: str = "fastapi-base-worker") -> None:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("workers need the pool prefork or solo: CELERY's --pool")
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        self._engine = create_engine(settings.database, "fastapi-base-worker")
+        self._engine = create_engine(settings.database, name)
         self.database: Database = EngineDatabase.of(settings.database, self._engine)
 
     def run[T](self, work: Callable[[Database], Awaitable[T]]) -> T:

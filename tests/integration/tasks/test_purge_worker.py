@@ -1,4 +1,4 @@
-"""A real Beat and a real worker remove what is over, and nothing else."""
+"""A real Beat, relay and worker remove what is over, and nothing else."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from sqlalchemy import delete, func, select, update
 from sqlmodel import col
 
+from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import Settings
 from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
@@ -25,8 +26,10 @@ from fastapi_base.models import (
     RefreshToken,
     User,
 )
+from fastapi_base.services.jobs import timetable
+from fastapi_base.services.purge import SCHEDULE
 from tests.integration.accounts import log_in, register
-from tests.integration.processes import CELERY, running
+from tests.integration.processes import CELERY, RELAY, running
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -107,6 +110,7 @@ async def test_what_is_over_goes(
         session.add(
             FlagOverride(name="read-only", value=True, percentage=100, user_ids=[], updated_at=now)
         )
+        await timetable.override(session, SCHEDULE, "every 1s", Origin())
     full = [2, 6, 6, 2, 2, 2]
     assert await counts(database) == full
 
@@ -115,7 +119,6 @@ async def test_what_is_over_goes(
         "REDIS_URL": redis_url,
         "CELERY_CONCURRENCY": "1",
         "CELERY_HEARTBEAT_SECONDS": "1",
-        "CELERY_PURGE_SECONDS": "1",
         "FEATURE_FLAGS_POLL_SECONDS": "1",
         "LOG_FORMAT": "json",
     }
@@ -129,6 +132,7 @@ async def test_what_is_over_goes(
 
     worker, beat = tmp_path / "worker.log", tmp_path / "beat.log"
     with (
+        running(RELAY, tmp_path / "relay.log", **environment),
         running((*CELERY, "worker"), worker, **environment),
         running((*CELERY, "beat"), beat, **environment),
     ):

@@ -138,24 +138,9 @@ async def test_heartbeat_of_beat_reaches_readiness(
 
         await until(again, "a second heartbeat")
     assert before <= first <= datetime.now(UTC)
-    # No schedule file: Beat must run where the working folder is read-only.
+    # No file: Beat must run where the working folder is read-only.
     names = await asyncio.to_thread(lambda: {path.name for path in tmp_path.iterdir()})
     assert names == {"beat.log", "relay.log", "worker.log"}
-
-
-async def test_beat_keeps_its_schedule_where_it_is_told_to(
-    tmp_path: Path, redis: Redis, start: Start
-) -> None:
-    schedule = tmp_path / "state" / "schedule"
-    schedule.parent.mkdir()
-
-    async def sent() -> bool | None:
-        return True if await redis.llen("fastapi-base") else None
-
-    with start("beat", BEAT, CELERY_BEAT_SCHEDULE_FILE=str(schedule)):
-        # Until it works: a signal while it imports its backend would end it with an error.
-        await until(sent, "a heartbeat in the queue", seconds=90)
-        assert list(schedule.parent.glob("schedule*"))
 
 
 async def test_worker_closes_its_connections_when_it_ends(

@@ -20,6 +20,10 @@ class Priority(IntEnum):
     BACKGROUND = 9
 
 
+class Nothing(BaseModel):
+    """The payload of kinds whose jobs need not be told anything."""
+
+
 # How a payload of one version becomes one of the next.
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 

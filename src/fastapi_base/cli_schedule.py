@@ -1,0 +1,135 @@
+"""Commands about what is done again and again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from fastapi_base.cli_base import fail, load_settings, opened_database
+from fastapi_base.core.caller import Origin
+from fastapi_base.core.errors import DomainError
+from fastapi_base.db.database import Database
+from fastapi_base.services.jobs import timetable
+from fastapi_base.services.jobs.schedules import Schedule
+from fastapi_base.services.jobs.when import BadWhen
+from fastapi_base.tasks.schedules import schedules
+
+schedule = typer.Typer(
+    help="See what Beat has done at which times, and change it while it runs.",
+    no_args_is_help=True,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Which, as `list` shows it.")]
+When = Annotated[
+    str,
+    typer.Argument(
+        metavar="WHEN",
+        help='"every 15m" (s, m, h, d; in UTC), or minute, hour, day, month, weekday as cron has'
+        ' them, and maybe a time zone: "30 2 * * MON Europe/Berlin".',
+    ),
+]
+
+
+@schedule.command("list")
+def list_schedules() -> None:
+    """List all schedules, with tabs between the columns."""
+    known = schedules(load_settings())
+
+    async def find(database: Database) -> list[timetable.Line]:
+        async with database.read() as connection:
+            return await timetable.listed(connection, known)
+
+    lines = _with_database(find)
+    typer.echo("\t".join(("name", "when", "from", "missed", "next", "last")))
+    for line in lines:
+        source = "override" if line.overridden else "code"
+        next_at = _shown(line.next_at) if line.next_at else "disabled"
+        columns = (line.name, line.when, source, line.missed, next_at, _shown(line.last_at))
+        typer.echo("\t".join(columns))
+
+
+@schedule.command("set")
+def override(name: Name, when: When) -> None:
+    """Give a schedule other times than the code does, from now on."""
+    typer.echo(f"{name}: next at {_shown(_override(name, when))}")
+
+
+@schedule.command()
+def reset(name: Name) -> None:
+    """Give a schedule the times of the code again."""
+    typer.echo(f"{name}: next at {_shown(_override(name, None))}")
+
+
+@schedule.command()
+def enable(name: Name) -> None:
+    """Turn a schedule on again. What it was due for in the meantime is not made up for."""
+    typer.echo(f"{name}: enabled, next at {_shown(_enable(name, on=True))}")
+
+
+@schedule.command()
+def disable(name: Name) -> None:
+    """Turn a schedule off. A job that it has added already stays."""
+    _enable(name, on=False)
+    typer.echo(f"{name}: disabled")
+
+
+@schedule.command()
+def run(name: Name) -> None:
+    """Add the job of a schedule now, also when it is disabled."""
+    chosen = _named(name)
+
+    async def add(database: Database) -> Any:
+        async with database.transaction() as session:
+            return await timetable.run(session, chosen, Origin())
+
+    typer.echo(f"{name}: job {_with_database(add, name)} queued")
+
+
+def _override(name: str, when: str | None) -> datetime:
+    chosen = _named(name)
+
+    async def change(database: Database) -> datetime:
+        async with database.transaction() as session:
+            return await timetable.override(session, chosen, when, Origin())
+
+    try:
+        return _with_database(change, name)
+    except BadWhen as error:
+        fail(f"WHEN: {when!r} cannot be used: {error}")
+
+
+def _enable(name: str, *, on: bool) -> datetime:
+    chosen = _named(name)
+
+    async def change(database: Database) -> datetime:
+        async with database.transaction() as session:
+            return await timetable.enable(session, chosen, Origin(), on=on)
+
+    return _with_database(change, name)
+
+
+def _named(name: str) -> Schedule[Any]:
+    known = {one.name: one for one in schedules(load_settings())}
+    if name not in known:
+        fail(f"NAME: no schedule is called {name}. There are: {', '.join(sorted(known))}")
+    return known[name]
+
+
+def _with_database[T](work: Callable[[Database], Awaitable[T]], name: str | None = None) -> T:
+    """What the work returns; ends the command where a rule or the database forbids it."""
+    settings = load_settings()
+
+    async def go() -> T:
+        async with opened_database(settings) as database:
+            return await work(database)
+
+    try:
+        return asyncio.run(go())
+    except DomainError as error:
+        fail(f"{name or 'DATABASE_URL'}: {error.detail}")
+
+
+def _shown(moment: datetime | None) -> str:
+    return "never" if moment is None else moment.isoformat(timespec="seconds")

@@ -1,0 +1,31 @@
+"""What Beat remembers of schedules, and what operators changed in them."""
+
+from datetime import datetime
+
+from sqlalchemy import Boolean, DateTime, String, text
+from sqlmodel import Field, SQLModel
+
+from fastapi_base.models import base
+
+NAME_LENGTH = 64
+TEXT_LENGTH = 200
+
+
+class ScheduleState(SQLModel, table=True):
+    """The state of a schedule that the code declares.
+
+    `override` takes the place of the times in the code. `next_at` is the next moment, by the times
+    in `basis`; `last_at` the last one that was seen to.
+    """
+
+    __tablename__ = "schedules"
+    metadata = base.metadata
+
+    name: str = Field(sa_type=String(NAME_LENGTH), primary_key=True)
+    override: str | None = Field(default=None, sa_type=String(TEXT_LENGTH))
+    enabled: bool = Field(
+        default=True, sa_type=Boolean, sa_column_kwargs={"server_default": text("true")}
+    )
+    basis: str = Field(sa_type=String(TEXT_LENGTH))
+    next_at: datetime = Field(sa_type=DateTime(timezone=True))
+    last_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))

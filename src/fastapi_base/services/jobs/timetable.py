@@ -1,0 +1,125 @@
+"""What operators see of schedules, and change in them while Beat runs."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastapi_base.core.caller import Origin
+from fastapi_base.core.errors import Conflict
+from fastapi_base.models.schedule import ScheduleState
+from fastapi_base.services import audit
+from fastapi_base.services.audit import Action
+from fastapi_base.services.jobs import firing
+from fastapi_base.services.jobs.schedules import Schedule
+from fastapi_base.services.jobs.when import parse
+
+_STATE: tuple[Any, ...] = (
+    col(ScheduleState.name),
+    col(ScheduleState.override),
+    col(ScheduleState.enabled),
+    col(ScheduleState.next_at),
+    col(ScheduleState.last_at),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A schedule as it is now. What is None never was, or will never be."""
+
+    name: str
+    when: str
+    overridden: bool
+    missed: str
+    next_at: datetime | None
+    last_at: datetime | None
+
+
+async def listed(connection: AsyncConnection, schedules: Sequence[Schedule[Any]]) -> list[Line]:
+    """All that the code declares, with what was changed in them."""
+    rows = {row.name: row for row in await connection.execute(select(*_STATE))}
+    lines = []
+    for schedule in sorted(schedules, key=lambda one: one.name):
+        row = rows.get(schedule.name)
+        override = row.override if row else None
+        # No Beat of this release has run yet.
+        soon = row.next_at if row else schedule.times.after(datetime.now(UTC))
+        lines.append(
+            Line(
+                name=schedule.name,
+                when=override or schedule.when,
+                overridden=override is not None,
+                missed=schedule.missed.value,
+                next_at=soon if row is None or row.enabled else None,
+                last_at=row.last_at if row else None,
+            )
+        )
+    return lines
+
+
+async def override(
+    session: AsyncSession, schedule: Schedule[Any], when: str | None, origin: Origin
+) -> datetime:
+    """Give it other times, or with None those of the code; when it is due next. Raises BadWhen."""
+    text = None if when is None else " ".join(when.split())
+    if text is not None:
+        parse(text)
+    return await _change(session, schedule, origin, override=text)
+
+
+async def enable(
+    session: AsyncSession, schedule: Schedule[Any], origin: Origin, *, on: bool
+) -> datetime:
+    """Turn it on, from now, or off; when it would be due next."""
+    return await _change(session, schedule, origin, enabled=on)
+
+
+async def run(session: AsyncSession, schedule: Schedule[Any], origin: Origin) -> uuid.UUID:
+    """Add its job now, whatever its times are. Raises Conflict while the one before is not over."""
+    if schedule.kind is None:
+        raise Conflict("It is no job, but a sign of life that Beat sends")
+    connection = await session.connection()
+    stored = select(col(ScheduleState.override), func.now().label("now"))
+    row = (await connection.execute(stored.where(col(ScheduleState.name) == schedule.name))).first()
+    now: datetime = row.now if row else datetime.now(UTC)
+    times = firing.times_of(schedule, row.override if row else None)
+    # In the time zone in which its moments are.
+    job = await firing.run(session, schedule, now.astimezone(times.after(now).tzinfo))
+    if not job.fresh:
+        raise Conflict(f"The job of the run before is not over: {job.id}")
+    await audit.record(
+        session,
+        Action.SCHEDULE_RUN,
+        origin,
+        schedule=schedule.name,
+        job=str(job.id),
+        by="command",
+    )
+    return job.id
+
+
+async def _change(
+    session: AsyncSession, schedule: Schedule[Any], origin: Origin, **values: Any
+) -> datetime:
+    connection = await session.connection()
+    now = await connection.scalar(select(func.now()))
+    assert now is not None
+    mine = select(*_STATE).where(col(ScheduleState.name) == schedule.name).with_for_update()
+    row = (await connection.execute(mine)).first()
+    before = {"override": None, "enabled": True} if row is None else dict(row._mapping)
+    next_at = await firing.settle(session, schedule, now, **values)
+    await audit.record(
+        session,
+        Action.SCHEDULE_CHANGED,
+        origin,
+        schedule=schedule.name,
+        changes=audit.changes(before, values),
+        by="command",
+    )
+    return next_at

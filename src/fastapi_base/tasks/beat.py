@@ -1,0 +1,83 @@
+"""Beat: Celery's process, whose memory is in PostgreSQL.
+
+Celery gives the command, the signals and the loop; what is due, and that it is done once, is
+services/jobs/firing.py. Any number of them may run.
+"""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from celery import beat
+from sqlalchemy.exc import DBAPIError
+
+from fastapi_base.core.errors import Overloaded, Unavailable
+from fastapi_base.core.queue import Publisher
+from fastapi_base.core.queues import task_name
+from fastapi_base.db.database import Database
+from fastapi_base.services.jobs.firing import Turn, turn
+from fastapi_base.tasks import runtime
+from fastapi_base.tasks.schedules import schedules
+
+log = structlog.stdlib.get_logger(__name__)
+
+PAUSE_SECONDS = 1.0
+# A connection that was cut off without a word says nothing for much longer.
+TURN_SECONDS = 20.0
+_DOWN = (Unavailable, Overloaded, DBAPIError, OSError, TimeoutError)
+
+
+class Scheduler(beat.Scheduler):  # type: ignore[misc]
+    """What Celery's Beat asks again and again. `beat_schedule` is not read."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Celery makes one to print its banner too; this connects on first use.
+        self._settings = runtime.settings()
+        self._schedules = schedules(self._settings)
+        self._runtime: runtime.Runtime | None = None
+        self._publisher: Publisher | None = None
+        self._in_turn = False
+
+    def setup_schedule(self) -> None:
+        """Nothing that Celery would keep."""
+
+    def tick(self, **_: Any) -> float:
+        """Do what is due; seconds until the next call."""
+        if self._runtime is None:
+            self._runtime = runtime.Runtime(self._settings, "fastapi-base-beat")
+            self._publisher = Publisher(self._settings)
+            log.info("beat started")
+        self._in_turn = True
+        try:
+            done = self._runtime.run(self._turn)
+        except _DOWN as error:
+            reason = getattr(error, "detail", type(error).__name__)
+            log.warning("beat cannot work", reason=reason)
+            return PAUSE_SECONDS
+        finally:
+            self._in_turn = False
+        for name in done.tasks:
+            self._pulse(name)
+        return done.wait.total_seconds()
+
+    def close(self) -> None:
+        """Close the connections. Celery calls it in the handler of a signal, and at the end again:
+        a turn that the signal interrupts is still to be rolled back."""
+        super().close()
+        if self._runtime is None or self._in_turn:
+            return
+        self._runtime.close()
+        self._runtime = None
+        log.info("beat stopped")
+
+    async def _turn(self, database: Database) -> Turn:
+        longest = timedelta(seconds=self._settings.jobs.sweep_seconds)
+        async with asyncio.timeout(TURN_SECONDS):
+            return await turn(database, self._schedules, longest)
+
+    def _pulse(self, name: str) -> None:
+        assert self._publisher is not None
+        if not self._publisher.pulse(task_name(name), self._settings.celery.heartbeat_seconds):
+            log.warning("the broker does not answer", not_sent=name)

@@ -1,0 +1,18 @@
+"""What Beat has done at which times. Each schedule stands beside the kind of job that it is of."""
+
+from typing import Any
+
+from fastapi_base.core.config import Settings
+from fastapi_base.services import heartbeat, purge
+from fastapi_base.services import items  # slice: items
+from fastapi_base.services.jobs.schedules import Schedule
+
+SCHEDULES: tuple[Schedule[Any], ...] = (
+    purge.SCHEDULE,
+    items.SCHEDULE,  # slice: items
+)
+
+
+def schedules(settings: Settings) -> tuple[Schedule[Any], ...]:
+    """All of them."""
+    return heartbeat.schedule(settings), *SCHEDULES
