@@ -1,6 +1,5 @@
 """Settings of background jobs: as PostgreSQL keeps them, and as Celery runs them."""
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr

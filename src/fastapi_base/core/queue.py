@@ -153,7 +153,7 @@ class Publisher:
         )
 
     def pulse(self, task: str, seconds: float) -> bool:
-        """Send a task that is no job, and that is dropped after so many seconds; whether it went."""
+        """Send a task that is no job, dropped after so many seconds; whether it went."""
         try:
             self._app.send_task(task, queue=Queue.DEFAULT.value, expires=seconds, retry=False)
         except _DOWN:

@@ -56,7 +56,9 @@ async def back(database: EngineDatabase, time: timedelta, name: str = "tick") ->
     """As if no Beat had run for so long; the first moment of that time."""
     async with database.transaction() as session:
         mine = col(ScheduleState.name) == name
-        earlier = update(ScheduleState).where(mine).values(next_at=col(ScheduleState.next_at) - time)
+        earlier = (
+            update(ScheduleState).where(mine).values(next_at=col(ScheduleState.next_at) - time)
+        )
         await session.exec(earlier)
     first: datetime = (await state(database, name)).next_at
     return first
@@ -152,7 +154,7 @@ async def test_missed_moments_are_seen_to_by_policy(database: EngineDatabase) ->
         first = await back(database, 4 * HOUR)
         # The moment in which this began may be less than GRACE ago.
         if schedule is SKIP and datetime.now(UTC) - (first + 3 * HOUR) < GRACE:
-            expected = 1  # noqa: PLW2901
+            expected = 1
         await beat(database, schedule)
         found = await dues(database)
         assert found == [first + n * HOUR for n in range(4)][4 - expected :]

@@ -230,4 +230,3 @@ async def test_jobs_are_fired_while_the_broker_is_away(
         start("beat")
         await said(tmp_path, "beat", "the broker does not answer")
         assert without_gap_or_double(await ticks.more(4))
-

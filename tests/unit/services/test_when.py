@@ -94,7 +94,7 @@ def test_midnight_that_is_skipped_is_made_up_for() -> None:
         ["0 2 * * *", "*/20 2 * * *", "59 1 * * *", "0 3 * * *", "10 */2 * * *", "5,35 1-3 * * *"]
     ),
     st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Beirut"]),
-    st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31)),  # noqa: DTZ001
+    st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31)),
 )
 def test_what_comes_after_comes_after(fields: str, zone: str, begin: datetime) -> None:
     times, moment = parse(f"{fields} {zone}"), begin.replace(tzinfo=UTC)
