@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastapi_base.db.database import ReplicaConnection
 from fastapi_base.db.failures import translated
 from fastapi_base.db.hooks import run_hooks
-from fastapi_base.db.statements import InSession, Rows, Statement, Values
+from fastapi_base.utils.statements import InSession, Rows, Statement, Values
 
 
 def sibling(url: str, name: str) -> str:

@@ -11,11 +11,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.api.deps import ResourcesDep, WhoeverCalls
 from fastapi_base.db.database import Database
-from fastapi_base.db.statements import InSession, Runs
 from fastapi_base.models.idempotency import KEY_LENGTH
 from fastapi_base.schemas.user import UserRead
 from fastapi_base.services import idempotency
 from fastapi_base.services.idempotency import StoredReply
+from fastapi_base.utils.statements import InSession, Runs
 
 REPLAYED = "idempotency-replayed"
 IdempotencyKey = Annotated[

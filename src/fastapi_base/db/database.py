@@ -17,7 +17,7 @@ from fastapi_base.core import tracing
 from fastapi_base.core.config import DatabaseSettings
 from fastapi_base.db.failures import not_now, translated
 from fastapi_base.db.hooks import run_hooks
-from fastapi_base.db.statements import InSession, Rows, Statement, Values
+from fastapi_base.utils.statements import InSession, Rows, Statement, Values
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -65,8 +65,8 @@ class EngineDatabase:
     """The database behind an engine, and maybe a replica of it behind another.
 
     `autocommit=False` gives each read a transaction, as PgBouncer needs it. `direct` lets run() ask
-    the driver itself, which nothing that listens to SQLAlchemy's events sees. After a replica did not
-    answer it is left alone for `rest` seconds, so that not every read waits for it.
+    the driver itself, which nothing that listens to SQLAlchemy's events sees. After a replica did
+    not answer it is left alone for `rest` seconds, so that not every read waits for it.
     """
 
     def __init__(

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from asyncpg.exceptions import InterfaceError, InvalidCachedStatementError, PostgresError
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from asyncpg.exceptions import InvalidCachedStatementError, PostgresError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from fastapi_base.core import metrics
@@ -45,7 +45,7 @@ LOCK_NOT_AVAILABLE = "55P03"
 # serialization_failure and deadlock_detected: this transaction lost, and may win the next time.
 _LOST = {"40001", "40P01"}
 
-# Of SQLAlchemy, or of the driver itself (db/statements.py).
+# Of SQLAlchemy, or of the driver itself (utils/statements.py).
 type Failure = DBAPIError | PostgresError
 
 
@@ -111,6 +111,7 @@ def constraint_name(error: Failure) -> str | None:
 
 def _driver(error: Failure) -> BaseException | None:
     """The error of asyncpg, which SQLAlchemy has wrapped twice."""
+    found: BaseException | None = error
     if isinstance(error, DBAPIError):
-        return error.orig.__cause__ if error.orig else None
-    return error
+        found = error.orig and error.orig.__cause__
+    return found

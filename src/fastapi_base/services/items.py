@@ -18,13 +18,13 @@ from fastapi_base.core.errors import NotFound, VersionMismatch
 from fastapi_base.core.ids import uuid7
 from fastapi_base.db.database import Database
 from fastapi_base.db.hooks import after_commit
-from fastapi_base.db.statements import Runs, Statement
 from fastapi_base.models.item import Item
 from fastapi_base.schemas.item import ItemCreate, ItemRead
 from fastapi_base.services.jobs.kinds import Kind, Nothing, Priority
 from fastapi_base.services.jobs.schedules import Schedule
 from fastapi_base.utils.cache import Cache, Namespace
 from fastapi_base.utils.pagination import Listing, Page, PageQuery, Walk
+from fastapi_base.utils.statements import Runs, Statement
 
 PURGE = Kind("purge-items", Nothing, priority=Priority.BACKGROUND)
 SCHEDULE = Schedule("purge-items", PURGE, "30 3 * * *", lambda _: Nothing())

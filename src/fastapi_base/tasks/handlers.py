@@ -1,7 +1,12 @@
 """Which service does the work of which kind of job."""
 
-from fastapi_base.services import items, items_import  # slice: items
-from fastapi_base.services import mailer, mails, words
+from fastapi_base.services import (
+    items,  # slice: items
+    items_import,  # slice: items
+    mailer,
+    mails,
+    words,
+)
 from fastapi_base.services.purge import PURGE
 from fastapi_base.tasks.items import purge_items  # slice: items
 from fastapi_base.tasks.purge import remove_what_is_over

@@ -15,9 +15,9 @@ from fastapi_base.core.errors import Conflict, EmailTaken, Overloaded, Unavailab
 from fastapi_base.core.ids import uuid7
 from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
-from fastapi_base.db.statements import InSession, Statement
 from fastapi_base.models import User
 from fastapi_base.models.flag import FlagOverride
+from fastapi_base.utils.statements import InSession, Statement
 
 pytestmark = pytest.mark.anyio
 
@@ -38,9 +38,7 @@ async def database(
 ) -> AsyncIterator[EngineDatabase]:
     settings = make_settings(fresh_database_url).database
     engine = create_engine(
-        settings.model_copy(
-            update={"pool_size": 1, "pool_timeout": 0.2, "statement_timeout": 0.5}
-        )
+        settings.model_copy(update={"pool_size": 1, "pool_timeout": 0.2, "statement_timeout": 0.5})
     )
     yield EngineDatabase(engine, direct=request.param)
     await engine.dispose()

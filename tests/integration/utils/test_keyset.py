@@ -21,7 +21,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fastapi_base.db.statements import Rows, Statement, Values
 from fastapi_base.utils.pagination import (
     CursorCodec,
     Listing,
@@ -32,6 +31,7 @@ from fastapi_base.utils.pagination import (
     fetch,
 )
 from fastapi_base.utils.pagination.keyset import narrowed, position_values
+from fastapi_base.utils.statements import Rows, Statement, Values
 
 pytestmark = pytest.mark.anyio
 

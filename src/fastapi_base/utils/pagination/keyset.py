@@ -25,10 +25,11 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.types import TypeEngine
 
-from fastapi_base.db.statements import Runs, Statement, Values
 from fastapi_base.utils.pagination.cursor import CursorCodec, Position
 from fastapi_base.utils.pagination.page import Page
+from fastapi_base.utils.statements import Runs, Statement, Values
 
 _LABEL = "keyset_"
 _LIMIT = "keyset_limit"
@@ -104,7 +105,7 @@ async def fetch[T](
     asked, labels = narrowed(statement, query)
     rows, before, after = _cut(
         (await connection.execute(asked, position_values(query))).all(),
-        lambda row: _marks(row._mapping, labels),
+        lambda row: tuple(row._mapping[label] for label in labels),
         query,
     )
     total = None
@@ -140,7 +141,7 @@ class Walk:
         statement, labels = self._asked[shape]
         rows, before, after = _cut(
             await database.run(statement, {**values, **position_values(query)}),
-            lambda row: _marks(row, labels),
+            lambda row: tuple(row[label] for label in labels),
             query,
         )
         total = None
@@ -158,10 +159,10 @@ def narrowed(statement: Selected, query: PageQuery) -> tuple[Selected, Sequence[
     keys, position = query.listing.keys(query.sort), query.position
     if position is not None and position.backward:
         keys = [_Key(key.column, not key.descending) for key in keys]
-    labels = []
+    labels: list[str] = []
     for n, key in enumerate(keys):
         selected = statement.selected_columns.corresponding_column(inspect(key.column))
-        labels.append(f"{_LABEL}{n}" if selected is None else selected.key)
+        labels.append(f"{_LABEL}{n}" if selected is None else str(selected.key))
         if selected is None:
             statement = statement.add_columns(key.column.label(labels[-1]))
     if position is not None:
@@ -207,10 +208,6 @@ def _cut[R](
     return found, (before if position else None), (after if more else None)
 
 
-def _marks(row: Mapping[str, Any], labels: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(row[label] for label in labels)
-
-
 def _page[T](
     items: list[T],
     query: PageQuery,
@@ -230,6 +227,11 @@ def _page[T](
 class _Key:
     column: SQLColumnExpression[Any]
     descending: bool
+
+    @property
+    def kind(self) -> TypeEngine[Any]:
+        found: TypeEngine[Any] = inspect(self.column).type
+        return found
 
     @property
     def nullable(self) -> bool:
@@ -256,7 +258,7 @@ class _Key:
 def _behind(keys: Sequence[_Key], position: Position) -> ColumnElement[bool]:
     """The rows that come later in this order than the position."""
     values = [
-        None if value is None else bindparam(f"{_LABEL}{n}", type_=key.column.type)
+        None if value is None else bindparam(f"{_LABEL}{n}", type_=key.kind)
         for n, (key, value) in enumerate(zip(keys, position.values, strict=True))
     ]
     one_way = len({key.descending for key in keys}) == 1

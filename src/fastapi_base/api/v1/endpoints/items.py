@@ -24,13 +24,13 @@ from fastapi_base.core.errors import (
     VersionRequired,
 )
 from fastapi_base.core.scopes import Scope
-from fastapi_base.db.statements import Runs
 from fastapi_base.models.item import TITLE_LENGTH
 from fastapi_base.schemas.item import ItemCreate, ItemRead, ItemsCreate, ItemsCreated, ItemUpdate
 from fastapi_base.schemas.moment import Moment
 from fastapi_base.services import items
 from fastapi_base.services.items_export import Format, export
 from fastapi_base.utils.pagination import Page
+from fastapi_base.utils.statements import Runs
 
 router = APIRouter(prefix="/items", tags=["items"])
 # People in a session, and programs whose API key has the scope.
@@ -120,9 +120,7 @@ async def create_item(
     description="All are made, or none.",
     responses=problems(*_BODY, IdempotencyKeyInUse, IdempotencyKeyReused, *_ALWAYS),
 )
-async def create_items(
-    body: ItemsCreate, caller: Writer, once: OnceDep
-) -> ItemsCreated:
+async def create_items(body: ItemsCreate, caller: Writer, once: OnceDep) -> ItemsCreated:
     """Many new items."""
 
     async def create(session: AsyncSession) -> ItemsCreated:

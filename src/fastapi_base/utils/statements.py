@@ -18,7 +18,7 @@ type Rows = Sequence[Mapping[str, Any]]
 type Clause = Select[*tuple[Any, ...]] | Insert | Update | Delete
 type _Process = Callable[[Any], Any] | None
 
-_DIALECT = PGDialect_asyncpg()
+_DIALECT: Any = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
 
 class Statement:
@@ -67,8 +67,9 @@ class Statement:
     def _converted(self) -> dict[str, Callable[[Any], Any]]:
         """What makes of the driver's values those of the column, where they differ."""
         found = {
-            key: column.type.dialect_impl(_DIALECT).result_processor(_DIALECT, _oid(column.type))
+            str(key): column.type.dialect_impl(_DIALECT).result_processor(_DIALECT, oid)
             for key, column in self.clause.exported_columns.items()
+            for oid in [_oid(column.type)]
         }
         return {key: process for key, process in found.items() if process}
 
