@@ -19,7 +19,7 @@ test-cache: ## test the remote cache against a real server (minutes; `make test`
 	@./pants test tests/ops/cache::
 
 coverage: COVERAGE = 1
-coverage: test ## run every test and measure: fails below the gate, reports to dist/coverage/python
+coverage: test ## run every test and measure: fails below the gates, reports to dist/coverage
 
 check: ## lint, formatting, floors and types
 	@./pants tailor --check lint check ::
@@ -39,6 +39,7 @@ load: ## build the images and load them into Docker or Podman
 	@exec ops/images/load.sh
 
 publish: ## push the images (TO=registry.example.com/team TAG=1.2.3) with bills of materials and provenance
+	$(if $(TO),,$(error say where to: make publish TO=registry.example.com/team TAG=1.2.3))
 	@./pants --oci-images-repositories="$(TO)" --oci-images-tag="$(TAG)" publish ops/images::
 
 scan: ## look for secrets, licences, advisories, replaced Debian packages (ARGS="secrets debian": some)

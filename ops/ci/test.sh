@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test, with a container engine where one can be had. `make test` calls it.
 #   ARGS=...   what to test, and more options for Pants (else: ::)
-#   COVERAGE=1 measure the coverage of src, and fail below the gate in pants.toml
+#   COVERAGE=1 measure the coverage of src and of the plugins of Pants, and fail below the gates
 #   CI=true    a missing engine is a failure
 # Engine: the one that DOCKER_HOST or the usual socket names; else, as root on Debian, docker.io is installed and a
 # private dockerd started for the run; else tests use embedded servers, and what could not run is named last.
@@ -103,7 +103,25 @@ stop_engine() {
   wait "$engine_pid" 2> /dev/null || true
   engine_pid=
 }
-trap stop_engine EXIT
+
+# The plugins run inside Pants: tests/ops/plugins starts it with this folder in its path, and it counts there.
+measured=
+measure_plugins() {
+  local lock=3rdparty/pants/coverage.lock
+  coverage=$cache/coverage-$(cksum < "$lock" | tr ' ' -)
+  if [ ! -e "$coverage/.done" ]; then
+    say "installing what measures the plugins of Pants, from $lock"
+    "$(ops/bootstrap/python.sh 3.9)" -m venv --clear "$coverage"
+    "$coverage/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --requirement "$lock"
+    : > "$coverage/.done"
+  fi
+  # Another name each time, so that no result of these tests comes from a cache.
+  measured=$(mktemp -d "${TMPDIR:-/tmp}/coverage-XXXXXX")
+  ln -s "$PWD/ops/coverage/sitecustomize.py" "$coverage"/lib/python3.9/site-packages/slipcover "$measured"
+  export PLUGINS_COVERAGE=$measured
+}
+
+trap 'stop_engine; rm -rf ${measured:+"$measured"}' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -136,10 +154,15 @@ else
   missed=$(./pants --tag=engine --filter-target-type=python_test list "${targets[@]}" | tr '\n' ' ')
 fi
 
+[ -z "${COVERAGE:-}" ] || measure_plugins
 rm -rf dist/test/reports
 status=0
 ./pants "${filter[@]}" test --report ${COVERAGE:+--use-coverage} "${targets[@]}" || status=$?
 "$python" ops/ci/summary.py dist/test/reports "$status" || status=$?
+if [ -n "$measured" ]; then
+  printf '\nCoverage of the plugins of Pants; HTML: dist/coverage/plugins/index.html\n'
+  "$coverage/bin/python" ops/coverage/plugins.py "$measured" dist/coverage/plugins --fail-under 90 || status=$?
+fi
 if [ -n "$missed" ]; then
   say "NOT RUN, for want of a container engine ($reason): $missed"
 fi

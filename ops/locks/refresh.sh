@@ -37,6 +37,7 @@ compile 3rdparty/python/docs.txt 3rdparty/python/docs.lock 3.13
 compile 3rdparty/python/cache.txt 3rdparty/python/cache.lock 3.13
 compile 3rdparty/python/mutants.txt 3rdparty/python/mutants.lock 3.13 3rdparty/python/app.lock
 compile 3rdparty/pants/requirements.txt 3rdparty/pants/pants.lock 3.9
+compile 3rdparty/pants/coverage.txt 3rdparty/pants/coverage.lock 3.9
 
 say "3rdparty/debian/*.lock"
 PYTHONPATH=. "$python" -m ops.debian.resolve 3rdparty/debian/*.toml

@@ -114,6 +114,7 @@ async def package_site(
         VenvPexProcess(
             tool,
             argv=("build", "--strict", "--config-file", name),
+            extra_env={"NO_COLOR": "1"},
             input_digest=inputs,
             output_directories=(SITE,),
             description=f"Build the site of {field_set.address}",

@@ -155,7 +155,7 @@ def pants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 def test_error_names_the_target_and_the_mend(pants: Workspace, name: str, said: list[str]) -> None:
     # One at a time: for the imports of the builder, Pants reads every target there is.
     with pants.file(f"{name}/BUILD", BUILDS[name]):
-        done = pants.package(f"{name}:bad")
+        done = pants.run("package", f"{name}:bad")
     assert done.returncode == 1, done.stdout
     text = " ".join(done.stderr.split())
     assert [part for part in said if part not in text] == [], done.stderr

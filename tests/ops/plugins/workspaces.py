@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +15,28 @@ _SECONDS = 120
 #: Over the repository's own settings: what a workspace has nothing of is left out.
 _SETTINGS = """
 [GLOBAL]
-backend_packages = ["locked_platforms", "pants.backend.python", "oci_images"]
+backend_packages = [
+  "locked_platforms",
+  "pants.backend.python",
+  "pants.backend.experimental.visibility",
+  "ruff_check",
+  "floors",
+  "oci_images",
+  "docs_site",
+]
 pythonpath = ["%(buildroot)s/ops/plugins"]
 dynamic_ui = false
 verify_config = false
 
 [python]
-resolves = {"app" = "app.lock"}
-resolves_to_only_binary = {"app" = [":all:"]}
+resolves = {"app" = "app.lock", "docs" = "docs.lock", "tools" = "tools.lock"}
+resolves_to_only_binary = {"app" = [":all:"], "docs" = [":all:"], "tools" = [":all:"]}
 resolves_to_interpreter_constraints = {}
+
+# No index.
+[python-repos]
+indexes = []
+find_links = ["%(buildroot)s/wheels"]
 
 # What no step under test imports is not there.
 [python-infer]
@@ -58,10 +72,10 @@ class Workspace:
         finally:
             (self.root / path).unlink()
 
-    def package(self, address: str) -> subprocess.CompletedProcess[str]:
-        """Run ``./pants package`` on a target."""
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run ``./pants`` with these words."""
         return subprocess.run(
-            [str(_program()), "package", address],
+            [str(program()), *words],
             cwd=self.root,
             env=self.environ,
             capture_output=True,
@@ -75,7 +89,8 @@ class Workspace:
 def workspace(root: Path, mirror: Path) -> Iterator[Workspace]:
     """A workspace that builds from the plugins and the builder of this repository.
 
-    Debian packages come from the folder ``mirror``. Pants' daemon is stopped in the end.
+    Debian packages come from the folder ``mirror``, Python's from those PEX files of BUILD that
+    the test depends on. Pants' daemon is stopped in the end.
     """
     for folder in ("ops/plugins", "ops/oci", "ops/debian"):
         shutil.copytree(
@@ -85,12 +100,16 @@ def workspace(root: Path, mirror: Path) -> Iterator[Workspace]:
         (root / folder / "BUILD").write_text("python_sources()\n")
     shutil.copy("pants.toml", root)
     (root / "pants.tests.toml").write_text(_SETTINGS)
-    (root / "app.lock").write_text("")
+    (root / "wheels").mkdir()
+    for resolve in ("app", "docs", "tools"):
+        (root / f"{resolve}.lock").write_text(_unpacked(resolve, root / "wheels"))
     environ = {
         **os.environ,
         "PANTS_CONFIG_FILES": str(root / "pants.tests.toml"),
         "DEBIAN_MIRROR": mirror.as_uri(),
         "NO_SCIE_WARNING": "1",
+        # `make coverage` measures the plugins there (ops/coverage).
+        "PYTHONPATH": os.environ.get("PLUGINS_COVERAGE", ""),
     }
     try:
         yield Workspace(root, environ)
@@ -98,9 +117,26 @@ def workspace(root: Path, mirror: Path) -> Iterator[Workspace]:
         _stop_daemon(root)
 
 
-def _program() -> Path:
+def program() -> Path:
     """Pants, beside the Pex executable that its launcher made."""
     return Path(os.environ["FASTAPI_BASE_PEX"]).parent / "bin/pants"
+
+
+def _unpacked(resolve: str, folder: Path) -> str:
+    """Unpack the wheels of a resolve, and return its lock."""
+    pex = Path(f"tests.ops.plugins/{resolve}.pex")
+    if not pex.exists():
+        return ""
+    subprocess.run(
+        [sys.executable, pex, "repository", "extract", "--dest-dir", folder / resolve],
+        env={**os.environ, "PEX_TOOLS": "1"},
+        check=True,
+    )
+    wheels = sorted((folder / resolve).iterdir())
+    lines = ["==".join(wheel.name.split("-")[:2]) for wheel in wheels]
+    for wheel in wheels:
+        wheel.rename(folder / wheel.name)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _stop_daemon(root: Path) -> None:

@@ -1,0 +1,118 @@
+"""Images and a site made by Pants itself, and images published by the command that people type."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ops.debian.lock import render
+from ops.oci.entry import file
+from ops.oci.registry import Reference, Registry
+from tests.ops.debian.samples import package
+from tests.ops.oci import registries
+from tests.ops.oci.samples import deb
+from tests.ops.plugins.workspaces import Workspace, program, workspace
+
+IMAGE = """
+debian_packages(name="packages", lock="hello.lock")
+oci_rootfs(
+    name="hello-layer",
+    packages=":packages",
+    users={"app": "10001"},
+    directories={"/data": "10001:10001:0700"},
+    links={"/usr/bin/hi": "hello"},
+)
+oci_files(name="words", sources=["words"], into="/usr/share/hello")
+oci_image(
+    name="hello",
+    platforms=["linux/amd64", "linux/arm64"],
+    reference="team/hello:latest",
+    layers=[":hello-layer", ":words"],
+    entrypoint=["/usr/bin/hello"],
+    env={"LANG": "C.UTF-8"},
+    ports=["8000/tcp"],
+    user="10001:10001",
+    healthcheck=["/usr/bin/hello"],
+    output_path="hello.oci.tar",
+)
+"""
+REQUIREMENTS = """
+python_requirement(name="a", requirements=["cyclonedx-python-lib"], modules=["cyclonedx"])
+python_requirement(name="b", requirements=["packageurl-python"], modules=["packageurl"])
+python_requirement(name="c", requirements=["zstandard"])
+"""
+SITE = """
+files(name="pages", sources=["*.md"])
+docs_site(name="site", config="site.toml", dependencies=[":pages"], output_path="site")
+"""
+SITE_SETTINGS = """
+[project]
+site_name = "Site"
+docs_dir = "pages"
+site_dir = "site"
+"""
+
+
+@pytest.fixture(scope="module")
+def pants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    mirror = tmp_path_factory.mktemp("mirror")
+    built = deb(mirror / "hello.deb", "hello", file("usr/bin/hello", b"hello", 0o755))
+    locked = package("hello", built.read_bytes())
+    other = replace(locked, architecture="arm64")
+    (mirror / locked.path).parent.mkdir(parents=True)
+    built.rename(mirror / locked.path)
+    with workspace(tmp_path_factory.mktemp("workspace"), mirror) as made:
+        made.write("requirements/BUILD", REQUIREMENTS)
+        made.write("ops/images/BUILD", IMAGE)
+        made.write("ops/images/words", "hello\n")
+        made.write("ops/images/hello.lock", render([locked, other], "hello.toml"))
+        shutil.copy("Makefile", made.root)
+        made.write("pants", f'#!/bin/sh\nexec {program()} "$@"\n')
+        (made.root / "pants").chmod(0o755)
+        yield made
+
+
+def make_publish(pants: Workspace, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "publish", *words],
+        cwd=pants.root,
+        env=pants.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_make_publish_pushes_images_with_their_documents(pants: Workspace, tmp_path: Path) -> None:
+    with registries.registry(tmp_path) as host:
+        done = make_publish(pants, f"TO={host}/shop", "TAG=1.2.3")
+        assert done.returncode == 0, done.stdout + done.stderr
+        registry = Registry(Reference.parse(f"{host}/shop/team/hello:1.2.3"))
+        images = json.loads(registry.manifest("1.2.3") or b"")["manifests"]
+        assert [one["platform"]["architecture"] for one in images] == ["amd64", "arm64"]
+        for image in images:
+            kinds = {one["artifactType"] for one in registry.referrers(image["digest"])}
+            assert kinds == {"application/vnd.cyclonedx+json", "application/vnd.in-toto+json"}
+
+
+def test_make_publish_says_what_it_lacks(pants: Workspace) -> None:
+    done = make_publish(pants)
+    assert done.returncode != 0
+    assert "TO=registry.example.com/team" in done.stderr
+
+
+def test_a_site_is_packaged(pants: Workspace) -> None:
+    with pants.file("site/BUILD", SITE), pants.file("site/site.toml", SITE_SETTINGS):
+        with pants.file("site/README.md", "# Home\n"):
+            done = pants.run("package", "site:site")
+            assert done.returncode == 0, done.stderr
+            assert (pants.root / "dist/site/site/index.html").exists()
+        with pants.file("site/README.md", "# Home\n\n[gone](gone.md)\n"):
+            done = pants.run("package", "site:site")
+    assert done.returncode == 1
+    assert "site/README.md:3:8" in done.stderr
+    assert "page does not exist" in done.stderr
