@@ -4,7 +4,8 @@
 #   COVERAGE=1 measure the coverage of src and of the plugins of Pants, and fail below the gates
 #   CI=true    a missing engine is a failure
 # Engine: the one that DOCKER_HOST or the usual socket names; else, as root on Debian, docker.io is installed and a
-# private dockerd started for the run; else tests use embedded servers, and what could not run is named last.
+# private dockerd started for the run (other runs wait for its end); else tests use embedded servers, and what could not
+# run is named last.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=${FASTAPI_BASE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fastapi-base}
@@ -68,6 +69,21 @@ sweep() { # RUN: the folder of an engine that is no more
   done
 }
 
+left_over() { # RUN: stop the engine of a run that was killed
+  local pid waited=0
+  pid=$(cat "$1/dockerd.pid" 2> /dev/null) || return 0
+  while [ "$(cat "/proc/$pid/comm" 2> /dev/null)" = dockerd ]; do
+    if [ "$waited" = 0 ]; then
+      say "stopping the engine that a killed run left behind (process $pid)"
+      kill "$pid" 2> /dev/null || true
+    elif [ "$waited" = 60 ]; then
+      kill -KILL "$pid" 2> /dev/null || true
+    fi
+    waited=$((waited + 1))
+    sleep 0.5
+  done
+}
+
 engine_pid=
 start_engine() {
   local run=/run/fastapi-base-docker waited=0
@@ -77,10 +93,17 @@ start_engine() {
   fi
   command -v dockerd > /dev/null || install docker.io iptables || return 1
   mkdir -p "$run"
-  [ "$(cat "/proc/$(cat "$run/dockerd.pid" 2> /dev/null)/comm" 2> /dev/null)" = dockerd ] || sweep "$run"
+  # One engine at a time: all would give out addresses of one bridge. Whoever has file 8 may start one.
+  exec 8> "$run/lock"
+  flock --nonblock 8 || {
+    say "another run has its engine, and this one waits for its end"
+    flock 8
+  }
+  left_over "$run"
+  sweep "$run"
   say "starting dockerd for this run (its output goes to $cache/dockerd.log)"
   dockerd --host "unix://$run/docker.sock" --data-root "$cache/docker" --exec-root "$run/exec" --pidfile "$run/dockerd.pid" \
-    > "$cache/dockerd.log" 2>&1 &
+    > "$cache/dockerd.log" 2>&1 8>&- &
   engine_pid=$!
   until "$python" ops/ci/engine.py "$run/docker.sock" ping > /dev/null; do
     waited=$((waited + 1))
@@ -151,13 +174,14 @@ else
   say "$reason: integration tests use the embedded servers, and tests that need an engine are left out"
   export TEST_SERVERS=embedded
   filter+=(--tag=-engine)
-  missed=$(./pants --tag=engine --filter-target-type=python_test list "${targets[@]}" | tr '\n' ' ')
+  missed=$(./pants --tag=engine --filter-target-type=python_test list "${targets[@]}" 8>&- | tr '\n' ' ')
 fi
 
 [ -z "${COVERAGE:-}" ] || measure_plugins
 rm -rf dist/test/reports
 status=0
-./pants "${filter[@]}" test --report ${COVERAGE:+--use-coverage} "${targets[@]}" || status=$?
+# Without file 8, which Pants' daemon would keep.
+./pants "${filter[@]}" test --report ${COVERAGE:+--use-coverage} "${targets[@]}" 8>&- || status=$?
 "$python" ops/ci/summary.py dist/test/reports "$status" || status=$?
 if [ -n "$measured" ]; then
   printf '\nCoverage of the plugins of Pants; HTML: dist/coverage/plugins/index.html\n'
