@@ -169,7 +169,7 @@ def _measure(workload: str, subject: Subject, asked: Load, folder: Path) -> Meas
     crowded = asked.connections > Load.connections
     outcome = load.finish(load.start(asked, folder), may_refuse=crowded)
     spent = subject.cpu() - before
-    return Measured(workload, subject.name, outcome, spent * 1000 / outcome.requests)
+    return Measured(workload, subject.name, outcome, spent * 1000 / (outcome.requests or 1))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from fastapi_base import VERSION
 from fastapi_base.api import errors, health, openapi, telemetry, well_known
 from fastapi_base.api.dispatch import DispatchMiddleware
 from fastapi_base.api.middleware.access_log import AccessLogMiddleware
+from fastapi_base.api.middleware.admission import AdmissionMiddleware
 from fastapi_base.api.middleware.body_limit import BodyLimitMiddleware
 from fastapi_base.api.middleware.compression import CompressionMiddleware
 from fastapi_base.api.middleware.deadline import DeadlineMiddleware
@@ -110,6 +111,11 @@ def _middleware(settings: Settings) -> list[Middleware]:
         )
     chain += [
         Middleware(UnhandledErrorMiddleware, debug=settings.app.debug),
+        Middleware(
+            AdmissionMiddleware,
+            at_once=settings.api.concurrency,
+            patience=settings.api.queue_seconds,
+        ),
         Middleware(DeadlineMiddleware, seconds=settings.api.deadline),
     ]
     if settings.rate_limit.enabled:

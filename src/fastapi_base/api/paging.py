@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -27,14 +28,14 @@ class PageRequest:
     def reply[T](self, page: Page[T]) -> Page[T]:
         """The page, after `Link` (RFC 8288) was set: first, and prev and next where they are."""
         # References without scheme and host: what a proxy made of those is not known here.
-        url = self.request.url.replace(scheme="", netloc="")
-        links = {"first": url.remove_query_params("cursor")}
-        for name, cursor in (("prev", page.previous), ("next", page.next)):
-            if cursor:
-                links[name] = url.include_query_params(cursor=cursor)
-        self.response.headers["Link"] = ", ".join(
-            f'<{link}>; rel="{name}"' for name, link in links.items()
-        )
+        path = quote(self.request.url.path)
+        asked = [pair for pair in self.request.query_params.multi_items() if pair[0] != "cursor"]
+        links = []
+        for name, cursor in (("first", None), ("prev", page.previous), ("next", page.next)):
+            if cursor or name == "first":
+                query = urlencode([*asked, ("cursor", cursor)] if cursor else asked)
+                links.append(f'<{path}{query and "?"}{query}>; rel="{name}"')
+        self.response.headers["Link"] = ", ".join(links)
         return page
 
 

@@ -5,7 +5,7 @@ to threads), background tasks, filters on replies. FastAPI serves those.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from json import JSONDecodeError
 from typing import Any
@@ -18,7 +18,12 @@ from fastapi.dependencies.models import (
     _is_async_gen_callable,
     _is_coroutine_callable,
 )
-from fastapi.dependencies.utils import request_body_to_args, request_params_to_args
+from fastapi.dependencies.utils import (
+    _get_param_aliases,
+    _get_param_model,
+    request_body_to_args,
+    request_params_to_args,
+)
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError, ResponseValidationError
 from fastapi.params import Form
@@ -151,15 +156,16 @@ class _Step:
         self._needed = needed
         self._request = dependant.request_param_name or dependant.http_connection_param_name
         self.response = dependant.response_param_name
-        self._dependant = dependant
+        self._body = dependant.body_params
         self._embed = embed
-        self._has_parameters = bool(
-            dependant.path_params
-            or dependant.query_params
-            or dependant.header_params
-            or dependant.cookie_params
-            or dependant.body_params
-        )
+        # Where each kind of parameter is found in a request.
+        places: list[tuple[str, Sequence[ModelField]]] = [
+            ("path_params", dependant.path_params),
+            ("query_params", dependant.query_params),
+            ("headers", dependant.header_params),
+            ("cookies", dependant.cookie_params),
+        ]
+        self._places = [(place, _Parameters(fields)) for place, fields in places if fields]
 
     async def run(
         self,
@@ -179,7 +185,7 @@ class _Step:
                 good = False
             elif name is not None:
                 arguments[name] = value
-        if self._has_parameters:
+        if self._places or self._body:
             good = await self._parameters(request, body, arguments, errors) and good
         if not good:
             return _FAILED
@@ -198,28 +204,59 @@ class _Step:
         self, request: Request, body: Any, arguments: dict[str, Any], errors: list[Any]
     ) -> bool:
         """Add parameters to the arguments, what is wrong to the errors. Whether they are good."""
-        of = self._dependant
-        found = []
-        if of.path_params:
-            found.append(request_params_to_args(of.path_params, request.path_params))
-        if of.query_params:
-            found.append(request_params_to_args(of.query_params, request.query_params))
-        if of.header_params:
-            found.append(request_params_to_args(of.header_params, request.headers))
-        if of.cookie_params:
-            found.append(request_params_to_args(of.cookie_params, request.cookies))
-        if of.body_params:
-            found.append(
-                await request_body_to_args(
-                    of.body_params, received_body=body, embed_body_fields=self._embed
-                )
+        found = [
+            parameters.read(getattr(request, place), arguments)
+            for place, parameters in self._places
+        ]
+        if self._body:
+            given, wrong = await request_body_to_args(
+                self._body, received_body=body, embed_body_fields=self._embed
             )
-        good = True
-        for given, wrong in found:
             arguments.update(given)
+            found.append(wrong)
+        for wrong in found:
             errors += wrong
-            good = good and not wrong
-        return good
+        return not any(found)
+
+
+class _Parameters:
+    """Parameters that are found in one place. FastAPI reads those that were sent."""
+
+    def __init__(self, fields: Sequence[ModelField]) -> None:
+        # Each with the names that it may be sent by, where it may be left out; then its default.
+        self._fields = [
+            (field, _names(field) if _may_be_absent(field) else None, field.default)
+            for field in fields
+        ]
+
+    def read(self, received: Any, arguments: dict[str, Any]) -> list[Any]:
+        """Add the values to the arguments. What is wrong with them."""
+        sent = []
+        for field, names, default in self._fields:
+            if names is None or any(name in received for name in names):
+                sent.append(field)
+            else:
+                arguments[field.name] = default
+        if not sent:
+            return []
+        given, wrong = request_params_to_args(sent, received)
+        arguments.update(given)
+        return wrong
+
+
+def _names(field: ModelField) -> list[str]:
+    return [request_name for _, request_name in _get_param_aliases(field)]
+
+
+def _may_be_absent(field: ModelField) -> bool:
+    """Whether its default is a value that needs no copy, no call and no validation."""
+    return (
+        not field.field_info.is_required()
+        and not field.field_info.validate_default
+        and field.field_info.default_factory is None
+        and _get_param_model(field) is None
+        and isinstance(field.default, str | int | float | None)
+    )
 
 
 def _silent() -> Response:

@@ -89,6 +89,8 @@ class ApiSettings(_Section):
     cors_origins: Words = ()
     idempotency_hours: int = Field(default=24, gt=0)
     max_body_bytes: int = Field(default=1_048_576, gt=0)
+    concurrency: int = Field(default=100, gt=0)
+    queue_seconds: Seconds = 2
     deadline: Seconds = 30
     compress_from_bytes: int = Field(default=1000, ge=0)
 

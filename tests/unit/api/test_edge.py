@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import itertools
 import logging
 from collections.abc import AsyncIterator
 
@@ -64,6 +65,61 @@ async def test_stream_that_has_begun_may_go_on(settings: Settings) -> None:
 
     async with client_of(app) as client:
         assert (await client.get("/stream")).content == b"ab"
+
+
+async def test_who_waits_too_long_for_a_place_is_refused(settings: Settings) -> None:
+    app = app_with(settings, concurrency=2, queue_seconds=0.1)
+    go_on = asyncio.Event()
+    running, most = 0, 0
+
+    @app.get("/slow")
+    async def slow() -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await go_on.wait()
+        running -= 1
+
+    async with client_of(app) as client:
+        waiting = [asyncio.create_task(client.get("/slow")) for _ in range(5)]
+        refused = [await done for done in itertools.islice(asyncio.as_completed(waiting), 3)]
+        assert {reply.status_code for reply in refused} == {503}
+        assert refused[0].json()["type"] == "urn:fastapi-base:overloaded"
+        assert refused[0].json()["detail"] == "The request waited 0.1 s for others to end"
+        assert refused[0].headers["retry-after"]
+        # Health checks take no place.
+        assert (await client.get("/health/live")).status_code == 200
+        go_on.set()
+        replies = [await task for task in waiting]
+        assert sorted(reply.status_code for reply in replies) == [200, 200, 503, 503, 503]
+        assert (running, most) == (0, 2)
+        assert (await client.get("/slow")).status_code == 200
+
+
+async def test_places_are_given_back_after_errors_and_by_streams(settings: Settings) -> None:
+    app = app_with(settings, concurrency=1, queue_seconds=0.1)
+    go_on = asyncio.Event()
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"a"
+            await go_on.wait()
+            yield b"b"
+
+        return StreamingResponse(parts())
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    async with client_of(app) as client:
+        begun = [asyncio.create_task(client.get("/stream")) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        for _ in range(3):
+            assert (await client.get("/broken")).status_code == 500
+        go_on.set()
+        assert [(await task).content for task in begun] == [b"ab"] * 3
 
 
 async def test_timeout_of_the_route_itself_is_no_deadline(
