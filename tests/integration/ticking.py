@@ -3,6 +3,8 @@
 `celery --app tests.integration.ticking beat`. Jobs of it need no worker to be counted.
 """
 
+import os
+import signal
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -21,5 +23,12 @@ class Due(BaseModel):
     due: datetime
 
 
-TICK = Schedule("tick", Kind("tick", Due), "every 1s", lambda due: Due(due=due), Missed.EACH)
+def tick(due: datetime) -> Due:
+    """The payload; in the middle of it the signal TICKING_SIGNAL, where that is set."""
+    if number := os.environ.get("TICKING_SIGNAL"):
+        signal.raise_signal(int(number))
+    return Due(due=due)
+
+
+TICK = Schedule("tick", Kind("tick", Due), "every 1s", tick, Missed.EACH)
 schedules.SCHEDULES += (TICK,)

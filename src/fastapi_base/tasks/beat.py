@@ -5,6 +5,7 @@ services/jobs/firing.py. Any number of them may run.
 """
 
 import asyncio
+import signal
 from datetime import timedelta
 from typing import Any
 
@@ -39,6 +40,7 @@ class Scheduler(beat.Scheduler):  # type: ignore[misc]
         self._runtime: runtime.Runtime | None = None
         self._publisher: Publisher | None = None
         self._in_turn = False
+        self._ended = False
 
     def setup_schedule(self) -> None:
         """Nothing that Celery would keep."""
@@ -48,6 +50,8 @@ class Scheduler(beat.Scheduler):  # type: ignore[misc]
         if self._runtime is None:
             self._runtime = runtime.Runtime(self._settings, "fastapi-base-beat")
             self._publisher = Publisher(self._settings)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._end)
             log.info("beat started")
         self._in_turn = True
         try:
@@ -58,19 +62,25 @@ class Scheduler(beat.Scheduler):  # type: ignore[misc]
             return PAUSE_SECONDS
         finally:
             self._in_turn = False
+            if self._ended:
+                raise SystemExit
         for name in done.tasks:
             self._pulse(name)
         return done.wait.total_seconds()
 
     def close(self) -> None:
-        """Close the connections. Celery calls it in the handler of a signal, and at the end again:
-        a turn that the signal interrupts is still to be rolled back."""
+        """Close the connections."""
         super().close()
-        if self._runtime is None or self._in_turn:
-            return
-        self._runtime.close()
-        self._runtime = None
-        log.info("beat stopped")
+        if self._runtime is not None:
+            self._runtime.close()
+            self._runtime = None
+            log.info("beat stopped")
+
+    def _end(self, *_: Any) -> None:
+        """Takes signals, in place of Celery's, which would end the event loop in its middle."""
+        self._ended = True
+        if not self._in_turn:
+            raise SystemExit
 
     async def _turn(self, database: Database) -> Turn:
         longest = timedelta(seconds=self._settings.jobs.sweep_seconds)

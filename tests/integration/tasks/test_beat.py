@@ -218,6 +218,21 @@ async def test_override_is_seen_by_beat_as_it_runs(
     await said(tmp_path, "beat", "beat stopped")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_beat_that_is_asked_to_end_in_a_turn_ends_after_it(
+    ticks: Ticks,
+    start: Start,
+    tmp_path: Path,
+    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TICKING_SIGNAL", str(int(number)))
+    beat = start("beat")
+    assert await asyncio.to_thread(beat.wait, 60) == 0
+    await said(tmp_path, "beat", "beat stopped")
+    assert len(await ticks.due()) == 1
+
+
 async def test_jobs_are_fired_while_the_broker_is_away(
     ticks: Ticks, tmp_path: Path, fresh_database_url: str
 ) -> None:
