@@ -32,6 +32,7 @@ EARLY = {
     "jobs_unfinished",
     "queue_messages",
     "rate_limit_decisions_total",
+    "schedule_late_seconds",
 }
 
 

@@ -8,12 +8,16 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import func, text
 
+from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import Settings
 from fastapi_base.core.queues import Queue
 from fastapi_base.db.database import EngineDatabase
-from fastapi_base.services.jobs import backlog
+from fastapi_base.services.jobs import backlog, timetable
+from fastapi_base.services.jobs.firing import turn
 from fastapi_base.services.jobs.kinds import Kind
+from fastapi_base.services.purge import SCHEDULE
 from fastapi_base.tasks.job_metrics import STATES, JobCollector
+from fastapi_base.tasks.schedules import SCHEDULES, schedules
 from ops.dev.places import free_port
 from tests.integration.jobs.steps import Note, add, change, run
 from tests.integration.scraping import Scrape
@@ -35,7 +39,7 @@ async def test_jobs_are_counted_by_queue_and_state(
 ) -> None:
     collector = JobCollector(settings, pause=0)
     empty = await scraped(collector)
-    assert len(empty.samples) == len(Queue) * (len(STATES) + 1)
+    assert len(empty.samples) == len(Queue) * (len(STATES) + 1) + len(schedules(settings))
     assert {sample.value for sample in empty.samples} == {0}
 
     await add(database, delay=timedelta(hours=1))
@@ -62,6 +66,34 @@ async def test_jobs_are_counted_by_queue_and_state(
     age = "jobs_oldest_due_seconds"
     assert 600 <= seen.total(age, queue=Queue.MAIL) < 660
     assert seen.total(age) == seen.total(age, queue=Queue.MAIL)
+
+
+async def test_schedules_that_nobody_saw_to_are_late(
+    database: EngineDatabase, settings: Settings
+) -> None:
+    collector, name = JobCollector(settings, pause=0), "schedule_late_seconds"
+    await turn(database, SCHEDULES, timedelta(seconds=1))
+    seen = await scraped(collector)
+    shown = {one.labels["schedule"] for one in seen.samples if one.name == name}
+    assert shown == {"heartbeat", *(schedule.name for schedule in SCHEDULES)}
+    assert seen.total(name) == 0
+    async with database.transaction() as session:
+        connection = await session.connection()
+        late = text("UPDATE schedules SET next_at = now() - interval '10 min' WHERE name = :name")
+        await connection.execute(late, {"name": "purge"})
+        # Another release's, which its Beat sees to.
+        await connection.execute(
+            text("INSERT INTO schedules (name, basis, next_at) VALUES ('old', 'x', 'epoch')")
+        )
+    seen = await scraped(collector)
+    assert 600 <= seen.total(name) == seen.total(name, schedule="purge") < 660
+    await change_schedule(database, on=False)
+    assert (await scraped(collector)).total(name) == 0
+
+
+async def change_schedule(database: EngineDatabase, *, on: bool) -> None:
+    async with database.transaction() as session:
+        await timetable.enable(session, SCHEDULE, Origin(), on=on)
 
 
 async def test_database_is_asked_no_more_often_than_it_should(

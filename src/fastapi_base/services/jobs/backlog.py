@@ -1,6 +1,6 @@
-"""How many jobs are not over, and how long they wait."""
+"""How many jobs are not over, how long they wait, and how late schedules are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -20,9 +20,21 @@ _COUNT = text("""
         greatest(extract(epoch FROM now() - min(run_at)), 0)::float8 AS oldest
     FROM unfinished GROUP BY queue, state
 """)
+_LATE = text("""
+    SELECT name, greatest(extract(epoch FROM now() - next_at), 0)::float8 AS late
+    FROM schedules WHERE enabled AND name = ANY(:names) ORDER BY name
+""")
 
 
 async def count(connection: AsyncConnection) -> Sequence[Row[Any]]:
     """Queue, state (`delayed`, `due`, `running`), how many jobs those are, and for how many seconds
     the oldest of them has been due."""
     return (await connection.execute(_COUNT)).all()
+
+
+async def late(connection: AsyncConnection, names: Collection[str]) -> Sequence[Row[Any]]:
+    """Of these schedules those that are enabled, and for how many seconds they have been due.
+
+    Those that only other releases know are nobody's to fire.
+    """
+    return (await connection.execute(_LATE, {"names": list(names)})).all()
