@@ -60,12 +60,13 @@ class Freshness:
     def reply[T](self, version: int, body: T) -> T | Response:
         """`body` with its tag, or 304 without a body."""
         headers = {"ETag": etag(version), "Cache-Control": REVALIDATED}
-        if self._known is not None and self._has(etag(version)):
+        if self.has(etag(version)):
             return Response(status_code=304, headers=headers)
         self._response.headers.update(headers)
         return body
 
-    def _has(self, tag: str) -> bool:
+    def has(self, tag: str) -> bool:
+        """Whether the caller has what this tag stands for."""
         known = self._known or ""
         return known.strip() == "*" or any(f'"{found}"' == tag for _, found in _TAG.findall(known))
 

@@ -5,6 +5,7 @@ from fastapi_base.models.audit import AuditEvent
 from fastapi_base.models.base import metadata
 from fastapi_base.models.email_change import EmailChange
 from fastapi_base.models.external_identity import ExternalIdentity
+from fastapi_base.models.file import File, FileChunk
 from fastapi_base.models.flag import FlagOverride
 from fastapi_base.models.idempotency import IdempotencyKey
 from fastapi_base.models.invitation import Invitation
@@ -22,6 +23,8 @@ __all__ = [
     "AuditEvent",
     "EmailChange",
     "ExternalIdentity",
+    "File",
+    "FileChunk",
     "FlagOverride",
     "IdempotencyKey",
     "Invitation",

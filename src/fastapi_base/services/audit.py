@@ -44,6 +44,7 @@ class Action(StrEnum):
     REACTIVATED = "account.reactivated"
     DELETION_ASKED = "account.deletion-asked"
     DELETED = "account.deleted"
+    EXPORT_ASKED = "account.export-asked"
     PASSWORD_CHANGED = "password.changed"
     CONFIRM_FAILED = "confirmation.failed"
     CREATED = "account.created"

@@ -11,6 +11,7 @@ from sqlmodel import SQLModel, col
 from fastapi_base.core.config import Settings
 from fastapi_base.db.database import Database
 from fastapi_base.models.email_change import EmailChange
+from fastapi_base.models.file import File
 from fastapi_base.models.invitation import Invitation
 from fastapi_base.models.one_time_token import OneTimeToken
 from fastapi_base.models.session import LoginSession, RefreshToken
@@ -36,8 +37,8 @@ async def purge(database: Database, settings: Settings, batch: int = BATCH) -> d
     """Remove what ended AUTH_KEEP_ENDED_DAYS ago, and accounts whose time to come back is over.
 
     Idempotency keys go after API_IDEMPOTENCY_HOURS, when they count as new anyway; jobs after
-    JOBS_KEEP_DAYS, or JOBS_KEEP_FAILED_DAYS where they failed. Returns how many
-    rows went, by table. Run twice, or by two workers at once, it does no harm.
+    JOBS_KEEP_DAYS, or JOBS_KEEP_FAILED_DAYS where they failed; files when they expire. Returns how
+    many rows went, by table. Run twice, or by two workers at once, it does no harm.
     """
     now = datetime.now(UTC)
     before = now - timedelta(days=settings.auth.keep_ended_days)
@@ -50,6 +51,7 @@ async def purge(database: Database, settings: Settings, batch: int = BATCH) -> d
         ),
         (OneTimeToken, col(OneTimeToken.digest), col(OneTimeToken.expires_at) < before),
         (EmailChange, col(EmailChange.user_id), col(EmailChange.expires_at) < before),
+        (File, col(File.id), col(File.expires_at) < now),
         (
             Invitation,
             col(Invitation.id),

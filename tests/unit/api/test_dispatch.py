@@ -257,5 +257,6 @@ async def test_all_routes_but_forms_and_streams_have_plans(app: FastAPI) -> None
     assert without == {
         "POST /api/v1/auth/login",
         "GET /api/v1/items/export",  # slice: items
+        "GET /api/v1/users/me/exports/{export_id}",
         "GET /api/v1/jobs/{job_id}/events",
     }

@@ -59,6 +59,8 @@ def test_routes_are_those_of_the_contract(document: dict[str, Any]) -> None:
         "delete /api/v1/users/me/email-change",
         "post /api/v1/users/me/deactivation",
         "post /api/v1/users/me/deletion",
+        "post /api/v1/users/me/exports",
+        "get /api/v1/users/me/exports/{export_id}",
         "post /api/v1/invitations",
         "get /api/v1/invitations",
         "delete /api/v1/invitations/{invitation_id}",

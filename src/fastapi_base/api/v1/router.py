@@ -8,6 +8,7 @@ from fastapi_base.api.v1.endpoints import (
     api_keys,
     auth,
     email_change,
+    exports,
     flags,
     invitations,
     items,  # slice: items
@@ -36,6 +37,7 @@ router.include_router(sessions.router)
 router.include_router(flags.router)
 router.include_router(email_change.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(invitations.router, dependencies=[WritableUnlessReadOnly])
+router.include_router(exports.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(lifecycle.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(recovery.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(totp.router, dependencies=[WritableUnlessReadOnly])

@@ -1,0 +1,107 @@
+"""All data of an account as an archive for its owner (GDPR, articles 15 and 20): a job."""
+
+import io
+import uuid
+import zipfile
+from datetime import UTC, datetime, timedelta
+from typing import IO, Any
+
+import orjson
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastapi_base.core.caller import Origin
+from fastapi_base.core.queues import Queue
+from fastapi_base.schemas.export import ExportResult
+from fastapi_base.services import audit, files
+from fastapi_base.services.audit import Action
+from fastapi_base.services.exported import EXPORTED, LEFT_OUT, Part
+from fastapi_base.services.jobs.context import JobContext
+from fastapi_base.services.jobs.enqueue import Enqueued, Unique, enqueue
+from fastapi_base.services.jobs.errors import GiveUp
+from fastapi_base.services.jobs.kinds import Kind, Nothing
+
+NAME = "export.zip"
+ROWS_AT_ONCE = 500
+EXPORT = Kind("account-export", Nothing, queue=Queue.BULK)
+
+
+async def ask(session: AsyncSession, user_id: uuid.UUID, origin: Origin) -> Enqueued:
+    """Have the archive made. While one waits or is being made, that is the one."""
+    unique = Unique(f"{EXPORT.name}:{user_id}")
+    job = await enqueue(session, EXPORT, Nothing(), owner=user_id, unique=unique)
+    if job.fresh:
+        await audit.record(session, Action.EXPORT_ASKED, origin, actor=user_id, subject=user_id)
+    return job
+
+
+async def run(job: JobContext, _: Nothing) -> ExportResult:
+    """Make the archive, in place of the last one. Raises GiveUp when it would be too large."""
+    assert job.owner_id
+    made_at, keep = datetime.now(UTC), timedelta(days=job.settings.export.keep_days)
+    about = {"account": str(job.owner_id), "made_at": made_at, "not_in_it": LEFT_OUT}
+    writer = await files.Writer.begin(job.session, job.owner_id, job.id, NAME, keep)
+    out = _Out(writer, job.settings.export.max_bytes)
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(_entry("about", made_at), orjson.dumps(about, option=orjson.OPT_INDENT_2))
+        for number, part in enumerate(EXPORTED):
+            await job.progress(number, len(EXPORTED), part.name)
+            with archive.open(_entry(part.name, made_at), "w") as entry:
+                await _rows(job, part, out, entry)
+    await out.hand_over()
+    file = await writer.end()
+    href = f"/api/v1/users/me/exports/{file.id}"
+    return ExportResult(href=href, size=file.size, expires_at=file.expires_at)
+
+
+async def _rows(job: JobContext, part: Part, out: "_Out", entry: IO[bytes]) -> None:
+    """Write the rows as a JSON array with a line each."""
+    assert job.owner_id
+    statement = part.rows(job.owner_id).execution_options(yield_per=ROWS_AT_ONCE)
+    connection = await job.session.connection()
+    before = b"[\n"
+    async with connection.stream(statement) as result:
+        async for rows in result.partitions():
+            lines = b",\n".join(orjson.dumps(dict(row._mapping), _id) for row in rows)
+            out.count(entry.write(before + lines))
+            await out.hand_over()
+            before = b",\n"
+    entry.write(b"\n]\n" if before == b",\n" else b"[]\n")
+
+
+def _id(value: object) -> str:
+    """The driver's ids as text. Nothing else: bytes are no JSON, and cannot leave by mistake."""
+    if not isinstance(value, uuid.UUID):
+        raise TypeError
+    return str(value)
+
+
+def _entry(name: str, made_at: datetime) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(f"{name}.json", made_at.timetuple()[:6])
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry
+
+
+class _Out(io.RawIOBase):
+    """What the archive is written to: it holds what the file has not yet."""
+
+    def __init__(self, writer: files.Writer, most: int) -> None:
+        super().__init__()
+        self._writer = writer
+        self._left = most
+        self._written = bytearray()
+
+    def write(self, data: Any, /) -> int:
+        """Called by the archive."""
+        self._written += data
+        return len(data)
+
+    def count(self, size: int) -> None:
+        """So many bytes went in, before they were packed. Raises GiveUp when they are too many."""
+        self._left -= size
+        if self._left < 0:
+            raise GiveUp("the account has more data than EXPORT_MAX_BYTES")
+
+    async def hand_over(self) -> None:
+        """Give what was written to the file."""
+        await self._writer.write(bytes(self._written))
+        self._written.clear()
