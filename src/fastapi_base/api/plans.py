@@ -225,7 +225,7 @@ class _Parameters:
     def __init__(self, fields: Sequence[ModelField]) -> None:
         # Each with the names that it may be sent by, where it may be left out; then its default.
         self._fields = [
-            (field, _names(field) if _may_be_absent(field) else None, field.default)
+            (field, _names(field), field.default) if _may_be_absent(field) else (field, None, None)
             for field in fields
         ]
 
