@@ -29,6 +29,9 @@ def configure_logging(settings: LogSettings, to: Literal["stderr", "stdout"] = "
 
     Services write to standard output, commands to standard error, where their results do not go.
     """
+    # Nothing of it is in a line, and to find it out takes longer than all else in a record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.logAsyncioTasks = False
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

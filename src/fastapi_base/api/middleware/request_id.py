@@ -48,8 +48,11 @@ class RequestIdMiddleware:
             known["trace_id"] = ours
         elif trace := _TRACE.fullmatch(headers.get("traceparent", "")):
             known["trace_id"] = trace[1]
-        with structlog.contextvars.bound_contextvars(**known):
+        tokens = structlog.contextvars.bind_contextvars(**known)
+        try:
             await self.app(scope, receive, send_with_id)
+        finally:
+            structlog.contextvars.reset_contextvars(**tokens)
 
 
 def request_id_of(scope: Scope) -> str | None:
