@@ -3,6 +3,7 @@
 import gzip
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,13 +49,26 @@ class Received:
 
 
 @contextmanager
-def receiving() -> Iterator[Received]:
-    """Receive, on a port of its own, while the block runs."""
+def receiving(*, keep: bool = True, pause: float = 0) -> Iterator[Received]:
+    """Receive, on a port of its own, while the block runs.
+
+    Without `keep` nothing is looked at. `pause` is how many seconds each report takes.
+    """
     received = Received()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            if self.path.endswith("/envelope/"):
+                time.sleep(pause)
+            if keep:
+                self.take(body)
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def take(self, body: bytes) -> None:
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
             received.raw.append(body)
@@ -62,10 +76,6 @@ def receiving() -> Iterator[Received]:
                 received.spans.extend(_spans(body))
             elif self.path.endswith("/envelope/"):
                 received.events.extend(_items(body))
-            self.send_response(200)
-            self.send_header("content-length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
 
         def log_message(self, *_: Any) -> None:
             pass

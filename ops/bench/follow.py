@@ -22,12 +22,11 @@ import httpx2
 import typer
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.bench import serving
+from ops.bench import pages, serving
 from ops.bench.collector import Span, receiving
 from ops.dev import places, waiting
 
-PAGE = serving.ROOT / "docs/observability.md"
-BEGIN, END = "<!-- ops/bench/follow.py writes from here -->", "<!-- to here -->"
+PROGRAM = "ops/bench/follow.py"
 PATH = "/api/v1/jobs/word-count"
 SECONDS = 60
 _PROGRAMS = ("api", "relay", "worker")
@@ -57,7 +56,7 @@ def main(
         text = page(follow(Path(folder)))
     print(text)
     if write:
-        PAGE.write_text(written(PAGE.read_text(), text))
+        pages.write(pages.OBSERVABILITY, PROGRAM, text)
 
 
 def follow(folder: Path) -> Followed:
@@ -176,15 +175,6 @@ def _tree(spans: list[Span]) -> Iterator[str]:
 
 def _block(lines: list[str]) -> str:
     return "\n".join(["```text", *lines, "```"])
-
-
-def written(document: str, text: str) -> str:
-    """The page with this text between its marks. Raises ValueError when it has none."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE} has no marks for this text")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ def servers(folder: Path, *options: str) -> Iterator[dict[str, str]]:
             # On, and never reached.
             "RATE_LIMIT_PRINCIPAL": "100000000/minute",
             "RATE_LIMIT_ADDRESS": "100000000/minute",
+            "RATE_LIMIT_ROUTES": "POST /api/v1/jobs/word-count=100000000/minute",
             "METRICS_PORT": str(places.free_port()),
             "THROTTLE_PAIR_ATTEMPTS": "1000000",
             "THROTTLE_ADDRESS_ATTEMPTS": "1000000",

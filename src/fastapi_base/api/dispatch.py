@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from fastapi.telemetry._api import _route_selected
 from starlette.convertors import PathConvertor
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,7 +24,7 @@ from fastapi_base.api.plans import NoPlan, Plan
 class DispatchMiddleware:
     """The innermost middleware. Reads the application's routes when the first request comes.
 
-    A route that is added later is served too, by FastAPI. So are requests that FastAPI traces.
+    A route that is added later is served too, by FastAPI.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -33,13 +34,15 @@ class DispatchMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         plan = None
-        if scope["type"] == "http" and not (scope["root_path"] or "fastapi.telemetry" in scope):
+        if scope["type"] == "http" and not scope["root_path"]:
             if self._table is None:
                 self._table = _Table(scope["app"])
             plan = self._table.find(scope)
         if plan is None or not plan.reads(scope):
             await self.app(scope, receive, send)
             return
+        # The span of the request, where there is one, is named as FastAPI names it.
+        _route_selected(scope=scope, path=plan.context.path_format)
         request = Request(scope, receive, send)
         try:
             reply = await plan.reply(request)

@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from ops.bench.follow import BEGIN, END, PAGE, Followed, follow, page, written
+from ops.bench.follow import PROGRAM, Followed, follow, page
+from ops.bench.pages import OBSERVABILITY, written
 
 TASK = "fastapi_base.word-count"
 
@@ -53,8 +54,8 @@ def test_metrics_of_both_counted_it(found: Followed) -> None:
 
 def test_the_page_has_a_place_for_it(found: Followed) -> None:
     text = page(found)
-    document = written(PAGE.read_text(), text)
-    assert document.count(text) == document.count(BEGIN) == document.count(END) == 1
-    assert written(document, text) == document
+    document = written(OBSERVABILITY.read_text(), PROGRAM, text)
+    assert document.count(text) == 1
+    assert written(document, PROGRAM, text) == document
     with pytest.raises(ValueError, match="no marks"):
-        written("# Another page", text)
+        written("# Another page", PROGRAM, text)

@@ -17,6 +17,9 @@ from fastapi import (
     Response,
 )
 from fastapi.routing import APIRouter, iter_route_contexts
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
@@ -181,8 +184,16 @@ async def on_value_error(request: Request, error: Exception) -> Response:
     return PlainTextResponse(f"refused: {error}", 409)
 
 
-def build(*middleware: Middleware) -> FastAPI:
-    app = FastAPI(middleware=middleware, exception_handlers={ValueError: on_value_error})
+def build(*middleware: Middleware, provider: TracerProvider | None = None) -> FastAPI:
+    app = FastAPI(
+        middleware=middleware,
+        exception_handlers={ValueError: on_value_error},
+        telemetry={
+            "tracing": provider is not None,
+            "tracer_provider": provider,
+            "operation_spans": False,
+        },
+    )
     app.include_router(router)
     return app
 
@@ -249,6 +260,35 @@ async def test_a_plan_answers_as_fastapi_does(
                 reply = await client.request(method, path, content=content, headers=headers)
         seen.append((reply.status_code, sorted(reply.headers.items()), reply.content, [*calls]))
     assert seen[1] == seen[0]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/things/7", "/v1/things/seven", "/v1/fixed?word=a", "/v1/a/b/wrong", "/nowhere"]
+)
+async def test_a_plan_is_used_and_traced_as_fastapi_traces(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = []
+    reply = Plan.reply
+
+    async def noted(plan: Plan, request: Request) -> Response:
+        planned.append(request.url.path)
+        return await reply(plan, request)
+
+    monkeypatch.setattr(Plan, "reply", noted)
+    seen = []
+    for middleware in ([], [Middleware(DispatchMiddleware)]):
+        exporter = InMemorySpanExporter()
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        app = build(*middleware, provider=provider)
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+            await client.get(path)
+        (span,) = exporter.get_finished_spans()
+        seen.append((span.name, span.status.status_code, dict(span.attributes or {})))
+    assert seen[1] == seen[0]
+    assert planned == ([] if path == "/nowhere" else [path.partition("?")[0]])
 
 
 async def test_a_reply_that_breaks_its_model_is_an_error() -> None:

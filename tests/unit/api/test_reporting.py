@@ -71,3 +71,18 @@ async def test_durations_are_reported_for_a_share_of_requests(settings: Settings
     assert not [name for name in names if "hunter2" in name or "/1" in name]
     for secret in SECRETS:
         assert not [body for body in received.raw if secret in body], secret
+
+
+async def test_only_the_share_is_reported(settings: Settings) -> None:
+    with receiving() as received:
+        sentry = SentrySettings(dsn=SecretStr(received.dsn), traces=0.5)
+        app = create_app(settings.model_copy(update={"sentry": sentry}))
+        transport = httpx2.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
+        ):
+            for _ in range(60):
+                await client.get("/health/live")
+    # Half, give or take six standard deviations.
+    assert 7 < len(received.events) < 53

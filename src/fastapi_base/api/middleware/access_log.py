@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -48,17 +49,21 @@ class AccessLogMiddleware:
             seconds = time.perf_counter() - start
             if self.observe is not None:
                 self.observe(scope, status, seconds)
-            path: str = scope["path"]
-            client = scope.get("client")
-            event = {
-                "event": "request",
-                "method": scope["method"],
-                "path": redact_text(path),
-                "status": status,
-                "milliseconds": round(seconds * 1000, 1),
-                "client": client[0] if client else None,
-            }
-            if path.startswith("/health/"):
-                log.debug(**event)
-            else:
-                log_ready(_ready, event)
+            # The event is made only where it is logged: most probes are not.
+            if not scope["path"].startswith("/health/"):
+                if _ready.isEnabledFor(logging.INFO):
+                    log_ready(_ready, _event(scope, status, seconds))
+            elif _ready.isEnabledFor(logging.DEBUG):
+                log.debug(**_event(scope, status, seconds))
+
+
+def _event(scope: Scope, status: int, seconds: float) -> dict[str, Any]:
+    client = scope.get("client")
+    return {
+        "event": "request",
+        "method": scope["method"],
+        "path": redact_text(scope["path"]),
+        "status": status,
+        "milliseconds": round(seconds * 1000, 1),
+        "client": client[0] if client else None,
+    }
