@@ -11,10 +11,12 @@ from celery.signals import (
     task_prerun,
     worker_process_init,
     worker_process_shutdown,
+    worker_shutdown,
 )
 
 from fastapi_base.core import reporting, tracing
 from fastapi_base.core.config import Settings
+from fastapi_base.core.errors import DomainError
 
 _CARRIED = ("traceparent", "tracestate")
 
@@ -35,6 +37,8 @@ def install(settings: Settings) -> None:
 
     worker_process_init.connect(start, weak=False)
     worker_process_shutdown.connect(stop, weak=False)
+    # The pool that has no processes (solo) tells of its beginning alone.
+    worker_shutdown.connect(stop, weak=False)
     if settings.tracing.endpoint is not None:
         task_prerun.connect(_begin)
         task_postrun.connect(_end)
@@ -58,4 +62,6 @@ def _end(task: Task, **_: Any) -> None:
 
 
 def _report(exception: BaseException, **_: Any) -> None:
-    reporting.capture(exception)
+    # Errors of the domain are answers, not accidents; the jobs' own are met in services/jobs.
+    if not isinstance(exception, DomainError):
+        reporting.capture(exception)

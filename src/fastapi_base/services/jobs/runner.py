@@ -24,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastapi_base.core import reporting
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import DomainError, Overloaded, Unavailable
 from fastapi_base.db.database import Database
@@ -130,6 +131,8 @@ class Runner:
         if isinstance(error, TimeoutError) and not str(error):
             why = "it took too long"
         log.warning("job attempt failed", reason=why, exc_info=None if expected else error)
+        if not expected:
+            reporting.capture(error, attempt=f"{claim.attempt} of {claim.max_attempts}")
         if claim.attempt >= claim.max_attempts:
             return await ending.failed(self._database, claim, why)
         pause = handler.kind.pause(claim.attempt)
