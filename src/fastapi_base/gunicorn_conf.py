@@ -130,6 +130,7 @@ class ApiWorker(UvicornWorker):  # type: ignore[misc]
 _shared_memory = Path("/dev/shm")  # noqa: S108
 
 _host = f"[{_loaded.api.host}]" if ":" in _loaded.api.host else _loaded.api.host
+wsgi_app = "fastapi_base.main:create_app()"
 bind = f"{_host}:{_loaded.api.port}"
 backlog = _loaded.api.backlog
 workers = _loaded.api.workers or machine.workers()
@@ -155,6 +156,12 @@ def pre_fork(_: object, __: object) -> None:
     """Called by gunicorn before each new worker."""
     # The collector would write to every object that it looks at, and so make each page a copy.
     gc.freeze()
+
+
+def pre_exec(arbiter: Any) -> None:
+    """Called by gunicorn in the process that becomes its successor (SIGUSR2)."""
+    if _endpoint:
+        arbiter.cfg.env_orig.update(_endpoint.hand_over())
 
 
 def post_fork(_: object, __: object) -> None:

@@ -29,6 +29,10 @@ from fastapi_base.core.process_metrics import ProcessCollector
 
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "fastapi-base-metrics-"
+# Which of the files belong to no metric: they say who uses the folder.
+_USER = "user-"
+# What a program gives the one that replaces it: the number of the open socket, and the folder.
+_INHERITED = "FASTAPI_BASE_METRICS_INHERITED"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 _ENDED = 0
 _SCRAPE_SECONDS = 10
@@ -59,12 +63,14 @@ class MetricsEndpoint:
     """
 
     def __init__(self, settings: Settings, *extra: Collector) -> None:
-        self._listener = _listen(settings.metrics.host, settings.metrics.port)
         self._owner = os.getpid()
-        memory = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
-        base = Path(memory or tempfile.gettempdir())
-        _remove_abandoned(base)
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{self._owner}-", dir=base))
+        number, _, folder = os.environ.pop(_INHERITED, "").partition(":")
+        if folder:
+            self._listener, self.folder = socket.socket(fileno=int(number)), Path(folder)
+        else:
+            self._listener = _listen(settings.metrics.host, settings.metrics.port)
+            self.folder = _new_folder(self._owner)
+        (self.folder / f"{_USER}{self._owner}").touch()
         # The library chooses at its import, which was long ago: choose again, before any metric is.
         os.environ[_FOLDER_VARIABLE] = str(self.folder)
         values.ValueClass = values.MultiProcessValue()
@@ -79,17 +85,30 @@ class MetricsEndpoint:
         """Answer in a thread of this process, beside others that do the same."""
         registry = CollectorRegistry()
         registry.register(_Files(self.folder))
-        registry.register(ProcessCollector(self._owner, lambda: _writers(self.folder)))
+        registry.register(
+            ProcessCollector(lambda: _users(self.folder), lambda: _writers(self.folder))
+        )
         for collector in self._extra:
             registry.register(collector)
         server = _Server(self._listener, registry)
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
+    def hand_over(self) -> dict[str, str]:
+        """What the environment of a program must hold that this process becomes by exec.
+
+        Both then answer at the port, and count together, for as long as both run.
+        """
+        self._listener.set_inheritable(True)
+        return {_INHERITED: f"{self._listener.fileno()}:{self.folder}"}
+
     def close(self) -> None:
-        """Remove the files, when this is the process that made them."""
+        """Remove the files, when no other program uses them; nothing in a process of its own."""
         if os.getpid() == self._owner:
             self._listener.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            if _users(self.folder) - {self._owner}:
+                (self.folder / f"{_USER}{self._owner}").unlink()
+            else:
+                shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class _Files(Collector):
@@ -130,6 +149,24 @@ def merge_ended(folder: Path) -> None:
         path.unlink()
 
 
+def _new_folder(owner: int) -> Path:
+    memory = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
+    base = Path(memory or tempfile.gettempdir())
+    for folder in base.glob(f"{_PREFIX}*"):
+        # Its programs were killed before they could remove it.
+        if not _users(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{owner}-", dir=base))
+
+
+def _users(folder: Path) -> set[int]:
+    """The programs that use the folder and live, by their first process."""
+    named = [path.name.removeprefix(_USER) for path in folder.glob(f"{_USER}*")]
+    # As long as there is none, the one that makes it.
+    named = named or [folder.name.removeprefix(_PREFIX).partition("-")[0]]
+    return {int(name) for name in named if name.isdecimal() and _alive(int(name))}
+
+
 def _writers(folder: Path) -> set[int]:
     return {int(path.stem.rpartition("_")[2]) for path in folder.glob("*_*.db")} - {_ENDED}
 
@@ -156,14 +193,6 @@ def _listen(host: str, port: int) -> socket.socket:
     # Several processes wait for the same connection, and one gets it.
     listener.setblocking(False)
     return listener
-
-
-def _remove_abandoned(base: Path) -> None:
-    """Folders whose process was killed before it could remove them."""
-    for folder in base.glob(f"{_PREFIX}*"):
-        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner.isdecimal() and not _alive(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _alive(pid: int) -> bool:

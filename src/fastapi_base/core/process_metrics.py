@@ -11,14 +11,16 @@ _PROC = Path("/proc")
 
 
 class ProcessCollector(Collector):
-    """CPU time, memory and files of a parent and its children (Linux only; else nothing).
+    """CPU time, memory and files of parents and their children (Linux only; else nothing).
 
     Processor time of children that ended is in the parent's record (proc(5), cutime), so the sum
     never falls while the parent lives.
     """
 
-    def __init__(self, parent: int, children: Callable[[], Iterable[int]]) -> None:
-        self._parent = parent
+    def __init__(
+        self, parents: Callable[[], Iterable[int]], children: Callable[[], Iterable[int]]
+    ) -> None:
+        self._parents = parents
         self._children = children
         self._tick = os.sysconf("SC_CLK_TCK")
         self._page = os.sysconf("SC_PAGE_SIZE")
@@ -26,7 +28,8 @@ class ProcessCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """The sums, under the names that Prometheus' clients use for one process."""
         ticks = pages = files = alive = 0
-        for pid in {self._parent, *self._children()}:
+        parents = set(self._parents())
+        for pid in parents.union(self._children()):
             try:
                 # After the name in parentheses, which may hold blanks: field 3 of proc(5) is first.
                 fields = (_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
@@ -34,7 +37,7 @@ class ProcessCollector(Collector):
             except (OSError, IndexError):
                 continue
             alive += 1
-            ticks += sum(map(int, fields[11:15] if pid == self._parent else fields[11:13]))
+            ticks += sum(map(int, fields[11:15] if pid in parents else fields[11:13]))
             pages += int(fields[21])
         if not alive:
             return
