@@ -24,6 +24,7 @@ from ops.dev import guard, places, postgres, waiting
 from ops.dev.postgres import Postgres
 from tests.integration.processes import environment
 from tests.integration.waiting import until
+from tests.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.anyio
 
@@ -183,6 +184,21 @@ async def test_beat_goes_on_when_postgresql_was_restarted(
         await asyncio.to_thread(second)
         due = await ticks.more(4)
         assert [process.poll() for process in both] == [None, None]
+    assert without_gap_or_double(due), due
+
+
+async def test_beats_share_few_connections_of_pgbouncer(
+    ticks: Ticks, tmp_path: Path, fresh_database_url: str, redis: Redis, redis_url: str
+) -> None:
+    with pgbouncer(fresh_database_url, 2) as url:
+        given = {"DATABASE_URL": url, "DATABASE_PGBOUNCER": "true", "REDIS_URL": redis_url}
+        with starting(tmp_path, **given) as start:
+            first, _ = [start(f"beat-{number}") for number in range(2)]
+            await said(tmp_path, "beat-0")
+            await said(tmp_path, "beat-1")
+            await ticks.more(2)
+            first.kill()
+            due = await ticks.more(3)
     assert without_gap_or_double(due), due
 
 
