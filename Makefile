@@ -46,6 +46,7 @@ scan: ## look for secrets, licences, advisories, replaced Debian packages (ARGS=
 	@./pants run ops/scan/cli.py -- $(ARGS)
 
 sbom-diff: ## what changed between two releases (OLD=old.cdx.json NEW=new.cdx.json)
+	$(if $(and $(OLD),$(NEW)),,$(error name two bills of materials: make sbom-diff OLD=old.cdx.json NEW=new.cdx.json))
 	@./pants run ops/scan/sbom_diff.py -- "$(abspath $(OLD))" "$(abspath $(NEW))"
 
 cache: ## serve a cache of builds (REAPI) to other checkouts (LISTEN=127.0.0.1:8980)
@@ -74,6 +75,7 @@ new: ## a repository of your own (NAME=shop INTO=../shop); run again later, it b
 	@"$$(ops/bootstrap/python.sh 3.13)" ops/new/rename.py "$(NAME)" $(if $(INTO),"$(INTO)")
 
 remove-slice: ## take an example out of the tree (SLICE=items)
+	$(if $(SLICE),,$(error name the slice: make remove-slice SLICE=items))
 	@"$$(ops/bootstrap/python.sh 3.13)" -m ops.slices.remove "$(SLICE)"
 
 clean: ## remove build output and the data of `make up`
