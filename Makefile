@@ -56,7 +56,7 @@ cache: ## serve a cache of builds (REAPI) to other checkouts (LISTEN=127.0.0.1:8
 lock: ## refresh every lock (KEEP=1: only what changed in the manifests)
 	@exec ops/locks/refresh.sh
 
-fuzz: ## search for requests whose replies break the API's description (SECONDS=300)
+fuzz: ## search for requests whose replies break the API's description (SECONDS=300 for each of its four parts)
 	@API_FUZZ_SECONDS=$(or $(SECONDS),300) ./pants test tests/integration/contract:: -- -k replies
 
 mutants: ## alter the code for passwords, tokens and keys, and tell what no unit test notices (minutes)
