@@ -1,6 +1,6 @@
-"""Measures the API beside the limit: `make bench`.
+"""Measures the API beside the limit, and beside a peer: `make bench`.
 
-Both serve in turn, several rounds, on the same PostgreSQL and Redis, with one worker process and
+They serve in turn, several rounds, on the same PostgreSQL and Redis, with one worker process and
 production settings: access log, rate limits and all middleware. What is compared is CPU time, which
 a busy machine disturbs least. The table goes to standard output, all figures to `--output`.
 """
@@ -51,7 +51,6 @@ GUARD = {
     "create": 11.0,  # slice: items
     "list of 50": 8.0,  # slice: items
 }
-CONNECTIONS = (64, 500, 2000)
 
 
 def main(
@@ -59,14 +58,16 @@ def main(
     rounds: Annotated[int, typer.Option(help="How often each is repeated.", min=1)] = 3,
     output: Annotated[Path | None, typer.Option(help="A file for all figures, as JSON.")] = None,
     guard: Annotated[bool, typer.Option(help="Fail beyond the ratios of GUARD.")] = False,
-    crowd: Annotated[bool, typer.Option(help="Measure 64 to 2,000 connections too.")] = False,
 ) -> None:
     """Measure the API beside the limit, on this machine."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         environ = stack.enter_context(serving.servers(folder))
         ours = stack.enter_context(serving.api(folder, environ))
-        limit = stack.enter_context(_limit(folder, environ))
+        limit = stack.enter_context(_bare(folder, environ, "limit"))
+        subjects = [ours, limit]
+        if not guard:
+            subjects.append(stack.enter_context(_bare(folder, environ, "tutorial")))
         tokens = serving.log_in(ours)
         measured: list[Measured] = []
         # The first round warms up: connections are opened, code is specialised. It does not count.
@@ -75,24 +76,15 @@ def main(
             if number == 1:
                 measured.clear()
             for workload, load_of in WORKLOADS.items():
-                for subject in (ours, limit):
+                for subject in subjects:
                     asked = replace(load_of, tokens=tokens, seconds=seconds)
-                    measured.append(_measure(workload, subject, asked, folder))
+                    measured.append(measure(workload, subject, asked, folder))
             if not guard:
                 asked = replace(WORKLOADS["me"], tokens=tokens, seconds=seconds)
                 with _logins(ours, seconds, folder):
-                    measured.append(_measure("me during logins", ours, asked, folder))
-        for connections in CONNECTIONS if crowd else ():
-            for subject in (ours, limit):
-                for workload in GUARD:
-                    asked = replace(
-                        WORKLOADS[workload], tokens=tokens, seconds=seconds, connections=connections
-                    )
-                    measured.append(
-                        _measure(f"{workload}, {connections} connections", subject, asked, folder)
-                    )
-        memory = {subject.name: subject.memory() for subject in (ours, limit)}
-        started = {subject.name: subject.started for subject in (ours, limit)}
+                    measured.append(measure("me during logins", ours, asked, folder))
+        memory = {subject.name: subject.memory() for subject in subjects}
+        started = {subject.name: subject.started for subject in subjects}
     summary = summarise(measured)
     print(table(summary))
     print(f"\nProportional set size, MB: {memory}. Start to the first 200, s: {started}.")
@@ -163,7 +155,8 @@ def table(summary: list[dict[str, float | str]]) -> str:
     return "\n".join(lines)
 
 
-def _measure(workload: str, subject: Subject, asked: Load, folder: Path) -> Measured:
+def measure(workload: str, subject: Subject, asked: Load, folder: Path) -> Measured:
+    """Send the load to the subject; its replies may be refusals only where many ask at once."""
     before = subject.cpu()
     asked = replace(asked, url=f"{subject.url}{asked.url}")
     crowded = asked.connections > Load.connections
@@ -187,11 +180,12 @@ def _logins(subject: Subject, seconds: int, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _limit(folder: Path, environ: dict[str, str]) -> Iterator[Subject]:
+def _bare(folder: Path, environ: dict[str, str], name: str) -> Iterator[Subject]:
+    """A program of this folder."""
     port = places.free_port()
-    command = ["uvicorn", "ops.bench.limit:app", "--port", str(port), "--loop", "uvloop"]
+    command = ["uvicorn", f"ops.bench.{name}:app", "--port", str(port), "--loop", "uvloop"]
     command += ["--http", "httptools", "--no-access-log", "--log-level", "warning"]
-    with serving.process("limit", command, port, folder, environ) as subject:
+    with serving.process(name, command, port, folder, environ) as subject:
         yield subject
 
 

@@ -144,10 +144,10 @@ async def defaults(
     many: Annotated[list[str] | None, Query(alias="m")] = None,
     listed: Annotated[list[str], Query()] = ["a"],  # noqa: B006
     checked: Annotated[int, Query(validate_default=True)] = "7",  # type: ignore[assignment]
-    x_token: Annotated[str, Header()] = "none",
+    x_note: Annotated[str, Header()] = "none",
 ) -> list[Any]:
     listed.append("b")
-    return [made, needed, many, listed, checked, x_token]
+    return [made, needed, many, listed, checked, x_note]
 
 
 @router.get("/a/b/plain")
@@ -238,7 +238,7 @@ JSON = {"content-type": "application/json"}
         ("GET", "/v1/a/b/defaults", b"", {}),
         ("GET", "/v1/a/b/defaults?needed=", b"", {}),
         ("GET", "/v1/a/b/defaults?needed=1&m=1&m=2&listed=c&made=3&checked=4", b"", {}),
-        ("GET", "/v1/a/b/defaults?needed=1&made=x&many=1", b"", {"X-Token": "t"}),
+        ("GET", "/v1/a/b/defaults?needed=1&made=x&many=1", b"", {"X-Note": "t"}),
         ("GET", "/v1/a/b/defaults?made=x&checked=y", b"", {}),
         ("GET", "/v1/a/b/thread", b"", {}),
         ("POST", "/v1/a/b/form", b"word=a", {"content-type": "application/x-www-form-urlencoded"}),

@@ -1,0 +1,126 @@
+"""Measures how the API behaves under more of everything: `./pants run ops/bench/scale.py`.
+
+More connections, more processes, more requests; and what the cache gives. All subjects are the API,
+on the same PostgreSQL and Redis, asked in turn, several rounds. On a machine whose processors are
+busy with the load and the servers, two processes cannot be twice as fast as one.
+"""
+
+import json
+import platform
+import statistics
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import httpx2
+import psutil
+import typer
+
+from ops.bench import serving
+from ops.bench.api import WORKLOADS, Measured, measure
+from ops.bench.load import Load
+from ops.bench.serving import Subject
+
+CONNECTIONS = (16, 64, 500, 2000)
+ME = WORKLOADS["me"]
+
+
+def main(
+    seconds: Annotated[int, typer.Option(help="How long each measurement lasts.", min=1)] = 4,
+    rounds: Annotated[int, typer.Option(help="How often each is repeated.", min=1)] = 3,
+    requests: Annotated[
+        int, typer.Option(help="Requests to send before memory is looked at again.", min=0)
+    ] = 0,
+    output: Annotated[Path | None, typer.Option(help="A file for all figures, as JSON.")] = None,
+) -> None:
+    """Measure the API under more connections, with more processes, and with its cache."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        environ = stack.enter_context(serving.servers(folder))
+
+        def started(name: str, **settings: str) -> Subject:
+            place = folder / name.replace(" ", "-")
+            place.mkdir()
+            given = {**environ, "METRICS_PORT": "0", **settings}
+            return stack.enter_context(serving.api(place, given, name))
+
+        one = started("one process")
+        two = started("two processes", API_WORKERS="2")
+        uncached = started("without cache", CACHE_ENABLED="false")
+        tokens = serving.log_in(one)
+        asked = replace(ME, tokens=tokens, seconds=seconds)
+        single = Load(_item(one, tokens[0]), tokens=tokens[:1], seconds=seconds)  # slice: items
+        measured: list[Measured] = []
+        for number in range(rounds + 1):
+            print(f"round {number} of {rounds}" if number else "warming up", file=sys.stderr)
+            if number == 1:
+                measured.clear()
+            for subject in (one, two):
+                measured.append(measure("me", subject, asked, folder))
+            for subject in (one, uncached):  # slice: items
+                measured.append(measure("one item", subject, single, folder))  # slice: items
+            for connections in CONNECTIONS:
+                crowd = replace(asked, connections=connections)
+                measured.append(measure(f"me, {connections} connections", one, crowd, folder))
+                # What the load left behind is done before the next begins.
+                httpx2.get(f"{one.url}/health/live", timeout=60).raise_for_status()
+        memory = [one.memory()]
+        sent = 0
+        while sent < requests:
+            sent += measure("me", one, replace(asked, seconds=60), folder).outcome.requests
+            memory.append(one.memory())
+            print(f"{sent} requests, {memory[-1]} MB", file=sys.stderr)
+    summary = _summary(measured)
+    print(_table(summary))
+    print(f"\nMegabytes (PSS) of the one process, and after {sent} requests more: {memory}.")
+    if output:
+        about = {"machine": platform.machine(), "processors": psutil.cpu_count()}
+        figures = {**about, "memory_mb": memory, "requests": sent, "summary": summary}
+        output.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _item(subject: Subject, token: str) -> str:  # slice: items
+    head = {"Authorization": f"Bearer {token}"}  # slice: items
+    url = f"{subject.url}/api/v1/items"  # slice: items
+    made = httpx2.post(url, json={"title": "Teapot"}, headers=head)  # slice: items
+    return str(made.raise_for_status().headers["location"])  # slice: items
+
+
+def _summary(measured: list[Measured]) -> list[dict[str, str | float]]:
+    groups: dict[tuple[str, str], list[Measured]] = {}
+    for one in measured:
+        groups.setdefault((one.workload, one.subject), []).append(one)
+    return [
+        {
+            "workload": workload,
+            "subject": subject,
+            "per_second": statistics.median(
+                one.outcome.per_second * (1 - one.outcome.refused / (one.outcome.requests or 1))
+                for one in group
+            ),
+            "refused": sum(one.outcome.refused for one in group),
+            "p99_ms": statistics.median(one.outcome.p99 for one in group),
+            "cpu_ms_per_request": statistics.median(one.cpu_ms for one in group),
+        }
+        for (workload, subject), group in groups.items()
+    ]
+
+
+def _table(summary: list[dict[str, str | float]]) -> str:
+    lines = [
+        "| workload | subject | good replies/s | refused | p99 ms | CPU ms/request |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['workload']} | {row['subject']} | {float(row['per_second']):.0f} |"
+        f" {row['refused']} | {float(row['p99_ms']):.1f} | {float(row['cpu_ms_per_request']):.3f} |"
+        for row in summary
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    typer.run(main)
