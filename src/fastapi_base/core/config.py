@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fastapi_base.core import config_rules
 from fastapi_base.core.config_cache import CacheSettings
-from fastapi_base.core.config_data import ExportSettings
+from fastapi_base.core.config_data import AuditSettings, ExportSettings
 from fastapi_base.core.config_jobs import CelerySettings, JobsSettings
 from fastapi_base.core.config_login import OidcSettings, PasskeySettings, ThrottleSettings
 from fastapi_base.core.config_observability import (
@@ -249,6 +249,7 @@ class Settings(BaseModel):
     flags: FlagSettings = Field(default_factory=FlagSettings)
     celery: CelerySettings = Field(default_factory=CelerySettings)
     jobs: JobsSettings = Field(default_factory=JobsSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
     export: ExportSettings = Field(default_factory=ExportSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)

@@ -1,9 +1,28 @@
 """Settings of what is kept of accounts, and what is handed out."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from fastapi_base.core.section import Section
+
+# The database refuses to remove younger events (migration 0017).
+AUDIT_SHORTEST_DAYS = 30
+
+
+def _long_enough(days: int) -> int:
+    if 0 < days < AUDIT_SHORTEST_DAYS:
+        raise ValueError(f"must be 0, which keeps all, or {AUDIT_SHORTEST_DAYS} and more")
+    return days
+
+
+class AuditSettings(Section):
+    """The audit log."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_")
+
+    keep_days: Annotated[int, AfterValidator(_long_enough)] = Field(default=365, ge=0)
 
 
 class ExportSettings(Section):

@@ -10,6 +10,7 @@ from sqlmodel import SQLModel, col
 
 from fastapi_base.core.config import Settings
 from fastapi_base.db.database import Database
+from fastapi_base.models.audit import AuditEvent
 from fastapi_base.models.email_change import EmailChange
 from fastapi_base.models.file import File
 from fastapi_base.models.invitation import Invitation
@@ -37,8 +38,9 @@ async def purge(database: Database, settings: Settings, batch: int = BATCH) -> d
     """Remove what ended AUTH_KEEP_ENDED_DAYS ago, and accounts whose time to come back is over.
 
     Idempotency keys go after API_IDEMPOTENCY_HOURS, when they count as new anyway; jobs after
-    JOBS_KEEP_DAYS, or JOBS_KEEP_FAILED_DAYS where they failed; files when they expire. Returns how
-    many rows went, by table. Run twice, or by two workers at once, it does no harm.
+    JOBS_KEEP_DAYS, or JOBS_KEEP_FAILED_DAYS where they failed; files when they expire; events of
+    the audit log after AUDIT_KEEP_DAYS. Returns how many rows went, by table. Run twice, or by two
+    workers at once, it does no harm.
     """
     now = datetime.now(UTC)
     before = now - timedelta(days=settings.auth.keep_ended_days)
@@ -61,6 +63,10 @@ async def purge(database: Database, settings: Settings, batch: int = BATCH) -> d
             < before,
         ),
     ]
+    if settings.audit.keep_days:
+        # By the clock of the trigger that keeps young ones.
+        old = func.now() - timedelta(days=settings.audit.keep_days)
+        over.append((AuditEvent, col(AuditEvent.id), col(AuditEvent.occurred_at) < old))
     counts = {}
     for table, key, which in over:
         counts[str(table.__tablename__)] = await _remove(database, table, key, which, batch)
