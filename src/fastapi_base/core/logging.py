@@ -31,7 +31,7 @@ def configure_logging(settings: LogSettings, to: Literal["stderr", "stdout"] = "
     """
     # Nothing of it is in a line, and to find it out takes longer than all else in a record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.logAsyncioTasks = False
+    logging.logAsyncioTasks = False  # type: ignore[attr-defined]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
