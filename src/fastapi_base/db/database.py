@@ -17,7 +17,7 @@ from fastapi_base.core import tracing
 from fastapi_base.core.config import DatabaseSettings
 from fastapi_base.db.failures import not_now, translated
 from fastapi_base.db.hooks import run_hooks
-from fastapi_base.utils.statements import InSession, Rows, Statement, Values
+from fastapi_base.utils.statements import InSession, Rows, Statement, Values, execute
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -121,6 +121,9 @@ class EngineDatabase:
     async def run(self, statement: Statement, values: Values) -> Rows:
         """See Database."""
         if not self._direct:
+            if statement.reads:
+                async with self.read() as connection:
+                    return await execute(connection, statement, values)
             async with self.transaction() as session:
                 return await InSession(session).run(statement, values)
         async with translated():

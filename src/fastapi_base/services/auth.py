@@ -59,8 +59,7 @@ def find_callers(database: Database) -> Callers:
     """Asks the database who is calling, for all requests that come at once in one statement."""
 
     async def ask(asked: Sequence[Claims]) -> list[UserRead | None]:
-        async with database.read() as connection:
-            found = await users.in_sessions(connection, asked, datetime.now(UTC))
+        found = await users.in_sessions(database, asked, datetime.now(UTC))
         return [found.get(claims) for claims in asked]
 
     return Batcher(ask)

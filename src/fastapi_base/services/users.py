@@ -16,6 +16,7 @@ from fastapi_base.core.security import Claims
 from fastapi_base.models.session import LoginSession
 from fastapi_base.models.user import UNIQUE_EMAIL, User
 from fastapi_base.schemas.user import UserRead
+from fastapi_base.utils.statements import Runs, Statement
 
 READ = select(
     col(User.id),
@@ -28,8 +29,7 @@ READ = select(
     col(User.updated_at),
 )
 
-# Made once, for all requests.
-_IN_SESSIONS = (
+_IN_SESSIONS = Statement(
     READ.add_columns(col(LoginSession.id).label("session_id"))
     .join(LoginSession, col(LoginSession.user_id) == col(User.id))
     .where(
@@ -117,13 +117,13 @@ async def take_over(session: AsyncSession, user_id: uuid.UUID) -> bool:
 
 
 async def in_sessions(
-    connection: AsyncConnection, asked: Iterable[Claims], now: datetime
+    database: Runs, asked: Iterable[Claims], now: datetime
 ) -> dict[Claims, UserRead]:
     """The accounts of those claims whose session is the account's own and goes on."""
     values = {"sessions": list({claims.session_id for claims in asked}), "now": now}
     return {
-        Claims(row.id, row.session_id): UserRead.model_validate(row)
-        for row in await connection.execute(_IN_SESSIONS, values)
+        Claims(row["id"], row["session_id"]): UserRead.model_validate(row)
+        for row in await database.run(_IN_SESSIONS, values)
     }
 
 

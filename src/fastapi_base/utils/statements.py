@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Delete, Float, Insert, Numeric, Select, Update
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -30,6 +31,7 @@ class Statement:
 
     def __init__(self, clause: Clause, columns: Sequence[str] | None = None) -> None:
         self.clause = clause
+        self.reads = isinstance(clause, Select)
         self._columns = columns
 
     @cached_property
@@ -114,5 +116,10 @@ class InSession:
 
     async def run(self, statement: Statement, values: Values) -> Rows:
         """See Runs."""
-        result = await (await self._session.connection()).execute(statement.clause, values)
-        return [*result.mappings()] if result.returns_rows else []
+        return await execute(await self._session.connection(), statement, values)
+
+
+async def execute(connection: AsyncConnection, statement: Statement, values: Values) -> Rows:
+    """Run it by SQLAlchemy, in the transaction of the connection."""
+    result = await connection.execute(statement.clause, values)
+    return [*result.mappings()] if result.returns_rows else []
