@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from fastapi_base.core.caller import Origin
@@ -61,6 +61,16 @@ async def test_what_is_turned_off_rests_and_makes_up_for_nothing(database: Engin
     assert await changed(database, on=True) > datetime.now(UTC)
     await beat(database, ONCE)
     assert await dues(database) == []
+
+
+async def test_what_is_so_already_stays_and_is_not_audited(database: EngineDatabase) -> None:
+    await beat(database, ONCE)
+    due = await back(database, 3 * HOUR)
+    assert await changed(database, on=True) == due
+    assert await changed(database, when=None) == due
+    assert (await state(database)).next_at == due
+    async with database.read() as connection:
+        assert await connection.scalar(select(func.count()).select_from(AuditEvent)) == 0
 
 
 async def test_bad_times_change_nothing(database: EngineDatabase) -> None:

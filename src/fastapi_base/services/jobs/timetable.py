@@ -113,13 +113,18 @@ async def _change(
     mine = select(*_STATE).where(col(ScheduleState.name) == schedule.name).with_for_update()
     row = (await connection.execute(mine)).first()
     before = {"override": None, "enabled": True} if row is None else dict(row._mapping)
-    next_at = await firing.settle(session, schedule, now, **values)
-    await audit.record(
-        session,
-        Action.SCHEDULE_CHANGED,
-        origin,
-        schedule=schedule.name,
-        changes=audit.changes(before, values),
-        by="command",
-    )
-    return next_at
+    changes = audit.changes(before, values)
+    if row is not None and not changes:
+        # To begin anew would drop what is due and was not fired yet.
+        next_at: datetime = row.next_at
+        return next_at
+    if changes:
+        await audit.record(
+            session,
+            Action.SCHEDULE_CHANGED,
+            origin,
+            schedule=schedule.name,
+            changes=changes,
+            by="command",
+        )
+    return await firing.settle(session, schedule, now, **values)
