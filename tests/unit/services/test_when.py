@@ -48,6 +48,18 @@ def test_cron_without_a_zone_is_in_utc() -> None:
     ]
 
 
+def test_cron_has_names_last_days_and_either_of_two_days() -> None:
+    year = ("2026-01-01T00:00", "2026-03-01T00:00")
+    assert moments("0 9 * * mon#1", *year) == ["01-05 09:00", "02-02 09:00"]
+    assert moments("0 9 L * *", *year) == ["01-31 09:00", "02-28 09:00"]
+    # As cron has it: the 13th, and Fridays.
+    assert moments("0 9 13 * FRI", "2026-01-10T00:00", "2026-01-24T00:00") == [
+        "01-13 09:00",
+        "01-16 09:00",
+        "01-23 09:00",
+    ]
+
+
 def test_time_that_is_skipped_is_made_up_for_right_after() -> None:
     # 2026-03-29 in Berlin: after 01:59 comes 03:00, which is 01:00 UTC.
     night = ("2026-03-27T12:00", "2026-03-30T12:00")
