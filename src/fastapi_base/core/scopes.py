@@ -14,6 +14,7 @@ class Scope(StrEnum):
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
     AUDIT_READ = "audit:read"
+    STATISTICS_READ = "statistics:read"
 
 
 DESCRIPTIONS: dict[Scope, str] = {
@@ -25,6 +26,7 @@ DESCRIPTIONS: dict[Scope, str] = {
     Scope.USERS_READ: "Read all accounts (superusers).",
     Scope.USERS_WRITE: "Add, change and remove accounts (superusers).",
     Scope.AUDIT_READ: "Read the audit log (superusers).",
+    Scope.STATISTICS_READ: "Read the figures of days (superusers).",
 }
 
 USER = frozenset(

@@ -16,11 +16,13 @@ from fastapi_base.models.passkey import Passkey
 from fastapi_base.models.schedule import ScheduleState
 from fastapi_base.models.second_factor import RecoveryCode, TotpFactor
 from fastapi_base.models.session import LoginSession, RefreshToken
+from fastapi_base.models.statistics import DayStatistics
 from fastapi_base.models.user import User
 
 __all__ = [
     "ApiKey",
     "AuditEvent",
+    "DayStatistics",
     "EmailChange",
     "ExternalIdentity",
     "File",

@@ -6,6 +6,7 @@ from fastapi_base.services import (
     items_import,  # slice: items
     mailer,
     mails,
+    statistics,
     words,
 )
 from fastapi_base.services.purge import PURGE
@@ -16,6 +17,7 @@ from fastapi_base.tasks.running import runs
 runs(account_export.EXPORT, account_export.run)
 runs(words.WORD_COUNT, words.count)
 runs(mailer.MAIL, mails.send)
+runs(statistics.STATISTICS, statistics.compute)
 runs(PURGE, remove_what_is_over)
 runs(items.PURGE, purge_items)  # slice: items
 runs(items_import.IMPORT, items_import.run)  # slice: items

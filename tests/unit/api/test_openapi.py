@@ -79,6 +79,7 @@ def test_routes_are_those_of_the_contract(document: dict[str, Any]) -> None:
         "post /api/v1/users/{user_id}/activate",
         "delete /api/v1/users/{user_id}/sessions",
         "get /api/v1/audit-events",
+        "get /api/v1/admin/statistics",
         "get /api/v1/api-keys",
         "post /api/v1/api-keys",
         "post /api/v1/api-keys/{key_id}/rotate",

@@ -28,8 +28,9 @@ from fastapi_base.schemas.admin import (
     UserFilter,
     UserPatch,
 )
+from fastapi_base.schemas.statistics import StatisticsRead
 from fastapi_base.schemas.user import UserRead
-from fastapi_base.services import admin, audit_log
+from fastapi_base.services import admin, audit_log, statistics
 from fastapi_base.utils.pagination import Page
 
 router = APIRouter(tags=["admin"])
@@ -200,3 +201,20 @@ async def read_audit_events(
     """One page of events."""
     async with resources.database.read() as connection:
         return page.reply(await audit_log.listed(connection, chosen, page.query))
+
+
+@router.get(
+    "/admin/statistics",
+    summary="Read the figures of days",
+    description="Days are those of UTC, the newest first; each is counted in the night after it.",
+    response_description="Some of the days",
+    responses={**PAGE_HEADERS, **problems(*_READ)},
+)
+async def read_statistics(
+    _: Annotated[AnyPrincipal, Requires(Scope.STATISTICS_READ)],
+    page: Annotated[PageRequest, pages(statistics.LISTING)],
+    resources: ResourcesDep,
+) -> Page[StatisticsRead]:
+    """One page of days."""
+    async with resources.database.read() as connection:
+        return page.reply(await statistics.listed(connection, page.query))

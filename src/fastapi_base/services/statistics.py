@@ -1,0 +1,93 @@
+"""What happened on each day, in numbers: a job of the night, and what superusers read."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, distinct, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from fastapi_base.models.api_key import ApiKey
+from fastapi_base.models.item import Item  # slice: items
+from fastapi_base.models.job import Job
+from fastapi_base.models.session import LoginSession
+from fastapi_base.models.statistics import DayStatistics
+from fastapi_base.models.user import User
+from fastapi_base.schemas.statistics import StatisticsOf, StatisticsRead
+from fastapi_base.services.jobs.context import JobContext
+from fastapi_base.services.jobs.errors import TryLater
+from fastapi_base.services.jobs.kinds import Kind, Priority
+from fastapi_base.services.jobs.schedules import Missed, Schedule
+from fastapi_base.utils.pagination import Listing, Page, PageQuery, fetch
+
+STATISTICS = Kind("statistics", StatisticsOf, priority=Priority.BACKGROUND)
+LISTING = Listing(
+    "statistics", col(DayStatistics.day), {"day": col(DayStatistics.day)}, default="-day"
+)
+# A figure is a count of what happened from one moment to before another.
+type Figure = Callable[[datetime, datetime], Select[int]]
+
+
+def _rows(when: Any, **also: str) -> Figure:
+    """Rows of a table whose time lies within, and whose columns have these values."""
+    table = when.class_
+    of = [getattr(table, name) == value for name, value in also.items()]
+    return lambda begin, end: select(func.count()).where(when >= begin, when < end, *of)
+
+
+def _active(begin: datetime, end: datetime) -> Select[int]:
+    """Accounts that were used, by a session or a key. A use that came later is taken for one of
+    this day: that is why a day is counted soon after it is over."""
+    used = [
+        select(col(one.user_id)).where(col(one.last_used_at) >= begin, col(one.created_at) < end)
+        for one in (LoginSession, ApiKey)
+    ]
+    both = used[0].union_all(used[1]).subquery()
+    return select(func.count(distinct(both.c.user_id)))
+
+
+FIGURES: dict[str, Figure] = {
+    "accounts_registered": _rows(col(User.created_at)),
+    "accounts_active": _active,
+    "sessions_begun": _rows(col(LoginSession.created_at)),
+    "jobs_succeeded": _rows(col(Job.finished_at), state="succeeded"),
+    "jobs_failed": _rows(col(Job.finished_at), state="failed"),
+    "items_made": _rows(col(Item.created_at)),  # slice: items
+}
+
+
+def _day_before(due: datetime) -> StatisticsOf:
+    return StatisticsOf(day=due.astimezone(UTC).date() - timedelta(days=1))
+
+
+# Each day has its own figures, also those on whose nights no Beat ran.
+NIGHTLY = Schedule("statistics", STATISTICS, "10 0 * * *", _day_before, missed=Missed.EACH)
+
+
+async def compute(job: JobContext, payload: StatisticsOf) -> StatisticsRead:
+    """Count a day, in place of what was counted before. Raises TryLater before it is over."""
+    begin = datetime.combine(payload.day, datetime.min.time(), UTC)
+    end = begin + timedelta(days=1)
+    connection = await job.session.connection()
+    now = await connection.scalar(select(func.now()))
+    assert now
+    if now < end:
+        raise TryLater(f"{payload.day} is not over")
+    figures = {
+        name: int(await connection.scalar(figure(begin, end)) or 0)
+        for name, figure in FIGURES.items()
+    }
+    counted = {"figures": figures, "computed_at": now}
+    add = insert(DayStatistics).values(day=payload.day, **counted)
+    await connection.execute(add.on_conflict_do_update(index_elements=["day"], set_=counted))
+    return StatisticsRead(day=payload.day, **counted)
+
+
+async def listed(connection: AsyncConnection, query: PageQuery) -> Page[StatisticsRead]:
+    """Days, page by page."""
+    columns: tuple[Any, ...] = tuple(
+        col(getattr(DayStatistics, name)) for name in StatisticsRead.model_fields
+    )
+    return await fetch(connection, select(*columns), query, StatisticsRead.model_validate)
