@@ -1,0 +1,286 @@
+"""Measures background jobs beside Celery alone: `python -m ops.bench.jobs`.
+
+PostgreSQL that waits for its disk, Redis, a relay, and one worker with one process, with the
+settings of production: a log line and metrics for each job. The limit is the same worker doing
+tasks that are nothing but Celery's. Rounds take turns; each counts what Redis holds, whichever it
+is. The table goes to standard output, all figures to `--output`.
+"""
+
+import asyncio
+import json
+import platform
+import random
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import psutil
+import redis
+import typer
+from sqlalchemy import NullPool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from fastapi_base.core.config import CelerySettings, DatabaseSettings, RedisSettings, Settings
+from fastapi_base.core.queue import celery_app
+from fastapi_base.core.queues import Queue
+from fastapi_base.db.database import EngineDatabase
+from fastapi_base.services.jobs.enqueue import enqueue
+from ops.bench.serving import servers
+from ops.bench.noop import JOB, TASK, Nothing
+from ops.dev import guard, waiting
+
+READY_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
+AT_ONCE = 500
+# Kombu's: where the messages are that a worker holds, and the list of each priority.
+UNACKED = "unacked"
+LISTS = [f"{Queue.DEFAULT}\x06\x16{step}" if step else str(Queue.DEFAULT) for step in (0, 3, 6, 9)]
+RELAY = [sys.executable, "-m", "fastapi_base.cli", "relay"]
+WORKER = [
+    *(sys.executable, "-m", "celery", "--app=fastapi_base.tasks.app", "worker"),
+    *("--include=ops.bench.noop", "--concurrency=1", "--without-gossip", "--without-mingle"),
+]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One round: so many of what, in how many seconds, with how much CPU time of each program."""
+
+    what: str
+    count: int
+    seconds: float
+    cpu: dict[str, float]
+
+
+class Bench:
+    """What is measured, with the programs of it that run now."""
+
+    def __init__(self, folder: Path, environ: dict[str, str], postgres: psutil.Process) -> None:
+        self._folder = folder
+        self._environ = environ
+        self._running = {"postgres": postgres}
+        self._redis = redis.Redis.from_url(environ["REDIS_URL"])
+        url = environ["DATABASE_URL"]
+        self._settings = Settings(
+            database=DatabaseSettings.model_validate({"url": url}),
+            redis=RedisSettings.model_validate({"url": environ["REDIS_URL"]}),
+            celery=CelerySettings(),
+        )
+        self._url = self._settings.database.url.get_secret_value()
+
+    @contextmanager
+    def program(self, name: str, command: list[str], sign: str) -> Iterator[None]:
+        """Run it, from when it says that it is ready."""
+        log = self._folder / f"{name}.log"
+        with guard.process(command, log, signal.SIGTERM, environ=self._environ) as process:
+
+            def ready() -> bool:
+                return sign in log.read_text("utf-8", "replace")
+
+            waiting.until_serves(process, log, ready, name, READY_SECONDS)
+            self._running[name] = psutil.Process(process.pid)
+            try:
+                yield
+            finally:
+                del self._running[name]
+
+    def relay(self) -> Any:
+        """A relay."""
+        return self.program("relay", RELAY, "relay started")
+
+    def worker(self) -> Any:
+        """A worker with one process."""
+        return self.program("worker", WORKER, " ready.")
+
+    def latencies(self, jobs: int) -> list[float]:
+        """Milliseconds from the beginning of the transaction that added a job to its own begin."""
+
+        async def one_after_another(database: EngineDatabase) -> None:
+            for _ in range(jobs):
+                await asyncio.sleep(random.uniform(0.02, 0.06))  # noqa: S311
+                async with database.transaction() as session:
+                    await enqueue(session, JOB, Nothing())
+
+        self._asynchronously(one_after_another)
+        self._until(lambda: not self._unfinished(), "the jobs are done")
+        return [float(row) * 1000 for row in self._sql("SELECT extract(epoch FROM started_at - run_at) FROM jobs")]
+
+    def add_jobs(self, count: int) -> None:
+        """Add jobs, many in each transaction."""
+
+        async def add(database: EngineDatabase) -> None:
+            for start in range(0, count, AT_ONCE):
+                async with database.transaction() as session:
+                    for _ in range(min(AT_ONCE, count - start)):
+                        await enqueue(session, JOB, Nothing())
+
+        self._asynchronously(add)
+
+    def add_tasks(self, count: int) -> None:
+        """Send tasks that are no jobs."""
+        app = celery_app("bench", self._settings)
+        with app.producer_or_acquire() as producer:
+            for _ in range(count):
+                app.send_task(TASK, queue=str(Queue.DEFAULT), producer=producer, priority=3)
+        app.close()
+
+    def published(self, count: int) -> Measured:
+        """How a relay puts so many jobs on their way."""
+        before = self._cpu()
+        with self.relay():
+            self._until(lambda: self._waiting() > 0, "the relay begins")
+            begun, there = time.perf_counter(), self._waiting()
+            self._until(lambda: self._waiting() == count, "the jobs are published")
+            return self._measured("jobs published by a relay", count - there, begun, before)
+
+    def done(self, what: str, count: int) -> Measured:
+        """How a worker that is started now does so many that wait in Redis."""
+        with self.worker():
+            self._until(lambda: self._waiting() < count, "the worker begins")
+            begun, before, there = time.perf_counter(), self._cpu(), self._waiting()
+            self._until(lambda: not self._waiting() + self._held(), "all are done")
+            measured = self._measured(what, there, begun, before)
+        assert not self._unfinished(), "a job is not done"
+        return measured
+
+    def clear(self) -> None:
+        """Forget all jobs."""
+        self._sql("TRUNCATE jobs")
+        self._redis.flushall()
+
+    def _measured(self, what: str, count: int, begun: float, before: dict[str, float]) -> Measured:
+        seconds = time.perf_counter() - begun
+        after = self._cpu()
+        spent = {name: after[name] - before.get(name, 0.0) for name in after}
+        return Measured(what, count, seconds, spent)
+
+    def _cpu(self) -> dict[str, float]:
+        """CPU seconds of each program and its children, until now."""
+        return {
+            name: sum(sum(one.cpu_times()[:4]) for one in [process, *process.children(recursive=True)])
+            for name, process in self._running.items()
+        }
+
+    def _waiting(self) -> int:
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for name in LISTS:
+                pipeline.llen(name)
+            return sum(pipeline.execute())
+
+    def _held(self) -> int:
+        return cast("int", self._redis.hlen(UNACKED))
+
+    def _unfinished(self) -> int:
+        return int(self._sql("SELECT count(*) FROM jobs WHERE state <> 'succeeded'")[0])
+
+    def _sql(self, statement: str) -> Sequence[Any]:
+        async def ask() -> Sequence[Any]:
+            engine = create_async_engine(self._url, poolclass=NullPool)
+            async with engine.begin() as connection:
+                result = await connection.execute(text(statement))
+                return result.scalars().all() if result.returns_rows else []
+
+        return asyncio.run(ask())
+
+    def _asynchronously(self, work: Callable[[EngineDatabase], Any]) -> None:
+        async def whole() -> None:
+            engine = create_async_engine(self._url, pool_size=1)
+            await work(EngineDatabase(engine))
+            await engine.dispose()
+
+        asyncio.run(whole())
+
+    def _until(self, ready: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not ready():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not within {PATIENCE_SECONDS:.0f} s: {what}")
+            time.sleep(0.005)
+
+
+def main(
+    jobs: Annotated[int, typer.Option(help="How many of each in a round.", min=1)] = 5000,
+    rounds: Annotated[int, typer.Option(help="How often each is repeated.", min=1)] = 3,
+    output: Annotated[Path | None, typer.Option(help="A file for all figures, as JSON.")] = None,
+) -> None:
+    """Measure jobs beside Celery alone, on this machine."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        environ = stack.enter_context(servers(folder))
+        bench = Bench(folder, environ, _postgres())
+        with bench.relay(), bench.worker():
+            bench.add_jobs(100)
+            bench.latencies(50)
+            bench.clear()
+            latencies = sorted(bench.latencies(500))
+        measured: list[Measured] = []
+        for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", file=sys.stderr)
+            bench.clear()
+            bench.add_tasks(jobs)
+            measured.append(bench.done("tasks of Celery alone", jobs))
+            bench.clear()
+            bench.add_jobs(jobs)
+            measured.append(bench.published(jobs))
+            measured.append(bench.done("jobs", jobs))
+    summary = summarise(measured)
+    p50, p99 = statistics.median(latencies), latencies[len(latencies) * 99 // 100]
+    print(table(summary))
+    print(f"\nFrom enqueue to start on an idle queue, ms: p50 {p50:.1f}, p99 {p99:.1f}.")
+    if output:
+        about = {"machine": platform.machine(), "processors": psutil.cpu_count()}
+        latency = {"jobs": len(latencies), "p50_ms": p50, "p99_ms": p99}
+        rows = [asdict(one) for one in measured]
+        figures = {**about, "latency": latency, "summary": summary, "rounds": rows}
+        output.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def summarise(measured: list[Measured]) -> list[dict[str, float | str]]:
+    """Medians of each, with milliseconds of CPU time for each job."""
+    groups: dict[str, list[Measured]] = {}
+    for one in measured:
+        groups.setdefault(one.what, []).append(one)
+    return [
+        {
+            "what": what,
+            "per_second": statistics.median(one.count / one.seconds for one in group),
+            **{
+                f"{name}_cpu_ms": statistics.median(
+                    one.cpu.get(name, 0.0) * 1000 / one.count for one in group
+                )
+                for name in ("worker", "relay", "postgres")
+            },
+        }
+        for what, group in groups.items()
+    ]
+
+
+def table(summary: list[dict[str, float | str]]) -> str:
+    """The summary as Markdown; the time is the processor's."""
+    lines = [
+        "| what | a second | worker ms each | relay ms each | PostgreSQL ms each |",
+        "|---|---|---|---|---|",
+    ]
+    for row in summary:
+        times = [f"{float(row[f'{name}_cpu_ms']):.2f}" for name in ("worker", "relay", "postgres")]
+        lines.append(f"| {row['what']} | {float(row['per_second']):.0f} | {' | '.join(times)} |")
+    return "\n".join(lines)
+
+
+def _postgres() -> psutil.Process:
+    """The server that this process started."""
+    (found,) = [
+        one for one in psutil.Process().children() if one.name() in {"postgres", "setpriv"}
+    ]
+    return found
+
+
+if __name__ == "__main__":
+    typer.run(main)
