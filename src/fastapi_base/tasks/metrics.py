@@ -1,12 +1,12 @@
 """What workers measure: tasks by name and outcome, and the queue."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 from celery import Celery, Task
+from celery.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.signals import (
     task_failure,
     task_postrun,
@@ -59,13 +59,12 @@ def measure(app: Celery, settings: Settings) -> None:
         if "endpoint" in state:
             state["endpoint"].close()
 
-    first = os.getpid()
     # Celery may tell twice of one: that its time is over, and that its process is gone.
     told: deque[str] = deque(maxlen=100)
 
-    def lost(sender: Task, task_id: str, **_: Any) -> None:
-        # A task that fails by itself says so in its own process; here only others tell of it.
-        if os.getpid() == first and task_id not in told:
+    def lost(sender: Task, task_id: str, exception: BaseException, **_: Any) -> None:
+        # A task that fails by itself tells of an error of its own.
+        if isinstance(exception, (WorkerLostError, TimeLimitExceeded)) and task_id not in told:
             told.append(task_id)
             LOST.child(sender.name).inc()
 

@@ -1,8 +1,9 @@
 """What a worker process needs to call asynchronous services: one event loop and one pool.
 
-Made at the first job of the process, and closed when the process ends. Jobs of one process run one
-after another, so the loop is idle between them. Celery's pools prefork and solo work so; its pool
-of threads would share the loop, and is refused.
+Made at the first job of the process, and closed when the process ends. In Celery's pools prefork
+and solo the jobs of one process run one after another, so the loop is idle between them. In its
+pool of threads each job has a thread that waits for it, and all run at once on the one loop, which
+has a thread of its own.
 """
 
 import asyncio
@@ -25,9 +26,12 @@ class Runtime:
     """The event loop and the database of this process, which PostgreSQL knows by the name."""
 
     def __init__(self, settings: Settings, name: str = "fastapi-base-worker") -> None:
-        if threading.current_thread() is not threading.main_thread():
-            raise RuntimeError("workers need the pool prefork or solo: CELERY's --pool")
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._loop = self._runner.get_loop()
+        self._thread: threading.Thread | None = None
+        if threading.current_thread() is not threading.main_thread():
+            self._thread = threading.Thread(target=self._loop.run_forever, name="jobs", daemon=True)
+            self._thread.start()
         self._engine = create_engine(settings.database, name)
         self.database: Database = EngineDatabase.of(settings.database, self._engine)
 
@@ -37,11 +41,16 @@ class Runtime:
         async def whole() -> T:
             return await work(self.database)
 
+        if self._thread is not None:
+            return asyncio.run_coroutine_threadsafe(whole(), self._loop).result()
         # Else the runner's own context counts, which knows nothing of the task.
         return self._runner.run(whole(), context=contextvars.copy_context())
 
     def close(self) -> None:
         """Close the connections, then the loop."""
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
         self._runner.run(self._engine.dispose())
         self._runner.close()
 
@@ -53,13 +62,15 @@ def settings() -> Settings:
 
 
 _runtime: Runtime | None = None
+_making = threading.Lock()
 
 
 def run[T](work: Callable[[Database], Awaitable[T]]) -> T:
     """What `work` returns, on this process's loop and with its database."""
     global _runtime
-    if _runtime is None:
-        _runtime = Runtime(settings())
+    with _making:
+        if _runtime is None:
+            _runtime = Runtime(settings())
     return _runtime.run(work)
 
 

@@ -5,12 +5,14 @@ from typing import Any
 
 import structlog
 from celery import Task
+from celery.concurrency.thread import TaskPool as Threads
 from celery.signals import (
     task_failure,
     task_postrun,
     task_prerun,
     worker_process_init,
     worker_process_shutdown,
+    worker_ready,
     worker_shutdown,
 )
 
@@ -35,7 +37,13 @@ def install(settings: Settings) -> None:
         tracing.stop()
         reporting.stop()
 
+    def start_here(sender: Any, **_: Any) -> None:
+        # Of the pool of threads no process tells that it begins.
+        if isinstance(sender.pool, Threads):
+            start()
+
     worker_process_init.connect(start, weak=False)
+    worker_ready.connect(start_here, weak=False)
     worker_process_shutdown.connect(stop, weak=False)
     # The pool that has no processes (solo) tells of its beginning alone.
     worker_shutdown.connect(stop, weak=False)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import structlog
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, case, func, literal, null, select, update
+from sqlalchemy import BigInteger, bindparam, case, func, select, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -44,18 +44,17 @@ class Claim:
     age: float
 
 
-def _mine(claim: Claim) -> Any:
-    key = literal(lock_key(claim.id), BigInteger)
-    return (
-        update(Job)
-        .where(
-            col(Job.id) == claim.id,
-            col(Job.state) == "running",
-            col(Job.attempt) == claim.attempt,
-            func.pg_try_advisory_xact_lock(key),
-        )
-        .returning(col(Job.id))
+# Of an attempt: see _whose.
+_MINE = (
+    update(Job)
+    .where(
+        col(Job.id) == bindparam("job"),
+        col(Job.state) == "running",
+        col(Job.attempt) == bindparam("begun"),
+        func.pg_try_advisory_xact_lock(bindparam("key", type_=BigInteger)),
     )
+    .returning(col(Job.id))
+)
 
 
 def over(state: str) -> dict[str, Any]:
@@ -68,15 +67,21 @@ def over(state: str) -> dict[str, Any]:
     }
 
 
+# Made once: nearly every job ends so.
+_SUCCEEDED = _MINE.values({**over("succeeded"), "result": bindparam("told"), "error": None})
+_SUCCEEDED_IN_PRIVATE = _SUCCEEDED.values(payload={})
+
+
 async def succeeded(
     session: AsyncSession, claim: Claim, result: BaseModel | None, *, private: bool
 ) -> None:
     """Mark the job as done, in the transaction of its effect. Raises Lost when it is another's."""
-    stored = null() if result is None else result.model_dump(mode="json")
-    values = {**over("succeeded"), "result": stored, "error": None}
-    if private:
-        values["payload"] = {}
-    await _change(session, claim, values)
+    told = None if result is None else result.model_dump(mode="json")
+    statement = _SUCCEEDED_IN_PRIVATE if private else _SUCCEEDED
+    connection = await session.connection()
+    changed = await connection.execute(statement, {**_whose(claim), "told": told})
+    if changed.first() is None:
+        raise Lost
     if claim.order_key is not None:
         await wake_relays(session)
 
@@ -96,7 +101,7 @@ async def again(
         "error": why[:ERROR_LENGTH],
     }
     async with database.transaction() as session:
-        await _change(session, claim, values, strict=False)
+        await _change(session, claim, values)
     return "retried"
 
 
@@ -134,16 +139,16 @@ async def wake_relays(session: AsyncSession) -> None:
 
 async def _end[S](database: Database, claim: Claim, values: dict[str, Any], outcome: S) -> S:
     async with database.transaction() as session:
-        await _change(session, claim, values, strict=False)
+        await _change(session, claim, values)
         if claim.order_key is not None:
             await wake_relays(session)
     return outcome
 
 
-async def _change(
-    session: AsyncSession, claim: Claim, values: dict[str, Any], *, strict: bool = True
-) -> None:
+async def _change(session: AsyncSession, claim: Claim, values: dict[str, Any]) -> None:
     connection = await session.connection()
-    changed = (await connection.execute(_mine(claim).values(values))).first()
-    if changed is None and strict:
-        raise Lost
+    await connection.execute(_MINE.values(values), _whose(claim))
+
+
+def _whose(claim: Claim) -> dict[str, Any]:
+    return {"job": claim.id, "begun": claim.attempt, "key": lock_key(claim.id)}

@@ -46,7 +46,8 @@ _CLAIM = text("""
         AND pg_try_advisory_xact_lock(:key)
     RETURNING kind, version, payload, owner_id, order_key, attempt, max_attempts,
         cancel_requested_at IS NOT NULL AS cancelled, extract(epoch FROM now() - run_at) AS waited,
-        extract(epoch FROM now() - created_at) AS age
+        extract(epoch FROM now() - created_at) AS age,
+        set_config('synchronous_commit', 'off', true) AS lasting
 """)
 # A handler may think for long between two statements; its time limit ends it instead.
 _OWN = text("""
@@ -91,11 +92,10 @@ class Runner:
         return Done(outcome, claim.kind, max(0.0, float(claim.waited)), took)
 
     async def _claim(self, job_id: uuid.UUID) -> Claim | None:
-        async with self._database.transaction() as session:
-            connection = await session.connection()
+        async with self._database.read() as connection:
             found = await connection.execute(_CLAIM, {"id": job_id, "key": lock_key(job_id)})
             row = found.first()
-        return None if row is None else Claim(id=job_id, **row._mapping)
+        return None if row is None else Claim(job_id, *row[:-1])
 
     async def _attempt(self, claim: Claim) -> Outcome:
         if claim.cancelled:
