@@ -4,7 +4,6 @@ import asyncio
 import random
 import signal
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,8 +12,7 @@ from sqlalchemy import text
 from fastapi_base.core.errors import DomainError
 from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
-from fastapi_base.services.jobs.enqueue import enqueue
-from ops.chaos.effects import MARK, TABLE, Mark
+from ops.chaos.loads import Load, Requests, Transactions
 from ops.chaos.stack import Stack
 
 # How long the last job may take once everything works again, on a busy machine.
@@ -47,6 +45,11 @@ def _kill_worker(stack: Stack, turn: int) -> None:
         stack.kill_child(name)
 
 
+def _kill_threads(stack: Stack, turn: int) -> None:
+    stack.kill("threads-0")
+    stack.start("threads-0")
+
+
 def _kill_relay(stack: Stack, turn: int) -> None:
     name = stack.relays[turn % len(stack.relays)]
     stack.kill(name)
@@ -68,83 +71,90 @@ def _crash_postgres(stack: Stack, turn: int) -> None:
     stack.start_postgres()
 
 
-FAULTS: Mapping[str, Callable[[Stack, int], None]] = {
-    "kill -9 of a worker": _kill_worker,
-    "kill -9 of a relay": _kill_relay,
-    "Redis killed, all lost": _kill_redis,
-    "Redis FLUSHALL": _flush_redis,
-    "PostgreSQL crashes": _crash_postgres,
+def _kill_api(stack: Stack, turn: int) -> None:
+    # The process that answers, which the first one replaces; or all, which are started again.
+    if turn % 2:
+        stack.kill("api")
+        stack.start_api()
+    else:
+        stack.kill_child("api")
+
+
+def _break_network(stack: Stack, turn: int) -> None:
+    stack.network.freeze()
+    time.sleep(random.uniform(0.5, 4))  # noqa: S311
+    if turn % 2:
+        stack.network.cut()
+    stack.network.thaw()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is done again and again, and how jobs are asked for meanwhile."""
+
+    strike: Callable[[Stack, int], None]
+    load: Callable[[], Load] = Transactions
+
+
+FAULTS: Mapping[str, Fault] = {
+    "kill -9 of a worker": Fault(_kill_worker),
+    "kill -9 of a worker with threads": Fault(_kill_threads),
+    "kill -9 of a relay": Fault(_kill_relay),
+    "kill -9 of the API": Fault(_kill_api, Requests),
+    "Redis killed, all lost": Fault(_kill_redis),
+    "Redis FLUSHALL": Fault(_flush_redis),
+    "network to Redis frozen, cut": Fault(_break_network),
+    "PostgreSQL crashes": Fault(_crash_postgres),
 }
 
 
 async def under(stack: Stack, fault: str, jobs: int, times: int) -> Outcome:
     """Submit so many jobs while the fault comes so many times, and wait for the last one."""
     engine = create_engine(stack.settings.database, "chaos")
+    load = FAULTS[fault].load()
     try:
-        return await _under(stack, EngineDatabase(engine), fault, jobs, times)
+        database = EngineDatabase(engine)
+        await load.prepare(stack, database)
+        return await _under(stack, database, load, fault, jobs, times)
     finally:
+        load.finish(stack)
         await engine.dispose()
 
 
-async def _under(stack: Stack, database: Database, fault: str, jobs: int, times: int) -> Outcome:
+async def _under(
+    stack: Stack, database: Database, load: Load, fault: str, jobs: int, times: int
+) -> Outcome:
     start = time.monotonic()
-    async with database.transaction() as session:
-        connection = await session.connection()
-        await connection.execute(text("DROP TABLE IF EXISTS chaos_effects"))
-        await connection.execute(text(TABLE))
     # Jobs come for as long as faults do.
     pause = 1.2 * times / jobs
-    submitting = asyncio.create_task(_submit(database, jobs, pause))
+    submitting = asyncio.create_task(load.submit(stack, database, jobs, pause))
     for turn in range(times):
         await asyncio.sleep(random.uniform(0.5, 2))  # noqa: S311
-        await asyncio.to_thread(FAULTS[fault], stack, turn)
+        await asyncio.to_thread(FAULTS[fault].strike, stack, turn)
     accepted = await submitting
-    effects = await _effects(database)
+    await _all_over(database)
+    effects = await load.effects(database)
     return Outcome(
         fault,
         times,
         len(accepted),
-        sum(1 for job_id in accepted if effects.get(job_id)),
+        sum(1 for name in accepted if effects[name]),
         sum(count - 1 for count in effects.values()),
         round(time.monotonic() - start, 1),
     )
 
 
-async def _submit(database: Database, jobs: int, pause: float) -> list[uuid.UUID]:
-    """The ids of the jobs whose commit was confirmed; one that was not is no promise."""
-    accepted: list[uuid.UUID] = []
-    number = 0
-    while len(accepted) < jobs:
-        size = min(random.randint(1, 10), jobs - len(accepted))  # noqa: S311
-        try:
-            async with database.transaction() as session:
-                added = [await enqueue(session, MARK, Mark(number=number)) for _ in range(size)]
-        except DomainError:
-            await asyncio.sleep(0.1)
-            continue
-        accepted += [job.id for job in added]
-        number += size
-        await asyncio.sleep(pause * size)
-    return accepted
-
-
-async def _effects(database: Database) -> dict[uuid.UUID, int]:
-    """How often each job took effect, once all are over."""
+async def _all_over(database: Database) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     left = text("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')")
     while time.monotonic() < deadline:
         try:
             async with database.read() as connection:
                 if not await connection.scalar(left):
-                    break
+                    return
         except DomainError:
             pass
         await asyncio.sleep(0.5)
-    async with database.read() as connection:
-        rows = await connection.execute(
-            text("SELECT job_id, count(*) FROM chaos_effects GROUP BY job_id")
-        )
-        return {row[0]: int(row[1]) for row in rows}
 
 
 def table(outcomes: list[Outcome]) -> str:

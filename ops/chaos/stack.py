@@ -17,6 +17,7 @@ import redis
 
 from fastapi_base.core.config import DatabaseSettings, RedisSettings, Settings
 from fastapi_base.migrations import runner
+from ops.chaos.proxy import Proxy
 from ops.dev import places, postgres
 from ops.dev.postgres import Postgres
 from ops.dev.redis import Redis
@@ -26,17 +27,16 @@ READY_SECONDS = 90.0
 # server's own memory: else its crash would lose it, as it may where synchronous_commit is off.
 NO_DISK = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=on")
 CELERY = (sys.executable, "-m", "celery", "--app=fastapi_base.tasks.app")
+WORKER = (*CELERY, "worker", "--include=ops.chaos.effects", "--without-gossip", "--without-mingle")
 COMMANDS: dict[str, Sequence[str]] = {
     "relay": (sys.executable, "-m", "fastapi_base.cli", "relay"),
-    "worker": (
-        *CELERY,
-        "worker",
-        "--include=ops.chaos.effects",
-        "--concurrency=1",
-        "--without-gossip",
-        "--without-mingle",
-    ),
+    "worker": (*WORKER, "--concurrency=1"),
+    "threads": (*WORKER, "--pool=threads", "--concurrency=8"),
 }
+API = (
+    *(sys.executable, "-m", "gunicorn", "--config=python:fastapi_base.gunicorn_conf"),
+    "fastapi_base.main:create_app()",
+)
 
 
 class Stack:
@@ -46,27 +46,32 @@ class Stack:
         self._folder = folder
         # Nothing on disk: a Redis that is killed has lost all that it had.
         self._redis = Redis(places.free_port())
+        # Between Redis and all who use it.
+        self.network = Proxy(self._redis.port)
+        self._api_port = places.free_port()
         self._postgres = Postgres(
             folder / "data", places.free_port(), secrets.token_urlsafe(12), NO_DISK
         )
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.relays = [f"relay-{number}" for number in range(relays)]
         self.workers = [f"worker-{number}" for number in range(workers)]
+        self._contexts = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         try:
+            self._contexts.enter_context(self.network)
             self._postgres.prepare(postgres.throwaway_run)
             self.start_postgres()
             self.start_redis()
             runner.upgrade(self._database_url)
-            for name in [*self.relays, *self.workers]:
+            for name in [*self.relays, *self.workers, "threads-0"]:
                 self.start(name)
         except BaseException:
             self.__exit__(None, None, None)
             raise
         self.settings = Settings(
             database=DatabaseSettings.model_validate({"url": self._database_url}),
-            redis=RedisSettings.model_validate({"url": self._redis.url()}),
+            redis=RedisSettings.model_validate({"url": self._redis_url}),
         )
         return self
 
@@ -78,6 +83,16 @@ class Stack:
     ) -> None:
         for name in reversed(list(self._processes)):
             self.kill(name, signal.SIGQUIT if name == "postgres" else signal.SIGKILL)
+        self._contexts.close()
+
+    @property
+    def _redis_url(self) -> str:
+        return f"redis://{places.LOOPBACK}:{self.network.port}/0"
+
+    @property
+    def api_url(self) -> str:
+        """Where the API's routes are."""
+        return f"http://{places.LOOPBACK}:{self._api_port}/api/v1"
 
     @property
     def _database_url(self) -> str:
@@ -93,10 +108,15 @@ class Stack:
         self._spawn("redis", self._redis.command(), self._redis.configuration())
         self._wait(self._redis.ready, "Redis")
 
+    def start_api(self) -> None:
+        """Start the API with one process that answers, and wait until it does."""
+        self._spawn("api", API)
+        self._wait(lambda: places.listens(self._api_port), "the API")
+
     def start(self, name: str) -> None:
         """Start a relay or a worker."""
         command = [*COMMANDS[name.partition("-")[0]]]
-        if name in self.workers:
+        if name not in self.relays:
             command.append(f"--hostname={name}@chaos")
         self._spawn(name, command)
 
@@ -115,7 +135,7 @@ class Stack:
                     child.kill()
 
     def kill_child(self, name: str) -> None:
-        """End the process of a worker that runs jobs, not the one that talks to the broker."""
+        """End the process that does the work, not the one that watches over it."""
         for child in psutil.Process(self._processes[name].pid).children():
             child.kill()
 
@@ -130,8 +150,11 @@ class Stack:
         environment = os.environ | {
             "PYTHONPATH": modules,
             "DATABASE_URL": self._database_url,
-            "REDIS_URL": self._redis.url(),
+            "REDIS_URL": self._redis_url,
             "LOG_FORMAT": "json",
+            "API_PORT": str(self._api_port),
+            "API_WORKERS": "1",
+            "RATE_LIMIT_ENABLED": "false",
             "JOBS_LEASE_SECONDS": "5",
         }
         with (self._folder / f"{name}.log").open("ab") as log:
