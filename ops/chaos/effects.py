@@ -1,7 +1,8 @@
-"""A kind of job whose effect can be counted, for workers that are told to include this module."""
+"""Kinds of job whose effects can be counted, for workers that are told to include this module."""
 
 import asyncio
 import random
+from datetime import datetime
 
 from pydantic import BaseModel
 from sqlalchemy import text
@@ -17,9 +18,18 @@ class Mark(BaseModel):
     number: int
 
 
+class Tick(BaseModel):
+    """One moment of a schedule."""
+
+    schedule: int
+    due: datetime
+
+
 # Nothing keeps two rows of one job out.
 TABLE = "CREATE TABLE chaos_effects (job_id uuid NOT NULL)"
 MARK = Kind("chaos-mark", Mark, attempts=50, first_pause=0.5, longest_pause=2)
+
+TICK = Kind("chaos-tick", Tick, attempts=50, first_pause=0.5, longest_pause=2)
 
 
 async def mark(job: JobContext, payload: Mark) -> None:
@@ -31,4 +41,9 @@ async def mark(job: JobContext, payload: Mark) -> None:
     await asyncio.sleep(pause)
 
 
+async def tick(job: JobContext, payload: Tick) -> None:
+    """Nothing: each job is counted."""
+
+
 runs(MARK, mark)
+runs(TICK, tick)

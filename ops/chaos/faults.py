@@ -12,7 +12,7 @@ from sqlalchemy import text
 from fastapi_base.core.errors import DomainError
 from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
-from ops.chaos.loads import Load, Requests, Transactions
+from ops.chaos.loads import Load, Moments, Requests, Transactions
 from ops.chaos.stack import Stack
 
 # How long the last job may take once everything works again, on a busy machine.
@@ -80,6 +80,12 @@ def _kill_api(stack: Stack, turn: int) -> None:
         stack.kill_child("api")
 
 
+def _kill_beat(stack: Stack, turn: int) -> None:
+    name = stack.beats[turn % len(stack.beats)]
+    stack.kill(name)
+    stack.start(name)
+
+
 def _break_network(stack: Stack, turn: int) -> None:
     stack.network.freeze()
     time.sleep(random.uniform(0.5, 4))  # noqa: S311
@@ -101,6 +107,7 @@ FAULTS: Mapping[str, Fault] = {
     "kill -9 of a worker with threads": Fault(_kill_threads),
     "kill -9 of a relay": Fault(_kill_relay),
     "kill -9 of the API": Fault(_kill_api, Requests),
+    "kill -9 of Beat": Fault(_kill_beat, Moments),
     "Redis killed, all lost": Fault(_kill_redis),
     "Redis FLUSHALL": Fault(_flush_redis),
     "network to Redis frozen, cut": Fault(_break_network),
@@ -117,7 +124,6 @@ async def under(stack: Stack, fault: str, jobs: int, times: int) -> Outcome:
         await load.prepare(stack, database)
         return await _under(stack, database, load, fault, jobs, times)
     finally:
-        load.finish(stack)
         await engine.dispose()
 
 
@@ -131,14 +137,16 @@ async def _under(
     for turn in range(times):
         await asyncio.sleep(random.uniform(0.5, 2))  # noqa: S311
         await asyncio.to_thread(FAULTS[fault].strike, stack, turn)
-    accepted = await submitting
+    await submitting
+    load.finish(stack)
     await _all_over(database)
+    promised = await load.promised(database)
     effects = await load.effects(database)
     return Outcome(
         fault,
         times,
-        len(accepted),
-        sum(1 for name in accepted if effects[name]),
+        len(promised),
+        sum(1 for name in promised if effects[name]),
         sum(count - 1 for count in effects.values()),
         round(time.monotonic() - start, 1),
     )

@@ -12,11 +12,13 @@ from sqlalchemy import text
 from fastapi_base.core.errors import DomainError
 from fastapi_base.db.database import Database
 from fastapi_base.services.jobs.enqueue import enqueue
+from ops.chaos.beating import SCHEDULES
 from ops.chaos.effects import MARK, TABLE, Mark
 from ops.chaos.stack import Stack
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
 REQUEST_SECONDS = 5.0
+START_SECONDS = 60.0
 
 
 class Load(Protocol):
@@ -25,8 +27,11 @@ class Load(Protocol):
     async def prepare(self, stack: Stack, database: Database) -> None:
         """Before the first job."""
 
-    async def submit(self, stack: Stack, database: Database, jobs: int, pause: float) -> set[str]:
-        """Ask for so many jobs; names of those that were promised."""
+    async def submit(self, stack: Stack, database: Database, jobs: int, pause: float) -> None:
+        """Ask for so many jobs, with so many seconds between them where that can be chosen."""
+
+    async def promised(self, database: Database) -> set[str]:
+        """The names of the jobs that there must be by now."""
 
     async def effects(self, database: Database) -> Counter[str]:
         """How often each took effect, by its name."""
@@ -38,6 +43,9 @@ class Load(Protocol):
 class Transactions:
     """By transactions of one to ten jobs. A commit that was not confirmed is no promise."""
 
+    def __init__(self) -> None:
+        self._accepted: set[str] = set()
+
     async def prepare(self, stack: Stack, database: Database) -> None:
         """Make the table of effects anew."""
         async with database.transaction() as session:
@@ -45,21 +53,23 @@ class Transactions:
             await connection.execute(text("DROP TABLE IF EXISTS chaos_effects"))
             await connection.execute(text(TABLE))
 
-    async def submit(self, stack: Stack, database: Database, jobs: int, pause: float) -> set[str]:
+    async def submit(self, stack: Stack, database: Database, jobs: int, pause: float) -> None:
         """See Load."""
-        accepted: set[str] = set()
-        while len(accepted) < jobs:
-            size = min(random.randint(1, 10), jobs - len(accepted))  # noqa: S311
-            mark = Mark(number=len(accepted))
+        while len(self._accepted) < jobs:
+            size = min(random.randint(1, 10), jobs - len(self._accepted))  # noqa: S311
+            mark = Mark(number=len(self._accepted))
             try:
                 async with database.transaction() as session:
                     added = [await enqueue(session, MARK, mark) for _ in range(size)]
             except DomainError:
                 await asyncio.sleep(0.1)
                 continue
-            accepted |= {str(job.id) for job in added}
+            self._accepted |= {str(job.id) for job in added}
             await asyncio.sleep(pause * size)
-        return accepted
+
+    async def promised(self, database: Database) -> set[str]:
+        """Those whose commit was confirmed."""
+        return self._accepted
 
     async def effects(self, database: Database) -> Counter[str]:
         """See Load."""
@@ -90,15 +100,15 @@ class Requests:
             login = await client.post("/auth/login", data=form)
             self._token = login.raise_for_status().json()["access_token"]
 
-    async def submit(self, stack: Stack, database: Database, jobs: int, pause: float) -> set[str]:
-        """See Load. The names are the texts."""
-        texts = [f"text {number}" for number in range(jobs)]
+    async def submit(self, stack: Stack, database: Database, jobs: int, pause: float) -> None:
+        """See Load."""
+        self._texts = [f"text {number}" for number in range(jobs)]
         headers = {"Authorization": f"Bearer {self._token}"}
         async with httpx2.AsyncClient(
             base_url=stack.api_url, timeout=REQUEST_SECONDS, headers=headers
         ) as client:
             # Four at once: else one request at most is cut off by each fault.
-            waiting = iter(texts)
+            waiting = iter(self._texts)
 
             async def caller() -> None:
                 for one in waiting:
@@ -106,7 +116,10 @@ class Requests:
                     await asyncio.sleep(pause * 4)
 
             await asyncio.gather(*(caller() for _ in range(4)))
-        return set(texts)
+
+    async def promised(self, database: Database) -> set[str]:
+        """All texts."""
+        return set(self._texts)
 
     async def effects(self, database: Database) -> Counter[str]:
         """See Load."""
@@ -120,6 +133,53 @@ class Requests:
     def finish(self, stack: Stack) -> None:
         """End the API."""
         stack.kill("api")
+
+
+class Moments:
+    """By two Beats. Each moment of their schedules is promised one job."""
+
+    async def prepare(self, stack: Stack, database: Database) -> None:
+        """Forget the schedules, and start the Beats."""
+        async with database.transaction() as session:
+            connection = await session.connection()
+            await connection.execute(text("DELETE FROM jobs WHERE kind = 'chaos-tick'"))
+            await connection.execute(text("DELETE FROM schedules WHERE name LIKE 'chaos-%'"))
+        for name in stack.beats:
+            stack.start(name)
+
+    async def submit(self, stack: Stack, database: Database, jobs: int, pause: float) -> None:
+        """See Load. It takes a second for each job of each schedule, whatever the pause."""
+        async with asyncio.timeout(START_SECONDS + 2 * jobs / SCHEDULES):
+            while len(await self.promised(database)) < jobs:
+                await asyncio.sleep(0.5)
+
+    async def promised(self, database: Database) -> set[str]:
+        """Of each schedule those from the first that had a job to the last that was seen to."""
+        statement = """
+            SELECT n || ' ' || extract(epoch FROM due)::bigint FROM (
+                SELECT right(name, 1) AS n, last_at,
+                    (SELECT min((payload ->> 'due')::timestamptz) FROM jobs
+                     WHERE kind = 'chaos-tick' AND payload ->> 'schedule' = right(name, 1)) AS began
+                FROM schedules WHERE name LIKE 'chaos-%'
+            ) AS seen, generate_series(began, last_at, '1 second') AS due
+        """
+        async with database.read() as connection:
+            return set(await connection.scalars(text(statement)))
+
+    async def effects(self, database: Database) -> Counter[str]:
+        """See Load."""
+        statement = """
+            SELECT (payload ->> 'schedule') || ' '
+                || extract(epoch FROM (payload ->> 'due')::timestamptz)::bigint
+            FROM jobs WHERE kind = 'chaos-tick' AND state = 'succeeded'
+        """
+        async with database.read() as connection:
+            return Counter(await connection.scalars(text(statement)))
+
+    def finish(self, stack: Stack) -> None:
+        """End the Beats."""
+        for name in stack.beats:
+            stack.kill(name)
 
 
 async def _post(client: httpx2.AsyncClient, asked: str) -> None:

@@ -31,6 +31,7 @@ WORKER = (*CELERY, "worker", "--include=ops.chaos.effects", "--without-gossip", 
 COMMANDS: dict[str, Sequence[str]] = {
     "relay": (sys.executable, "-m", "fastapi_base.cli", "relay"),
     "worker": (*WORKER, "--concurrency=1"),
+    "beat": (*CELERY, "beat", "--scheduler=ops.chaos.beating:Scheduler"),
     "threads": (*WORKER, "--pool=threads", "--concurrency=8"),
 }
 API = (
@@ -55,6 +56,8 @@ class Stack:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.relays = [f"relay-{number}" for number in range(relays)]
         self.workers = [f"worker-{number}" for number in range(workers)]
+        # Started by whom they serve.
+        self.beats = ["beat-0", "beat-1"]
         self._contexts = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -114,9 +117,9 @@ class Stack:
         self._wait(lambda: places.listens(self._api_port), "the API")
 
     def start(self, name: str) -> None:
-        """Start a relay or a worker."""
+        """Start a relay, a worker or a Beat."""
         command = [*COMMANDS[name.partition("-")[0]]]
-        if name not in self.relays:
+        if name not in {*self.relays, *self.beats}:
             command.append(f"--hostname={name}@chaos")
         self._spawn(name, command)
 

@@ -17,17 +17,33 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 import structlog
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    and_,
+    bindparam,
+    cast,
+    extract,
+    func,
+    or_,
+    text,
+    update,
+)
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core import reporting
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import DomainError, Overloaded, Unavailable
 from fastapi_base.db.database import Database
+from fastapi_base.db.statements import Statement
+from fastapi_base.models.job import Job
 from fastapi_base.services.jobs import ending
 from fastapi_base.services.jobs.context import Handler, JobContext
 from fastapi_base.services.jobs.ending import Claim
@@ -40,15 +56,38 @@ log = structlog.stdlib.get_logger(__name__)
 
 Outcome = Literal["succeeded", "retried", "failed", "cancelled", "nothing to do", "lost"]
 
-_CLAIM = text("""
-    UPDATE jobs SET state = 'running', attempt = attempt + 1, started_at = now(), progress = NULL
-    WHERE id = :id AND (state = 'running' OR (state = 'queued' AND run_at <= now()))
-        AND pg_try_advisory_xact_lock(:key)
-    RETURNING kind, version, payload, owner_id, order_key, attempt, max_attempts,
-        cancel_requested_at IS NOT NULL AS cancelled, extract(epoch FROM now() - run_at) AS waited,
-        extract(epoch FROM now() - created_at) AS age,
-        set_config('synchronous_commit', 'off', true) AS lasting
-""")
+
+def _seconds_since(moment: ColumnElement[datetime]) -> ColumnElement[float]:
+    return cast(extract("epoch", func.now() - moment), Float)
+
+
+# Its commit waits for no disk: a claim that a crash takes back is made again, and the one of the
+# effect, which comes later in the log, waits for all before it.
+_CLAIM = Statement(
+    update(Job)
+    .where(
+        col(Job.id) == bindparam("job"),
+        or_(
+            col(Job.state) == "running",
+            and_(col(Job.state) == "queued", col(Job.run_at) <= func.now()),
+        ),
+        func.pg_try_advisory_xact_lock(bindparam("key", type_=BigInteger)),
+    )
+    .values(state="running", attempt=col(Job.attempt) + 1, started_at=func.now(), progress=None)
+    .returning(
+        col(Job.kind),
+        col(Job.version),
+        col(Job.payload),
+        col(Job.owner_id),
+        col(Job.order_key),
+        col(Job.attempt),
+        col(Job.max_attempts),
+        col(Job.cancel_requested_at).is_not(None).label("cancelled"),
+        _seconds_since(col(Job.run_at)).label("waited"),
+        _seconds_since(col(Job.created_at)).label("age"),
+        func.set_config("synchronous_commit", "off", True).label("lasting"),
+    )
+)
 # A handler may think for long between two statements; its time limit ends it instead.
 _OWN = text("""
     SELECT set_config('idle_in_transaction_session_timeout', '0', true) FROM jobs
@@ -89,13 +128,13 @@ class Runner:
         start = time.perf_counter()
         outcome = await self._attempt(claim)
         took = time.perf_counter() - start
-        return Done(outcome, claim.kind, max(0.0, float(claim.waited)), took)
+        return Done(outcome, claim.kind, max(0.0, claim.waited), took)
 
     async def _claim(self, job_id: uuid.UUID) -> Claim | None:
-        async with self._database.read() as connection:
-            found = await connection.execute(_CLAIM, {"id": job_id, "key": lock_key(job_id)})
-            row = found.first()
-        return None if row is None else Claim(job_id, *row[:-1])
+        rows = await self._database.run(_CLAIM, {"job": job_id, "key": lock_key(job_id)})
+        if not rows:
+            return None
+        return Claim(job_id, **{name: rows[0][name] for name in rows[0] if name != "lasting"})
 
     async def _attempt(self, claim: Claim) -> Outcome:
         if claim.cancelled:

@@ -1,0 +1,25 @@
+"""Beat with schedules of which each moment counts, for `beat --scheduler`."""
+
+from datetime import datetime
+from typing import Any
+
+from fastapi_base.services.jobs.schedules import Missed, Schedule
+from fastapi_base.tasks import beat
+from ops.chaos.effects import TICK, Tick
+
+SCHEDULES = 10
+
+
+def _schedule(number: int) -> Schedule[Tick]:
+    def tick(due: datetime) -> Tick:
+        return Tick(schedule=number, due=due)
+
+    return Schedule(f"chaos-{number}", TICK, "every 1s", tick, missed=Missed.EACH)
+
+
+class Scheduler(beat.Scheduler):
+    """Has these, and no others."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._schedules = tuple(_schedule(number) for number in range(SCHEDULES))
