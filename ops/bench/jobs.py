@@ -1,9 +1,9 @@
 """Measures background jobs beside Celery alone: `python -m ops.bench.jobs`.
 
-PostgreSQL that waits for its disk, Redis, a relay, and one worker with one process, with the
-settings of production: a log line and metrics for each job. The limit is the same worker doing
-tasks that are nothing but Celery's. Rounds take turns; each counts what Redis holds, whichever it
-is. The table goes to standard output, all figures to `--output`.
+PostgreSQL that waits for its disk, Redis, a relay, and one worker process, which does one job at a
+time or, with threads, sixteen. It writes a log line and metrics for each, as in production. The
+limit is the same worker doing tasks that are nothing but Celery's. Rounds take turns; each counts
+what Redis holds, whichever it is. The table goes to standard output, all figures to `--output`.
 """
 
 import asyncio
@@ -45,8 +45,13 @@ LISTS = [f"{Queue.DEFAULT}\x06\x16{step}" if step else str(Queue.DEFAULT) for st
 RELAY = [sys.executable, "-m", "fastapi_base.cli", "relay"]
 WORKER = [
     *(sys.executable, "-m", "celery", "--app=fastapi_base.tasks.app", "worker"),
-    *("--include=ops.bench.noop", "--concurrency=1", "--without-gossip", "--without-mingle"),
+    *("--include=ops.bench.noop", "--without-gossip", "--without-mingle"),
 ]
+POOLS = {
+    "one at a time": ["--concurrency=1"],
+    "one at a time, 16 fetched ahead": ["--concurrency=1", "--prefetch-multiplier=16"],
+    "16 at once": ["--pool=threads", "--concurrency=16"],
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Measured:
     """One round: so many of what, in how many seconds, with how much CPU time of each program."""
 
     what: str
+    pool: str
     count: int
     seconds: float
     cpu: dict[str, float]
@@ -95,9 +101,9 @@ class Bench:
         """A relay."""
         return self.program("relay", RELAY, "relay started")
 
-    def worker(self) -> Any:
+    def worker(self, pool: str) -> Any:
         """A worker with one process."""
-        return self.program("worker", WORKER, " ready.")
+        return self.program("worker", [*WORKER, *POOLS[pool]], " ready.")
 
     def latencies(self, jobs: int) -> list[float]:
         """Milliseconds from the beginning of the transaction that added a job to its own begin."""
@@ -110,7 +116,8 @@ class Bench:
 
         self._asynchronously(one_after_another)
         self._until(lambda: not self._unfinished(), "the jobs are done")
-        return [float(row) * 1000 for row in self._sql("SELECT extract(epoch FROM started_at - run_at) FROM jobs")]
+        waited = self._sql("SELECT extract(epoch FROM started_at - run_at) FROM jobs")
+        return [float(seconds) * 1000 for seconds in waited]
 
     def add_jobs(self, count: int) -> None:
         """Add jobs, many in each transaction."""
@@ -138,15 +145,15 @@ class Bench:
             self._until(lambda: self._waiting() > 0, "the relay begins")
             begun, there = time.perf_counter(), self._waiting()
             self._until(lambda: self._waiting() == count, "the jobs are published")
-            return self._measured("jobs published by a relay", count - there, begun, before)
+            return self._measured("jobs published", "a relay", count - there, begun, before)
 
-    def done(self, what: str, count: int) -> Measured:
+    def done(self, what: str, pool: str, count: int) -> Measured:
         """How a worker that is started now does so many that wait in Redis."""
-        with self.worker():
+        with self.worker(pool):
             self._until(lambda: self._waiting() < count, "the worker begins")
             begun, before, there = time.perf_counter(), self._cpu(), self._waiting()
             self._until(lambda: not self._waiting() + self._held(), "all are done")
-            measured = self._measured(what, there, begun, before)
+            measured = self._measured(what, pool, there, begun, before)
         assert not self._unfinished(), "a job is not done"
         return measured
 
@@ -155,17 +162,19 @@ class Bench:
         self._sql("TRUNCATE jobs")
         self._redis.flushall()
 
-    def _measured(self, what: str, count: int, begun: float, before: dict[str, float]) -> Measured:
+    def _measured(
+        self, what: str, pool: str, count: int, begun: float, before: dict[str, float]
+    ) -> Measured:
         seconds = time.perf_counter() - begun
         after = self._cpu()
         spent = {name: after[name] - before.get(name, 0.0) for name in after}
-        return Measured(what, count, seconds, spent)
+        return Measured(what, pool, count, seconds, spent)
 
     def _cpu(self) -> dict[str, float]:
         """CPU seconds of each program and its children, until now."""
         return {
-            name: sum(sum(one.cpu_times()[:4]) for one in [process, *process.children(recursive=True)])
-            for name, process in self._running.items()
+            name: sum(sum(one.cpu_times()[:4]) for one in [root, *root.children(recursive=True)])
+            for name, root in self._running.items()
         }
 
     def _waiting(self) -> int:
@@ -214,8 +223,9 @@ def main(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         environ = stack.enter_context(servers(folder))
+        environ["DATABASE_POOL_SIZE"] = "20"
         bench = Bench(folder, environ, _postgres())
-        with bench.relay(), bench.worker():
+        with bench.relay(), bench.worker("one at a time"):
             bench.add_jobs(100)
             bench.latencies(50)
             bench.clear()
@@ -223,13 +233,14 @@ def main(
         measured: list[Measured] = []
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
-            bench.clear()
-            bench.add_tasks(jobs)
-            measured.append(bench.done("tasks of Celery alone", jobs))
-            bench.clear()
-            bench.add_jobs(jobs)
-            measured.append(bench.published(jobs))
-            measured.append(bench.done("jobs", jobs))
+            for pool in POOLS:
+                bench.clear()
+                bench.add_tasks(jobs)
+                measured.append(bench.done("tasks of Celery alone", pool, jobs))
+                bench.clear()
+                bench.add_jobs(jobs)
+                measured.append(bench.published(jobs))
+                measured.append(bench.done("jobs", pool, jobs))
     summary = summarise(measured)
     p50, p99 = statistics.median(latencies), latencies[len(latencies) * 99 // 100]
     print(table(summary))
@@ -244,12 +255,13 @@ def main(
 
 def summarise(measured: list[Measured]) -> list[dict[str, float | str]]:
     """Medians of each, with milliseconds of CPU time for each job."""
-    groups: dict[str, list[Measured]] = {}
+    groups: dict[tuple[str, str], list[Measured]] = {}
     for one in measured:
-        groups.setdefault(one.what, []).append(one)
+        groups.setdefault((one.what, one.pool), []).append(one)
     return [
         {
             "what": what,
+            "pool": pool,
             "per_second": statistics.median(one.count / one.seconds for one in group),
             **{
                 f"{name}_cpu_ms": statistics.median(
@@ -258,27 +270,26 @@ def summarise(measured: list[Measured]) -> list[dict[str, float | str]]:
                 for name in ("worker", "relay", "postgres")
             },
         }
-        for what, group in groups.items()
+        for (what, pool), group in groups.items()
     ]
 
 
 def table(summary: list[dict[str, float | str]]) -> str:
     """The summary as Markdown; the time is the processor's."""
     lines = [
-        "| what | a second | worker ms each | relay ms each | PostgreSQL ms each |",
-        "|---|---|---|---|---|",
+        "| what | by | a second | worker ms each | relay ms each | PostgreSQL ms each |",
+        "|---|---|---|---|---|---|",
     ]
     for row in summary:
         times = [f"{float(row[f'{name}_cpu_ms']):.2f}" for name in ("worker", "relay", "postgres")]
-        lines.append(f"| {row['what']} | {float(row['per_second']):.0f} | {' | '.join(times)} |")
+        rate = f"{float(row['per_second']):.0f}"
+        lines.append(f"| {row['what']} | {row['pool']} | {rate} | {' | '.join(times)} |")
     return "\n".join(lines)
 
 
 def _postgres() -> psutil.Process:
     """The server that this process started."""
-    (found,) = [
-        one for one in psutil.Process().children() if one.name() in {"postgres", "setpriv"}
-    ]
+    (found,) = [one for one in psutil.Process().children() if one.name() == "postgres"]
     return found
 
 

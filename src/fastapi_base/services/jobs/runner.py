@@ -42,7 +42,6 @@ from fastapi_base.core import reporting
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import DomainError, Overloaded, Unavailable
 from fastapi_base.db.database import Database
-from fastapi_base.db.statements import Statement
 from fastapi_base.models.job import Job
 from fastapi_base.services.jobs import ending
 from fastapi_base.services.jobs.context import Handler, JobContext
@@ -51,6 +50,7 @@ from fastapi_base.services.jobs.errors import Cancelled, GiveUp, Lost, TryLater
 from fastapi_base.services.jobs.kinds import NewerPayload
 from fastapi_base.services.jobs.outbox import lock_key
 from fastapi_base.services.jobs.progress import Reporter
+from fastapi_base.utils.statements import Statement
 
 log = structlog.stdlib.get_logger(__name__)
 
