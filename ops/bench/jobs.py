@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import psutil
 import redis
@@ -27,13 +27,13 @@ import typer
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from fastapi_base.core.config import CelerySettings, DatabaseSettings, RedisSettings, Settings
+from fastapi_base.core.config import DatabaseSettings, RedisSettings, Settings
 from fastapi_base.core.queue import celery_app
 from fastapi_base.core.queues import Queue
 from fastapi_base.db.database import EngineDatabase
 from fastapi_base.services.jobs.enqueue import enqueue
-from ops.bench.serving import servers
 from ops.bench.noop import JOB, TASK, Nothing
+from ops.bench.serving import servers
 from ops.dev import guard, waiting
 
 READY_SECONDS = 60.0
@@ -77,7 +77,6 @@ class Bench:
         self._settings = Settings(
             database=DatabaseSettings.model_validate({"url": url}),
             redis=RedisSettings.model_validate({"url": environ["REDIS_URL"]}),
-            celery=CelerySettings(),
         )
         self._url = self._settings.database.url.get_secret_value()
 
@@ -184,7 +183,7 @@ class Bench:
             return sum(pipeline.execute())
 
     def _held(self) -> int:
-        return cast("int", self._redis.hlen(UNACKED))
+        return self._redis.hlen(UNACKED)
 
     def _unfinished(self) -> int:
         return int(self._sql("SELECT count(*) FROM jobs WHERE state <> 'succeeded'")[0])

@@ -150,8 +150,10 @@ class Moments:
     async def submit(self, stack: Stack, database: Database, jobs: int, pause: float) -> None:
         """See Load. It takes a second for each job of each schedule, whatever the pause."""
         async with asyncio.timeout(START_SECONDS + 2 * jobs / SCHEDULES):
-            while len(await self.promised(database)) < jobs:
+            seen = 0
+            while seen < jobs:
                 await asyncio.sleep(0.5)
+                seen = len(await self.promised(database))
 
     async def promised(self, database: Database) -> set[str]:
         """Of each schedule those from the first that had a job to the last that was seen to."""

@@ -26,6 +26,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Float,
+    SQLColumnExpression,
     and_,
     bindparam,
     cast,
@@ -57,7 +58,7 @@ log = structlog.stdlib.get_logger(__name__)
 Outcome = Literal["succeeded", "retried", "failed", "cancelled", "nothing to do", "lost"]
 
 
-def _seconds_since(moment: ColumnElement[datetime]) -> ColumnElement[float]:
+def _seconds_since(moment: SQLColumnExpression[datetime]) -> ColumnElement[float]:
     return cast(extract("epoch", func.now() - moment), Float)
 
 
