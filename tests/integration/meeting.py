@@ -25,6 +25,7 @@ async def meet(job: JobContext, payload: Meeting) -> Meeting:
     while True:
         async with job.database.read() as connection:
             present = int(await connection.scalar(_PRESENT) or 0)
+        await job.progress(present, payload.people)
         if present >= payload.people:
             return Meeting(people=present)
         await asyncio.sleep(0.05)
