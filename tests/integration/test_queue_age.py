@@ -1,5 +1,7 @@
 """The query by which KEDA scales workers (ops/k8s) gives the seconds that the oldest job waits."""
 
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -10,8 +12,11 @@ pytestmark = pytest.mark.anyio
 
 MANIFEST = Path("ops/k8s/components/keda/worker.yaml")
 ADD = """
-INSERT INTO jobs (id, kind, version, payload, queue, priority, max_attempts, run_at, state)
-VALUES (gen_random_uuid(), 'any', 1, '{}', 'celery', 0, 1, now() + $1::text::interval, $2)
+INSERT INTO jobs
+    (id, kind, version, payload, queue, priority, max_attempts, run_at, state, published_at)
+SELECT gen_random_uuid(), 'any', 1, '{}', 'celery', 0, 1, now() + $1::text::interval, $2,
+    $3::timestamptz
+FROM generate_series(1, $4)
 """
 
 
@@ -25,20 +30,42 @@ def scaling_query() -> str:
     return str(scaler["spec"]["triggers"][0]["metadata"]["query"])
 
 
-async def test_the_age_of_the_oldest_due_job(fresh_database_url: str) -> None:
+@pytest.fixture
+async def connection(fresh_database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    opened = await asyncpg.connect(fresh_database_url.replace("+asyncpg", ""))
+    yield opened
+    await opened.close()
+
+
+async def add(
+    connection: asyncpg.Connection, when: str, state: str, *, published: bool = False, many: int = 1
+) -> None:
+    """So many jobs that were due so long from now."""
+    moment = datetime.now(UTC) if published else None
+    await connection.execute(ADD, when, state, moment, many)
+
+
+async def test_the_age_of_the_oldest_due_job(connection: asyncpg.Connection) -> None:
     query = scaling_query()
-    connection = await asyncpg.connect(fresh_database_url.replace("+asyncpg", ""))
-    try:
-        assert await connection.fetchval(query) == 0
-        # Neither what is not due yet, nor what is done, nor what runs.
-        await connection.execute(ADD, "1 hour", "queued")
-        await connection.execute(ADD, "-1 hour", "running")
-        await connection.execute(ADD, "-1 hour", "succeeded")
-        assert await connection.fetchval(query) == 0
-        await connection.execute(ADD, "-90 seconds", "queued")
-        await connection.execute(ADD, "-30 seconds", "queued")
-        age = await connection.fetchval(query)
-        assert isinstance(age, float)
-        assert 90 <= age < 120
-    finally:
-        await connection.close()
+    assert await connection.fetchval(query) == 0
+    # Neither what is not due yet, nor what is done, nor what runs.
+    await add(connection, "1 hour", "queued")
+    await add(connection, "-1 hour", "running", published=True)
+    await add(connection, "-1 hour", "succeeded", published=True)
+    assert await connection.fetchval(query) == 0
+    await add(connection, "-90 seconds", "queued")
+    await add(connection, "-30 seconds", "queued", published=True)
+    age = await connection.fetchval(query)
+    assert isinstance(age, float)
+    assert 90 <= age < 120
+    await add(connection, "-200 seconds", "queued", published=True)
+    assert 200 <= await connection.fetchval(query) < 230
+
+
+async def test_jobs_that_are_over_are_not_read(connection: asyncpg.Connection) -> None:
+    await add(connection, "-1 day", "succeeded", published=True, many=20_000)
+    for published in (False, True):
+        await add(connection, "-1 minute", "queued", published=published, many=100)
+    await connection.execute("ANALYZE jobs")
+    plan = [row[0] for row in await connection.fetch(f"EXPLAIN {scaling_query()}")]
+    assert not [line for line in plan if "Seq Scan" in line], plan
