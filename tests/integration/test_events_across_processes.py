@@ -78,10 +78,9 @@ async def test_progress_goes_on_in_another_process_where_it_was_left(
         job = await meets(owner)
         url = f"/api/v1/jobs/{job}/events"
         async with one.stream("GET", url, headers=headers) as reply:
-            async for seen, shown in events(reply):
-                # It waits for another one, and says so.
-                if shown["progress"]:
-                    break
+            # Until it waits for another one, and says so.
+            progressed = (event async for event in events(reply) if event[1]["progress"])
+            seen, shown = await anext(progressed)
         assert (shown["status"], shown["progress"]["done"]) == ("running", 1)
         resumed = {**headers, "Last-Event-ID": seen}
         ids, states = [], []

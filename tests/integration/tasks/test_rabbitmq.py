@@ -67,7 +67,7 @@ async def test_the_urgent_goes_first_whichever_way_the_broker_counts(
             celery=CelerySettings.model_validate({"broker_url": url}),
         )
     )
-    # The least urgent is sent first. None of them is in the database: they are seen to all the same.
+    # The least urgent is sent first. None is in the database: they are seen to all the same.
     sent = [
         Message(uuid4(), "word-count", Queue.DEFAULT, priority, None)
         for priority in sorted(Priority, reverse=True)
