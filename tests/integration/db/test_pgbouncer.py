@@ -15,6 +15,7 @@ from fastapi_base.db.database import EngineDatabase, check
 from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from tests.integration.accounts import new_user
+from tests.integration.jobs.steps import add, effects, run
 from tests.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.anyio
@@ -98,6 +99,16 @@ async def test_the_whole_api_works(settings: Settings, redis: Redis) -> None:
         )
     assert {reply.status_code for reply in replies} == {200}
     assert len({reply.json()["email"] for reply in replies}) == 4
+
+
+async def test_jobs_take_effect_once(database: EngineDatabase, settings: Settings) -> None:
+    async with database.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(text("CREATE TABLE effects (job uuid, note text)"))
+    job = await add(database)
+    assert await run(database, settings, job.id) == "succeeded"
+    assert await run(database, settings, job.id) == "nothing to do"
+    assert await effects(database) == ["x"]
 
 
 async def test_without_the_setting_it_does_not_work(bouncer_url: str, settings: Settings) -> None:

@@ -23,7 +23,7 @@ def settings(make_settings: Callable[[str], Settings], fresh_database_url: str) 
 async def database(settings: Settings) -> AsyncIterator[EngineDatabase]:
     """The database. Nothing keeps two rows of one job out of `effects`."""
     engine = create_engine(settings.database)
-    opened = EngineDatabase(engine)
+    opened = EngineDatabase.of(settings.database, engine)
     async with opened.transaction() as session:
         connection = await session.connection()
         await connection.execute(text("CREATE TABLE effects (job uuid, note text)"))
