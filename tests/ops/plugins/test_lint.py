@@ -1,4 +1,4 @@
-"""Floors and Ruff as goals of Pants: what is wrong fails them, what can be mended is."""
+"""Floors, Ruff and owners as goals of Pants: what is wrong fails them, what can be mended is."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,3 +67,16 @@ def test_lint_fails_where_an_import_breaks_a_floor(pants: Workspace) -> None:
     assert done.returncode == 1, done.stdout
     assert "low/one.py" in done.stderr
     assert "high/one.py" in done.stderr
+
+
+def test_a_target_of_the_whole_tree_owns_no_source(pants: Workspace) -> None:
+    with (
+        pants.file("BUILD", 'whole_tree(name="tree", source="pants.toml")\n'),
+        pants.file("new/one.py", ""),
+    ):
+        tailored = pants.run("tailor", "--check", "new:")
+        generated = pants.run("export-codegen", "//:tree")
+    assert tailored.returncode == 1, tailored.stderr
+    assert "Would create new/BUILD" in tailored.stdout
+    assert generated.returncode == 0, generated.stderr
+    assert (pants.root / "dist/codegen/new/one.py").exists()

@@ -23,6 +23,7 @@ backend_packages = [
   "floors",
   "oci_images",
   "docs_site",
+  "whole_tree",
 ]
 pythonpath = ["%(buildroot)s/ops/plugins"]
 dynamic_ui = false
