@@ -13,9 +13,7 @@ from fastapi_base.tasks.running import runs
 
 
 class Mark(BaseModel):
-    """What is to be written."""
-
-    number: int
+    """A row is to be written."""
 
 
 class Tick(BaseModel):

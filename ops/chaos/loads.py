@@ -8,10 +8,12 @@ from typing import Protocol
 
 import httpx2
 from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import DomainError
 from fastapi_base.db.database import Database
 from fastapi_base.services.jobs.enqueue import enqueue
+from fastapi_base.services.jobs.groups import Step, enqueue_all, parts
 from ops.chaos.beating import SCHEDULES
 from ops.chaos.effects import MARK, TABLE, Mark
 from ops.chaos.stack import Stack
@@ -41,7 +43,10 @@ class Load(Protocol):
 
 
 class Transactions:
-    """By transactions of one to ten jobs. A commit that was not confirmed is no promise."""
+    """By transactions of one to ten jobs, in half of which the last comes after the others.
+
+    A commit that was not confirmed is no promise.
+    """
 
     def __init__(self) -> None:
         self._accepted: set[str] = set()
@@ -57,14 +62,13 @@ class Transactions:
         """See Load."""
         while len(self._accepted) < jobs:
             size = min(random.randint(1, 10), jobs - len(self._accepted))  # noqa: S311
-            mark = Mark(number=len(self._accepted))
             try:
                 async with database.transaction() as session:
-                    added = [await enqueue(session, MARK, mark) for _ in range(size)]
+                    added = await _add(session, size)
             except DomainError:
                 await asyncio.sleep(0.1)
                 continue
-            self._accepted |= {str(job.id) for job in added}
+            self._accepted |= added
             await asyncio.sleep(pause * size)
 
     async def promised(self, database: Database) -> set[str]:
@@ -79,6 +83,15 @@ class Transactions:
 
     def finish(self, stack: Stack) -> None:
         """Leave all as it is."""
+
+
+async def _add(session: AsyncSession, size: int) -> set[str]:
+    mark = Mark()
+    if random.random() < 0.5:  # noqa: S311
+        return {str((await enqueue(session, MARK, mark)).id) for _ in range(size)}
+    step = Step(MARK, mark)
+    last = await enqueue_all(session, [step] * (size - 1), then=step)
+    return {str(last.id), *(str(part.id) for part in await parts(session, last.id))}
 
 
 class Requests:

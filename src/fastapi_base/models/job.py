@@ -69,6 +69,7 @@ class Job(SQLModel, table=True):
             postgresql_where=text(f"order_key IS NOT NULL AND {_UNFINISHED}"),
         ),
         Index("ix_jobs_owner_id_id", "owner_id", "id"),
+        Index("ix_jobs_then_id", "then_id", postgresql_where=text("then_id IS NOT NULL")),
         Index(
             "ix_jobs_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")
         ),
@@ -91,6 +92,8 @@ class Job(SQLModel, table=True):
     unique_key: str | None = Field(default=None, sa_type=String(KEY_LENGTH))
     unique_until: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     order_key: str | None = Field(default=None, sa_type=String(KEY_LENGTH))
+    then_id: uuid.UUID | None = Field(default=None)
+    waits_for: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     attempt: int = Field(sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})
     max_attempts: int = Field(sa_type=SmallInteger)
     publishes: int = Field(sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})

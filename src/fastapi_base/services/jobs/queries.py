@@ -114,7 +114,8 @@ async def retry(session: AsyncSession, job_id: uuid.UUID, owner: uuid.UUID | Non
 # an old one of the same number is kept out by the lock of who holds the new (ending.py).
 RUN_AGAIN: dict[str, Any] = {
     "state": "queued",
-    "run_at": func.now(),
+    # Unless it waits for others.
+    "run_at": case((col(Job.waits_for) > 0, col(Job.run_at)), else_=func.now()),
     "attempt": 0,
     "published_at": None,
     "publishes": 0,
