@@ -12,8 +12,10 @@ from celery.signals import (
     task_postrun,
     task_prerun,
     worker_init,
+    worker_ready,
     worker_shutdown,
 )
+from celery.worker.request import Request
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
@@ -68,6 +70,24 @@ def measure(app: Celery, settings: Settings) -> None:
             told.append(task_id)
             LOST.child(sender.name).inc()
 
+    class Watched(Request):  # type: ignore[misc]
+        """Celery gives a task whose process was killed back, and tells nobody."""
+
+        def on_failure(self, exc_info: Any, *args: Any, **how: Any) -> Any:
+            error = exc_info.exception
+            error = getattr(error, "exc", error)
+            if isinstance(error, WorkerLostError):
+                lost(self.task, self.id, error)
+            return super().on_failure(exc_info, *args, **how)
+
+    def name_all(**_: Any) -> None:
+        # What begins at 1 has not grown, in Prometheus' eyes.
+        for name in app.tasks:
+            if not name.startswith("celery."):
+                LOST.child(name)
+
+    app.Task.Request = Watched
+    worker_ready.connect(name_all, weak=False)
     worker_init.connect(start, weak=False)
     worker_shutdown.connect(stop, weak=False)
     task_prerun.connect(_begin)

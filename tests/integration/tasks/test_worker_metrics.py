@@ -13,7 +13,7 @@ from fastapi_base.core.queue import celery_app
 from fastapi_base.core.queues import task_name
 from fastapi_base.services.heartbeat import HEARTBEAT
 from ops.dev.places import free_port
-from tests.integration.processes import CELERY, running
+from tests.integration.processes import CELERY, doomed, running
 from tests.integration.scraping import Scrape, scrape, writers
 from tests.integration.stubborn import STUBBORN
 from tests.integration.waiting import until
@@ -70,4 +70,40 @@ async def test_tasks_are_counted_whatever_becomes_of_their_processes(
             return True if seen.total("tasks_running") == 0 and not gone else None
 
         await until(cleaned, "what was killed does not count as running, and left no files")
+    client.close()
+
+
+async def test_a_task_whose_process_is_killed_is_counted(
+    tmp_path: Path, redis: Redis, redis_url: str, settings: Settings
+) -> None:
+    port = free_port()
+    client = celery_app("test", settings)
+    with doomed(
+        (*CELERY, "worker", "--include=tests.integration.stubborn"),
+        tmp_path / "worker.log",
+        DATABASE_URL=settings.database.url.get_secret_value(),
+        REDIS_URL=redis_url,
+        CELERY_CONCURRENCY="1",
+        METRICS_PORT=str(port),
+    ):
+        client.send_task(STUBBORN)
+
+        async def runs() -> bool | None:
+            try:
+                return True if (await scrape(port)).total("tasks_running") else None
+            except httpx2.TransportError:
+                return None
+
+        async def lost() -> bool | None:
+            return True if (await scrape(port)).total("tasks_lost_total", task=STUBBORN) else None
+
+        await until(runs, "the task runs", 60)
+        seen = await scrape(port)
+        assert STUBBORN in seen.values("tasks_lost_total", "task")
+        assert seen.total("tasks_lost_total") == 0
+        for one in psutil.Process().children():
+            if "--include=tests.integration.stubborn" in one.cmdline():
+                for child in one.children():
+                    child.kill()
+        await until(lost, "the loss is counted")
     client.close()

@@ -14,7 +14,7 @@ RUNBOOKS = Path("docs/runbooks.md")
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-    program = packages.command(packages.root("promtool", "promtool"), "usr/bin/promtool")
+    program = packages.command(packages.root("prometheus", "Prometheus"), "usr/bin/promtool")
     command = [*program, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
