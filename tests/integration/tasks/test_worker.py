@@ -1,7 +1,9 @@
 """A real relay, worker and Beat, as processes, doing what the API enqueued."""
 
 import asyncio
+import io
 import json
+import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -118,6 +120,23 @@ async def test_worker_counts_words_and_the_owner_sees_the_result(
     # Texts are the callers' own: neither arguments nor results belong into logs.
     assert "fish" not in written
     assert "unique_words" not in written
+
+
+async def test_worker_makes_an_archive_that_the_api_hands_out(
+    client: httpx2.AsyncClient, worker: Path
+) -> None:
+    client.headers |= await new_user(client, "ada@example.com")
+    location = (await client.post("/api/v1/users/me/exports")).headers["location"]
+
+    async def finished() -> dict[str, Any] | None:
+        job: dict[str, Any] = (await client.get(location)).json()
+        return job if job["status"] in {"succeeded", "failed"} else None
+
+    job = await until(finished, f"the job is done; see {worker}", seconds=90)
+    archive = (await client.get(job["result"]["href"])).content
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        (account,) = json.loads(opened.read("account.json"))
+    assert account["email"] == "ada@example.com"
 
 
 async def test_heartbeat_of_beat_reaches_readiness(
