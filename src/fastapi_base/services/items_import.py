@@ -1,5 +1,6 @@
 """Items out of CSV: the work of a job."""
 
+import asyncio
 import csv
 import io
 import itertools
@@ -39,7 +40,7 @@ async def run(job: JobContext, payload: ItemsImport) -> ItemsImported:
     what is no CSV, has a wrong header, or too many rows.
     """
     assert job.owner_id
-    good, errors, wrong = _read(payload.text)
+    good, errors, wrong = await asyncio.to_thread(_read, payload.text)
     made = good if payload.partial or not wrong else []
     for done in range(0, len(made), ROWS_AT_ONCE):
         await job.progress(done, len(made), "items made")
