@@ -33,7 +33,7 @@ pytestmark = pytest.mark.anyio
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-@pytest.mark.parametrize("pool", ["prefork", "solo"])
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
 async def test_unexpected_failures_are_reported_and_expected_ones_are_not(
     tmp_path: Path,
     redis: Redis,
