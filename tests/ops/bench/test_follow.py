@@ -42,7 +42,11 @@ def test_one_trace_leads_from_the_api_through_the_relay_to_the_worker(found: Fol
     ]
     for before, after in pairwise(way):
         assert named[after].parent == named[before].id
-    assert ("worker", "UPDATE") in named
+    # The rate limit's script in Redis, and statements of both, with their kinds.
+    limit, update = named["api", "EVALSHA"], named["worker", "UPDATE"]
+    assert limit.parent == named[way[0]].id
+    assert limit.attributes["db.system"] == "redis"
+    assert update.attributes["db.system.name"] == "postgresql"
 
 
 def test_metrics_of_both_counted_it(found: Followed) -> None:
