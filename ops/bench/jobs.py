@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -171,10 +171,7 @@ class Bench:
 
     def _cpu(self) -> dict[str, float]:
         """CPU seconds of each program and its children, until now."""
-        return {
-            name: sum(sum(one.cpu_times()[:4]) for one in [root, *root.children(recursive=True)])
-            for name, root in self._running.items()
-        }
+        return {name: _family_cpu(root) for name, root in self._running.items()}
 
     def _waiting(self) -> int:
         with self._redis.pipeline(transaction=False) as pipeline:
@@ -223,7 +220,8 @@ def main(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         environ = stack.enter_context(servers(folder))
         environ["DATABASE_POOL_SIZE"] = "20"
-        bench = Bench(folder, environ, _postgres())
+        (postgres,) = [one for one in psutil.Process().children() if one.name() == "postgres"]
+        bench = Bench(folder, environ, postgres)
         with bench.relay(), bench.worker("one at a time"):
             bench.add_jobs(100)
             bench.latencies(50)
@@ -286,10 +284,13 @@ def table(summary: list[dict[str, float | str]]) -> str:
     return "\n".join(lines)
 
 
-def _postgres() -> psutil.Process:
-    """The server that this process started."""
-    (found,) = [one for one in psutil.Process().children() if one.name() == "postgres"]
-    return found
+def _family_cpu(root: psutil.Process) -> float:
+    total = sum(root.cpu_times()[:4])
+    for child in root.children(recursive=True):
+        # One that has ended meanwhile is counted with who started it.
+        with suppress(psutil.NoSuchProcess):
+            total += sum(child.cpu_times()[:4])
+    return total
 
 
 if __name__ == "__main__":
