@@ -17,6 +17,7 @@ from fastapi_base.core import tracing
 from fastapi_base.core.config import DatabaseSettings
 from fastapi_base.db.failures import not_now, translated
 from fastapi_base.db.hooks import run_hooks
+from fastapi_base.db.tracing import spanned
 from fastapi_base.utils.statements import InSession, Rows, Statement, Values, execute
 
 log = structlog.stdlib.get_logger(__name__)
@@ -65,8 +66,9 @@ class EngineDatabase:
     """The database behind an engine, and maybe a replica of it behind another.
 
     `autocommit=False` gives each read a transaction, as PgBouncer needs it. `direct` lets run() ask
-    the driver itself, which nothing that listens to SQLAlchemy's events sees. After a replica did
-    not answer it is left alone for `rest` seconds, so that not every read waits for it.
+    the driver itself, which nothing that listens to SQLAlchemy's events sees; it has spans of its
+    own. After a replica did not answer it is left alone for `rest` seconds, so that not every read
+    waits for it.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class EngineDatabase:
         self._engine = engine
         self._autocommit = autocommit
         self._direct = direct
+        self._tracer, self._name = tracing.tracer(), engine.url.database or ""
         self._reader = self._reading(engine)
         self._replica = None if replica is None else self._reading(replica)
         self._sessions = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
@@ -92,12 +95,11 @@ class EngineDatabase:
         cls, settings: DatabaseSettings, engine: AsyncEngine, replica: AsyncEngine | None = None
     ) -> Self:
         """The database behind engines of db/engine.py, as the settings say."""
-        watched = settings.sql_comments or tracing.tracer() is not None
         return cls(
             engine,
             replica,
             autocommit=not settings.pgbouncer,
-            direct=not (settings.pgbouncer or watched),
+            direct=not (settings.pgbouncer or settings.sql_comments),
         )
 
     def _reading(self, engine: AsyncEngine) -> AsyncEngine:
@@ -130,7 +132,8 @@ class EngineDatabase:
             pooled = await self._engine.raw_connection()
             driver: Any = pooled.driver_connection
             try:
-                records = await driver.fetch(statement.text, *statement.arguments(values))
+                with spanned(self._tracer, self._name, statement.text):
+                    records = await driver.fetch(statement.text, *statement.arguments(values))
             except BaseException as error:
                 closed = driver.is_closed()
                 # Who was interrupted in the middle leaves nothing in the pool; so does SQLAlchemy.

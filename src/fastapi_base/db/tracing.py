@@ -1,8 +1,10 @@
 """A span for each statement, where tracing is on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from opentelemetry.trace import SpanKind, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 from sqlalchemy import Connection, ExceptionContext, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,21 +24,41 @@ def install(engine: AsyncEngine) -> None:
     event.listen(engine.sync_engine, "handle_error", _fail)
 
 
+@contextmanager
+def spanned(makes: Tracer | None, database: str, statement: str) -> Iterator[None]:
+    """The span of a statement that the driver runs itself, where tracing is on."""
+    if makes is None:
+        yield
+        return
+    span = _started(makes, database, statement)
+    try:
+        yield
+    except BaseException as error:
+        _failed(span, error)
+        raise
+    finally:
+        span.end()
+
+
 def _begin(makes: Tracer, database: str) -> Any:
     def begin(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-        verb = statement.split(None, 1)[0].upper() if statement.strip() else "SQL"
-        connection.info[_SPAN] = makes.start_span(
-            verb,
-            kind=SpanKind.CLIENT,
-            attributes={
-                "db.system.name": "postgresql",
-                "db.namespace": database,
-                "db.operation.name": verb,
-                "db.query.text": statement,
-            },
-        )
+        connection.info[_SPAN] = _started(makes, database, statement)
 
     return begin
+
+
+def _started(makes: Tracer, database: str, statement: str) -> Span:
+    verb = statement.split(None, 1)[0].upper() if statement.strip() else "SQL"
+    return makes.start_span(
+        verb,
+        kind=SpanKind.CLIENT,
+        attributes={
+            "db.system.name": "postgresql",
+            "db.namespace": database,
+            "db.operation.name": verb,
+            "db.query.text": statement,
+        },
+    )
 
 
 def _end(connection: Connection, *_: Any) -> None:
@@ -46,8 +68,12 @@ def _end(connection: Connection, *_: Any) -> None:
 
 def _fail(failed: ExceptionContext) -> None:
     if failed.connection is not None and (span := failed.connection.info.pop(_SPAN, None)):
-        # The kind only: a message may hold values.
-        kind = type(failed.original_exception).__name__
-        span.set_attribute("error.type", kind)
-        span.set_status(StatusCode.ERROR, kind)
+        _failed(span, failed.original_exception)
         span.end()
+
+
+def _failed(span: Span, error: BaseException) -> None:
+    # The kind only: a message may hold values.
+    kind = type(error).__name__
+    span.set_attribute("error.type", kind)
+    span.set_status(StatusCode.ERROR, kind)

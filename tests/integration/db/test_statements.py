@@ -7,9 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 from sqlalchemy import bindparam, func, insert, literal, select, text
 from sqlmodel import col
 
+from fastapi_base.core import tracing
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import Conflict, EmailTaken, Overloaded, Unavailable
 from fastapi_base.core.ids import uuid7
@@ -144,3 +149,30 @@ async def test_what_is_missing_is_named(database: EngineDatabase) -> None:
 def test_defaults_for_each_row_must_be_given() -> None:
     with pytest.raises(TypeError, match=r"users\.id has a default that is made for each row"):
         Statement(insert(User), columns=("email",)).arguments({"email": "ada@example.com"})
+
+
+async def test_spans_are_those_of_other_statements(
+    monkeypatch: pytest.MonkeyPatch,
+    make_settings: Callable[[str], Settings],
+    fresh_database_url: str,
+) -> None:
+    seen = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(seen))
+    monkeypatch.setattr(tracing, "_provider", provider)
+    settings = make_settings(fresh_database_url).database
+    engine = create_engine(settings)
+    told = []
+    for direct in (True, False):
+        database = EngineDatabase(engine, direct=direct)
+        await database.run(COUNT, {})
+        with pytest.raises(Exception, match="division by zero"):
+            await database.run(DIVIDE, {"by": 0})
+        told.append([(s.name, s.kind, s.status.status_code) for s in seen.get_finished_spans()])
+        assert COUNT.text in [
+            s.attributes and s.attributes["db.query.text"] for s in seen.get_finished_spans()
+        ]
+        seen.clear()
+    await engine.dispose()
+    assert told[0] == told[1][-2:]
+    assert [status for _, _, status in told[0]] == [StatusCode.UNSET, StatusCode.ERROR]
