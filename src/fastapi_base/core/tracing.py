@@ -1,7 +1,8 @@
 """Traces by OpenTelemetry. Off is the default, and then the SDK is not even imported.
 
-A process starts tracing once; in its children the SDK goes on with threads of their own. FastAPI makes the span of a request by itself when it
-is given the provider; SQL, Redis and tasks are beside those who do them.
+A process starts tracing once; in its children the SDK goes on with threads of their own. FastAPI
+makes the span of a request by itself when it is given the provider; SQL, Redis and tasks are beside
+those who do them.
 """
 
 from collections.abc import Iterator, Mapping
