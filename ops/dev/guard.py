@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,11 +46,12 @@ class Guard:
 
 @contextmanager
 def process(
-    command: list[str],
+    command: Sequence[str],
     log: Path,
     stop_signal: signal.Signals,
     stdin: bytes = b"",
     environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a session of its own, stopped at the context's end or with this process.
 
@@ -62,6 +63,7 @@ def process(
             popen = subprocess.Popen(
                 command,
                 env={**os.environ, **(environ or {})},
+                cwd=cwd,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ops.dev import guard, watchdog
+
 END_SECONDS = 30
 CELERY = (sys.executable, "-m", "celery", "--app=fastapi_base.tasks.app")
 RELAY = (sys.executable, "-m", "fastapi_base.cli", "relay")
@@ -32,19 +34,17 @@ def running(
     command: Sequence[str], log: Path, **settings: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command in the folder of its log; it must end well when it is asked to."""
-    process = _start(command, log, settings)
-    try:
-        yield process
-        assert process.poll() is None, f"it ended early:\n{log.read_text()}"
-        process.terminate()
-        assert process.wait(END_SECONDS) == 0, log.read_text()
-    except BaseException as error:
-        error.add_note(f"The process said:\n{log.read_text()}")
-        raise
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    with guard.process(
+        command, log, signal.SIGTERM, environ=environment(**settings), cwd=log.parent
+    ) as process:
+        try:
+            yield process
+            assert process.poll() is None, f"it ended early:\n{log.read_text()}"
+            process.terminate()
+            assert process.wait(END_SECONDS) == 0, log.read_text()
+        except BaseException as error:
+            error.add_note(f"The process said:\n{log.read_text()}")
+            raise
 
 
 def outcome(command: Sequence[str], folder: Path, **settings: str) -> tuple[int, str]:
@@ -65,30 +65,12 @@ def outcome(command: Sequence[str], folder: Path, **settings: str) -> tuple[int,
 @contextmanager
 def doomed(command: Sequence[str], log: Path, **settings: str) -> Iterator[Callable[[], None]]:
     """Run a command that may die: gives what kills it and all that it started, at once."""
-    process = _start(command, log, settings, apart=True)
+    with guard.process(
+        command, log, signal.SIGKILL, environ=environment(**settings), cwd=log.parent
+    ) as process:
 
-    def kill() -> None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        def kill() -> None:
+            watchdog.send(process.pid, signal.SIGKILL)
+            process.wait()
 
-    try:
         yield kill
-    finally:
-        if process.poll() is None:
-            kill()
-
-
-def _start(
-    command: Sequence[str], log: Path, settings: dict[str, str], *, apart: bool = False
-) -> subprocess.Popen[bytes]:
-    """The command, writing its log; `apart` in a session of its own."""
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            command,
-            env=environment(**settings),
-            cwd=log.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=apart,
-        )
