@@ -70,6 +70,7 @@ def main() -> None:
     except SliceError as error:
         sys.exit(str(error))
     print("Now: ./pants fmt :: && ./pants lint check test ::")
+    print("Where docs/ still names what is gone, tests/ops/docs tells the page and the name.")
 
 
 if __name__ == "__main__":
