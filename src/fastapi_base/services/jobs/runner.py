@@ -90,11 +90,7 @@ _CLAIM = Statement(
     )
 )
 # A handler may think for long between two statements; its time limit ends it instead.
-_OWN = text("""
-    SELECT set_config('idle_in_transaction_session_timeout', '0', true) FROM jobs
-    WHERE id = :id AND state = 'running' AND attempt = :attempt
-        AND pg_try_advisory_xact_lock(:key)
-""")
+_OWN = text("SELECT own_job(:id, :attempt, :key)")
 # While releases of both ages run, one of the right age comes by in a few deliveries.
 _OTHER_RELEASE_PAUSE = 15.0
 _PATIENCE_SECONDS = 86_400
@@ -208,7 +204,7 @@ class Runner:
     async def _own(self, session: AsyncSession, claim: Claim) -> None:
         connection = await session.connection()
         values = {"id": claim.id, "attempt": claim.attempt, "key": lock_key(claim.id)}
-        if (await connection.execute(_OWN, values)).first() is None:
+        if not await connection.scalar(_OWN, values):
             raise Lost
 
     @contextlib.asynccontextmanager
