@@ -63,7 +63,8 @@ def _group(
         y = top + number * BAR
         length = ratio * scale
         yield f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 3}" fill="{colour}"/>'
-        yield f'<text x="{LEFT + length + 5:.1f}" y="{y + 12}">{ratio:.1f}</text>'
+        if subject != "limit":
+            yield f'<text x="{LEFT + length + 5:.1f}" y="{y + 12}">{ratio:.1f}</text>'
     at = LEFT + GOALS[workload] * scale
     size = len(COLOURS) * BAR
     yield f'<path d="M{at:.1f} {top - 3}v{size + 3}" stroke="#e45756" stroke-width="2"/>'
