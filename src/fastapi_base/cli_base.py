@@ -1,14 +1,16 @@
 """What commands share: their settings, their database, their end when something is wrong."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NoReturn
 
 import typer
 
 from fastapi_base.core.config import Settings, SettingsError
+from fastapi_base.core.errors import DomainError
 from fastapi_base.core.logging import configure_logging
-from fastapi_base.db.database import EngineDatabase
+from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
 
 
@@ -36,3 +38,20 @@ async def opened_database(settings: Settings) -> AsyncIterator[EngineDatabase]:
         yield EngineDatabase.of(settings.database, engine)
     finally:
         await engine.dispose()
+
+
+def with_database[T](work: Callable[[Database], Awaitable[T]], about: object = None) -> T:
+    """What the work returns; ends the command where a rule or the database forbids it.
+
+    The message names `about`, or DATABASE_URL.
+    """
+    settings = load_settings()
+
+    async def go() -> T:
+        async with opened_database(settings) as database:
+            return await work(database)
+
+    try:
+        return asyncio.run(go())
+    except DomainError as error:
+        fail(f"{'DATABASE_URL' if about is None else about}: {error.detail}")

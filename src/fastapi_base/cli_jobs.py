@@ -2,15 +2,13 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import orjson
 import typer
 
-from fastapi_base.cli_base import fail, load_settings, opened_database
+from fastapi_base.cli_base import fail, load_settings, with_database
 from fastapi_base.core.caller import Origin
-from fastapi_base.core.errors import DomainError
 from fastapi_base.core.queues import Queue
 from fastapi_base.db.database import Database
 from fastapi_base.schemas.job import Status
@@ -44,7 +42,7 @@ def list_jobs(
                 connection, state=state, kind=kind, queue=queue, limit=limit + 1
             )
 
-    found = _with_database(find)
+    found = with_database(find)
     typer.echo("\t".join(("id", "state", "kind", "queue", "attempts", "created", "error")))
     for job in found[:limit]:
         attempts = f"{job.attempt}/{job.max_attempts}"
@@ -63,7 +61,7 @@ def show(job_id: JobId) -> None:
         async with database.read() as connection:
             return await operating.one(connection, job_id)
 
-    for name, value in _with_database(find, job_id)._mapping.items():
+    for name, value in with_database(find, job_id)._mapping.items():
         if value is not None:
             shown = orjson.dumps(value).decode() if isinstance(value, dict) else value
             typer.echo(f"{name}: {_printable(shown)}")
@@ -93,7 +91,7 @@ def retry(
             async with database.transaction() as session:
                 await operating.retry(session, one, Origin())
 
-        _with_database(again, job_id)
+        with_database(again, job_id)
         typer.echo(f"{job_id}: queued")
 
 
@@ -105,7 +103,7 @@ def cancel(job_id: JobId) -> None:
         async with database.transaction() as session:
             return await operating.cancel(session, job_id, Origin())
 
-    state = _with_database(end, job_id)
+    state = with_database(end, job_id)
     typer.echo(f"{job_id}: {'its end is asked for' if state == 'running' else state}")
 
 
@@ -118,29 +116,13 @@ def _retry_kind(kind: str, yes: bool) -> None:
         async with database.transaction() as session:
             return await operating.retry_failed(session, kind, Origin())
 
-    failed = _with_database(count)
+    failed = with_database(count)
     if kind not in failed:
         others = ", ".join(f"{name} ({number})" for name, number in failed.items()) or "none"
         fail(f"--kind: no job of kind {kind} failed. Kinds with failed jobs: {others}")
     if not yes:
         typer.confirm(f"Run {failed[kind]} failed jobs of kind {kind} again?", abort=True)
-    typer.echo(f"{kind}: jobs queued again: {_with_database(again)}")
-
-
-def _with_database[T](
-    work: Callable[[Database], Awaitable[T]], job_id: uuid.UUID | None = None
-) -> T:
-    """What the work returns; ends the command where a rule or the database forbids it."""
-    settings = load_settings()
-
-    async def go() -> T:
-        async with opened_database(settings) as database:
-            return await work(database)
-
-    try:
-        return asyncio.run(go())
-    except DomainError as error:
-        fail(f"{'DATABASE_URL' if job_id is None else job_id}: {error.detail}")
+    typer.echo(f"{kind}: jobs queued again: {with_database(again)}")
 
 
 def _printable(value: object) -> str:

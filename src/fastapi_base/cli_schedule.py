@@ -1,15 +1,12 @@
 """Commands about what is done again and again."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
-from fastapi_base.cli_base import fail, load_settings, opened_database
+from fastapi_base.cli_base import fail, load_settings, with_database
 from fastapi_base.core.caller import Origin
-from fastapi_base.core.errors import DomainError
 from fastapi_base.db.database import Database
 from fastapi_base.services.jobs import timetable
 from fastapi_base.services.jobs.schedules import Schedule
@@ -41,7 +38,7 @@ def list_schedules() -> None:
         async with database.read() as connection:
             return await timetable.listed(connection, known)
 
-    lines = _with_database(find)
+    lines = with_database(find)
     typer.echo("\t".join(("name", "when", "from", "missed", "next", "last")))
     for line in lines:
         source = "override" if line.overridden else "code"
@@ -84,7 +81,7 @@ def run(name: Name) -> None:
         async with database.transaction() as session:
             return await timetable.run(session, chosen, Origin())
 
-    typer.echo(f"{name}: job {_with_database(add, name)} queued")
+    typer.echo(f"{name}: job {with_database(add, name)} queued")
 
 
 def _override(name: str, when: str | None) -> datetime:
@@ -95,7 +92,7 @@ def _override(name: str, when: str | None) -> datetime:
             return await timetable.override(session, chosen, when, Origin())
 
     try:
-        return _with_database(change, name)
+        return with_database(change, name)
     except BadWhen as error:
         fail(f"WHEN: {when!r} cannot be used: {error}")
 
@@ -107,7 +104,7 @@ def _enable(name: str, *, on: bool) -> datetime:
         async with database.transaction() as session:
             return await timetable.enable(session, chosen, Origin(), on=on)
 
-    return _with_database(change, name)
+    return with_database(change, name)
 
 
 def _named(name: str) -> Schedule[Any]:
@@ -115,20 +112,6 @@ def _named(name: str) -> Schedule[Any]:
     if name not in known:
         fail(f"NAME: no schedule is called {name}. There are: {', '.join(sorted(known))}")
     return known[name]
-
-
-def _with_database[T](work: Callable[[Database], Awaitable[T]], name: str | None = None) -> T:
-    """What the work returns; ends the command where a rule or the database forbids it."""
-    settings = load_settings()
-
-    async def go() -> T:
-        async with opened_database(settings) as database:
-            return await work(database)
-
-    try:
-        return asyncio.run(go())
-    except DomainError as error:
-        fail(f"{name or 'DATABASE_URL'}: {error.detail}")
 
 
 def _shown(moment: datetime | None) -> str:
