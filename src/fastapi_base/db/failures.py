@@ -45,6 +45,15 @@ LOCK_NOT_AVAILABLE = "55P03"
 # serialization_failure and deadlock_detected: this transaction lost, and may win the next time.
 _LOST = {"40001", "40P01"}
 
+# What a process that works on its own meets while the database is away; the next turn may do.
+AWAY = (Unavailable, Overloaded, DBAPIError, OSError, TimeoutError)
+
+
+def reason(error: BaseException) -> str:
+    """One of AWAY in short, for a log."""
+    return error.detail if isinstance(error, (Unavailable, Overloaded)) else type(error).__name__
+
+
 # Of SQLAlchemy, or of the driver itself (utils/statements.py).
 type Failure = DBAPIError | PostgresError
 

@@ -11,12 +11,11 @@ from typing import Any
 
 import structlog
 from celery import beat
-from sqlalchemy.exc import DBAPIError
 
-from fastapi_base.core.errors import Overloaded, Unavailable
 from fastapi_base.core.queue import Publisher
 from fastapi_base.core.queues import task_name
 from fastapi_base.db.database import Database
+from fastapi_base.db.failures import AWAY, reason
 from fastapi_base.services.jobs.firing import Turn, turn
 from fastapi_base.tasks import runtime
 from fastapi_base.tasks.schedules import schedules
@@ -26,7 +25,6 @@ log = structlog.stdlib.get_logger(__name__)
 PAUSE_SECONDS = 1.0
 # A connection that was cut off without a word says nothing for much longer.
 TURN_SECONDS = 20.0
-_DOWN = (Unavailable, Overloaded, DBAPIError, OSError, TimeoutError)
 
 
 class Scheduler(beat.Scheduler):  # type: ignore[misc]
@@ -56,9 +54,8 @@ class Scheduler(beat.Scheduler):  # type: ignore[misc]
         self._in_turn = True
         try:
             done = self._runtime.run(self._turn)
-        except _DOWN as error:
-            reason = getattr(error, "detail", type(error).__name__)
-            log.warning("beat cannot work", reason=reason)
+        except AWAY as error:
+            log.warning("beat cannot work", reason=reason(error))
             return PAUSE_SECONDS
         finally:
             self._in_turn = False

@@ -8,13 +8,12 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Row
-from sqlalchemy.exc import DBAPIError
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.errors import Overloaded, Unavailable
 from fastapi_base.core.queues import Queue
 from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
+from fastapi_base.db.failures import AWAY
 from fastapi_base.services.jobs import backlog
 from fastapi_base.tasks.schedules import schedules
 
@@ -71,12 +70,12 @@ class JobCollector(Collector):
     async def _ask(self) -> tuple[Sequence[Row[Any]], Sequence[Row[Any]]] | None:
         # A connection for once: one that is kept would be inherited by processes forked from here.
         engine = create_engine(self._settings, "fastapi-base-metrics")
-        database = EngineDatabase(engine, autocommit=not self._settings.pgbouncer)
+        database = EngineDatabase.of(self._settings, engine)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS), database.read() as connection:
                 jobs = await backlog.count(connection)
                 return jobs, await backlog.late(connection, self._schedules)
-        except (Unavailable, Overloaded, DBAPIError, OSError, TimeoutError):
+        except AWAY:
             return None
         finally:
             await engine.dispose()

@@ -13,16 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from fastapi_base.core import reporting, tracing
 from fastapi_base.core.config import Settings
-from fastapi_base.core.errors import Overloaded, Unavailable
+from fastapi_base.core.errors import Unavailable
 from fastapi_base.core.logging import log_ready, watch_levels
 from fastapi_base.core.queue import Publisher
 from fastapi_base.core.queues import task_name
 from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
+from fastapi_base.db.failures import AWAY, reason
 from fastapi_base.db.listen import listen
 from fastapi_base.models.job import CHANNEL
 from fastapi_base.services.jobs import outbox
@@ -31,7 +31,6 @@ log = structlog.stdlib.get_logger(__name__)
 _ready = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
-_DOWN = (Unavailable, Overloaded, DBAPIError, OSError, TimeoutError)
 
 
 class Relay:
@@ -59,8 +58,8 @@ class Relay:
                     next_sweep = loop.time() + self._settings.sweep_seconds
                 while await self.publish() == self._settings.batch and not stop.is_set():
                     pass
-            except _DOWN as error:
-                log.warning("the relay cannot work", reason=_reason(error))
+            except AWAY as error:
+                log.warning("the relay cannot work", reason=reason(error))
                 await _first(PAUSE_SECONDS, stop)
                 continue
             await _first(max(0.0, next_sweep - loop.time()), stop, self.wake)
@@ -145,10 +144,6 @@ async def _first(seconds: float, *events: asyncio.Event) -> None:
     finally:
         for wait in waits:
             wait.cancel()
-
-
-def _reason(error: BaseException) -> str:
-    return error.detail if isinstance(error, (Unavailable, Overloaded)) else type(error).__name__
 
 
 async def serve(settings: Settings) -> None:
