@@ -40,6 +40,18 @@ _FRAMEWORK = {
 }
 _REF = "#/components/schemas/Problem"
 
+# The `responses` of a route that enqueues a job.
+JOB_ADDED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "headers": {
+            "Location": {
+                "description": "Where to look at the job.",
+                "schema": {"type": "string", "format": "uri-reference"},
+            }
+        }
+    }
+}
+
 
 def problems(*kinds: type[DomainError] | int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that can fail in these ways: domain errors, or 400 to 422."""

@@ -1,13 +1,12 @@
 """All that is kept of the caller, as an archive."""
 
 import uuid
-from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 
 from fastapi_base.api.deps import CurrentUser, OriginDep, ResourcesDep, SessionDep
-from fastapi_base.api.openapi import problems
+from fastapi_base.api.openapi import JOB_ADDED, problems
 from fastapi_base.api.preconditions import FreshnessDep, tagged
 from fastapi_base.core.errors import (
     NotAuthenticated,
@@ -23,10 +22,6 @@ from fastapi_base.services.jobs import queries
 router = APIRouter(prefix="/users/me/exports", tags=["users"])
 _ALWAYS = (NotAuthenticated, SessionNeeded, Overloaded, Unavailable)
 _ZIP = "application/zip"
-_LOCATION: dict[str, Any] = {
-    "description": "Where to look at the job.",
-    "schema": {"type": "string"},
-}
 
 
 @router.post(
@@ -38,7 +33,7 @@ _LOCATION: dict[str, Any] = {
     " archive's address as `href`, good until `expires_at`. While one is being made, no other is"
     " begun; a new archive takes the place of the last one.",
     response_description="Enqueued, or enqueued before",
-    responses={202: {"headers": {"Location": _LOCATION}}, **problems(*_ALWAYS)},
+    responses={**JOB_ADDED, **problems(*_ALWAYS)},
 )
 async def create_export(
     user: CurrentUser, session: SessionDep, origin: OriginDep, response: Response

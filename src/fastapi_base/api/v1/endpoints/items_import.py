@@ -1,7 +1,7 @@
 """Items of the caller, out of a file."""
 
 from email.message import Message
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from fastapi_base.api.deps import AnyPrincipal, Requires
 from fastapi_base.api.idempotency import OnceDep
-from fastapi_base.api.openapi import problems
+from fastapi_base.api.openapi import JOB_ADDED, problems
 from fastapi_base.core.errors import (
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
@@ -29,10 +29,6 @@ from fastapi_base.services.jobs.enqueue import enqueue
 router = APIRouter(prefix="/items", tags=["items"])
 _CSV = "text/csv"
 _EXAMPLE = 'title,description\r\nTeapot,Short and stout\r\n"Cup, blue",\r\n'
-_LOCATION: dict[str, Any] = {
-    "description": "Where to look at the job.",
-    "schema": {"type": "string"},
-}
 
 
 async def _csv(request: Request) -> str:
@@ -78,7 +74,7 @@ def _refused(at: int, why: str) -> RequestValidationError:
         }
     },
     responses={
-        202: {"headers": {"Location": _LOCATION}},
+        **JOB_ADDED,
         **problems(
             *(400, 413, 415, 422),
             IdempotencyKeyInUse,

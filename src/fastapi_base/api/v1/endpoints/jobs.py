@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Depends, Header, Response
@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.api.deps import AnyPrincipal, Requires, ResourcesDep, SessionDep
 from fastapi_base.api.idempotency import OnceDep
-from fastapi_base.api.openapi import problems
+from fastapi_base.api.openapi import JOB_ADDED, problems
 from fastapi_base.api.paging import PAGE_HEADERS, PageRequest, pages
 from fastapi_base.core.errors import (
     Conflict,
@@ -40,16 +40,6 @@ MayRead = Annotated[AnyPrincipal, Requires(Scope.JOBS_READ)]
 MayWrite = Annotated[AnyPrincipal, Requires(Scope.JOBS_WRITE)]
 _ALWAYS = (422, NotAuthenticated, InsufficientScope, Overloaded, Unavailable)
 _EVENTS = "text/event-stream"
-_LOCATION: dict[int | str, dict[str, Any]] = {
-    202: {
-        "headers": {
-            "Location": {
-                "description": "Where to look at the job.",
-                "schema": {"type": "string", "format": "uri-reference"},
-            }
-        }
-    }
-}
 
 
 @router.post(
@@ -60,7 +50,7 @@ _LOCATION: dict[int | str, dict[str, Any]] = {
     " address in `Location` until its `status` is `succeeded` or `failed`.",
     response_description="Enqueued",
     responses={
-        **_LOCATION,
+        **JOB_ADDED,
         **problems(
             400,
             413,
