@@ -124,9 +124,6 @@ def beyond(summary: list[dict[str, float | str]]) -> list[str]:
 
 def summarise(measured: list[Measured]) -> list[dict[str, float | str]]:
     """Medians of each workload and subject."""
-    groups: dict[tuple[str, str], list[Measured]] = {}
-    for one in measured:
-        groups.setdefault((one.workload, one.subject), []).append(one)
     return [
         {
             "workload": workload,
@@ -136,8 +133,16 @@ def summarise(measured: list[Measured]) -> list[dict[str, float | str]]:
             "p99_ms": statistics.median(one.outcome.p99 for one in group),
             "cpu_ms_per_request": statistics.median(one.cpu_ms for one in group),
         }
-        for (workload, subject), group in groups.items()
+        for (workload, subject), group in grouped(measured).items()
     ]
+
+
+def grouped(measured: list[Measured]) -> dict[tuple[str, str], list[Measured]]:
+    """The rounds of each workload and subject."""
+    groups: dict[tuple[str, str], list[Measured]] = {}
+    for one in measured:
+        groups.setdefault((one.workload, one.subject), []).append(one)
+    return groups
 
 
 def table(summary: list[dict[str, float | str]]) -> str:

@@ -114,7 +114,7 @@ class Bench:
                     await enqueue(session, JOB, Nothing())
 
         self._asynchronously(one_after_another)
-        self._until(lambda: not self._unfinished(), "the jobs are done")
+        _until(lambda: not self._unfinished(), "the jobs are done")
         waited = self._sql("SELECT extract(epoch FROM started_at - run_at) FROM jobs")
         return [float(seconds) * 1000 for seconds in waited]
 
@@ -141,17 +141,17 @@ class Bench:
         """How a relay puts so many jobs on their way."""
         before = self._cpu()
         with self.relay():
-            self._until(lambda: self._waiting() > 0, "the relay begins")
+            _until(lambda: self._waiting() > 0, "the relay begins")
             begun, there = time.perf_counter(), self._waiting()
-            self._until(lambda: self._waiting() == count, "the jobs are published")
+            _until(lambda: self._waiting() == count, "the jobs are published")
             return self._measured("jobs published", "a relay", count - there, begun, before)
 
     def done(self, what: str, pool: str, count: int) -> Measured:
         """How a worker that is started now does so many that wait in Redis."""
         with self.worker(pool):
-            self._until(lambda: self._waiting() < count, "the worker begins")
+            _until(lambda: self._waiting() < count, "the worker begins")
             begun, before, there = time.perf_counter(), self._cpu(), self._waiting()
-            self._until(lambda: not self._waiting() + self._held(), "all are done")
+            _until(lambda: not self._waiting() + self._held(), "all are done")
             measured = self._measured(what, pool, there, begun, before)
         assert not self._unfinished(), "a job is not done"
         return measured
@@ -202,12 +202,9 @@ class Bench:
 
         asyncio.run(whole())
 
-    def _until(self, ready: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not ready():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not within {PATIENCE_SECONDS:.0f} s: {what}")
-            time.sleep(0.005)
+
+def _until(ready: Callable[[], bool], what: str) -> None:
+    waiting.until(ready, what, PATIENCE_SECONDS, pause=0.005)
 
 
 def main(

@@ -20,7 +20,7 @@ import psutil
 import typer
 
 from ops.bench import serving
-from ops.bench.api import WORKLOADS, Measured, measure
+from ops.bench.api import WORKLOADS, Measured, grouped, measure
 from ops.bench.load import Load
 from ops.bench.serving import Subject
 
@@ -90,9 +90,6 @@ def _item(subject: Subject, token: str) -> str:  # slice: items
 
 
 def _summary(measured: list[Measured]) -> list[dict[str, str | float]]:
-    groups: dict[tuple[str, str], list[Measured]] = {}
-    for one in measured:
-        groups.setdefault((one.workload, one.subject), []).append(one)
     return [
         {
             "workload": workload,
@@ -105,7 +102,7 @@ def _summary(measured: list[Measured]) -> list[dict[str, str | float]]:
             "p99_ms": statistics.median(one.outcome.p99 for one in group),
             "cpu_ms_per_request": statistics.median(one.cpu_ms for one in group),
         }
-        for (workload, subject), group in groups.items()
+        for (workload, subject), group in grouped(measured).items()
     ]
 
 

@@ -6,7 +6,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +17,7 @@ import redis
 from fastapi_base.core.config import DatabaseSettings, RedisSettings, Settings
 from fastapi_base.migrations import runner
 from ops.chaos.proxy import Proxy
-from ops.dev import places, postgres
+from ops.dev import places, postgres, waiting
 from ops.dev.postgres import Postgres
 from ops.dev.redis import Redis
 
@@ -176,8 +175,4 @@ class Stack:
             process.stdin.close()
 
     def _wait(self, ready: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while not ready():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{what} does not answer; see {self._folder}")
-            time.sleep(0.1)
+        waiting.until(ready, what, READY_SECONDS, said=lambda: f"see {self._folder}")

@@ -15,8 +15,9 @@ def until(
     *,
     runs: Callable[[], bool] = lambda: True,
     said: Callable[[], str] = lambda: "",
+    pause: float = 0.05,
 ) -> None:
-    """Ask again and again until it is ready.
+    """Ask again and again, with so many seconds between, until it is ready.
 
     Raises UpError with what it said when it runs no more, or is not ready in so many seconds.
     """
@@ -26,7 +27,7 @@ def until(
             raise UpError(f"{what} ended while starting; it said:\n{said()}")
         if time.monotonic() > deadline:
             raise UpError(f"{what}: not ready after {seconds:.0f} s:\n{said()}")
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def until_serves(
