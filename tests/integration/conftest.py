@@ -35,6 +35,7 @@ from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
 from fastapi_base.services.auth import find_callers
 from tests import servers
+from tests.integration.calling import calling
 from tests.integration.databases import RolledBackDatabase, clone, drop, sibling
 from tests.integration.mailing import DirectMailer, Inbox, serving
 
@@ -204,9 +205,5 @@ async def inbox(tmp_path: Path) -> AsyncIterator[Inbox]:
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     """Calls the application in this process."""
-    transport = httpx2.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://test") as opened,
-    ):
+    async with calling(app) as opened:
         yield opened

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-import httpx2
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -11,6 +10,7 @@ from fastapi_base.cli import app as commands
 from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
 from tests.integration.accounts import log_in
+from tests.integration.calling import calling
 
 
 @pytest.fixture
@@ -40,11 +40,7 @@ def test_admin_is_made_once_and_can_log_in(
 
     async def check() -> None:
         app = create_app(make_settings(fresh_database_url))
-        transport = httpx2.ASGITransport(app=app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
-        ):
+        async with calling(app) as client:
             reply = await log_in(client, "root@example.com")
             headers = {"Authorization": f"Bearer {reply.json()['access_token']}"}
             me = await client.get("/api/v1/users/me", headers=headers)

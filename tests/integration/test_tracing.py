@@ -4,7 +4,6 @@ import json
 import sys
 from pathlib import Path
 
-import httpx2
 import pytest
 from redis.asyncio import Redis
 
@@ -14,6 +13,7 @@ from fastapi_base.core.config_observability import TracingSettings
 from fastapi_base.main import create_app
 from ops.bench.collector import Received, receiving
 from tests.integration.accounts import new_user
+from tests.integration.calling import calling
 from tests.integration.processes import CELERY, RELAY, outcome, running
 from tests.integration.waiting import until
 
@@ -37,7 +37,6 @@ async def test_one_trace_from_the_caller_to_the_worker(
         database = settings.database.model_validate({"url": fresh_database_url})
         traced = TracingSettings(endpoint=received.traces_url, sample=0)
         app = create_app(settings.model_copy(update={"tracing": traced, "database": database}))
-        transport = httpx2.ASGITransport(app=app)
         relay = running(
             RELAY, tmp_path / "relay.log", DATABASE_URL=fresh_database_url, REDIS_URL=redis_url
         )
@@ -52,10 +51,7 @@ async def test_one_trace_from_the_caller_to_the_worker(
             LOG_FORMAT="json",
         )
         with relay, worker:
-            async with (
-                app.router.lifespan_context(app),
-                httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
-            ):
+            async with calling(app) as client:
                 headers = await new_user(client, "ada@example.com")
                 # The caller's trace is recorded; none begins here.
                 asked = await client.post(

@@ -14,6 +14,7 @@ from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
 from fastapi_base.models import AuditEvent, User
 from tests.integration.accounts import PASSWORD, log_in, new_superuser, new_user, register
+from tests.integration.calling import calling
 from tests.integration.databases import RolledBackDatabase
 
 pytestmark = pytest.mark.anyio
@@ -281,11 +282,7 @@ async def test_two_superusers_cannot_remove_each_other_at_once(
     make_settings: Callable[[str], Settings], fresh_database_url: str
 ) -> None:
     app = create_app(make_settings(fresh_database_url))
-    transport = httpx2.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
-    ):
+    async with calling(app) as client:
         database = app.state.resources.database
         for round_ in range(5):
             who = [f"{name}{round_}@example.com" for name in ("one", "two")]

@@ -20,6 +20,7 @@ from fastapi_base.services.flags import CHANNEL
 from fastapi_base.services.openfeature import DOMAIN
 from tests import servers
 from tests.integration.accounts import new_user
+from tests.integration.calling import calling
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -38,11 +39,7 @@ def settings(make_settings: Callable[[str], Settings], fresh_database_url: str) 
 async def serving(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """An application of its own, as another process would be."""
     app = create_app(settings)
-    transport = httpx2.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
-    ):
+    async with calling(app) as client:
         yield client
 
 

@@ -15,6 +15,7 @@ from fastapi_base.main import create_app
 from fastapi_base.services.heartbeat import KEY
 from tests import servers
 from tests.integration.accounts import PASSWORD, new_user
+from tests.integration.calling import calling
 
 pytestmark = pytest.mark.anyio
 
@@ -40,11 +41,7 @@ async def test_redis_that_goes_away(
             update={"redis": RedisSettings.model_validate({"url": url})}
         )
         app = create_app(settings)
-        transport = httpx2.ASGITransport(app=app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
-        ):
+        async with calling(app) as client:
             headers = await new_user(client, "ada@example.com")
             body = {"text": "one fish"}
             job = await client.post("/api/v1/jobs/word-count", json=body, headers=headers)
@@ -81,12 +78,8 @@ async def probe(
 ) -> tuple[int, dict[str, Any]]:
     """One probe of a fresh process."""
     app = create_app(settings)
-    transport = httpx2.ASGITransport(app=app)
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
-    ):
+    async with calling(app) as client:
         reply = await client.get(path, headers=headers)
     return reply.status_code, reply.json()
 
@@ -136,11 +129,7 @@ async def test_startup_is_over_when_it_was_ready_once(
             update={"redis": RedisSettings.model_validate({"url": url})}
         )
         app = create_app(settings)
-        transport = httpx2.ASGITransport(app=app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
-        ):
+        async with calling(app) as client:
             assert (await client.get("/health/startup")).json() == {"status": "started"}
             stack.close()
             assert (await client.get("/health/ready")).status_code == 503

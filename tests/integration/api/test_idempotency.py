@@ -21,6 +21,7 @@ from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from fastapi_base.services import idempotency
 from tests.integration.accounts import new_user
+from tests.integration.calling import calling
 
 pytestmark = pytest.mark.anyio
 
@@ -63,11 +64,7 @@ async def client(
     async with EngineDatabase(engine).transaction() as session:
         await run(session, "CREATE TABLE deeds (what text)")
     await engine.dispose()
-    transport = httpx2.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://test") as opened,
-    ):
+    async with calling(app) as opened:
         opened.headers |= await new_user(opened, "ada@example.com")
         yield opened
 

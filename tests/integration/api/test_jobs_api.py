@@ -19,6 +19,7 @@ from fastapi_base.main import create_app
 from fastapi_base.models import Job
 from fastapi_base.services.jobs.watch import Watch, version
 from tests.integration.accounts import new_superuser, new_user
+from tests.integration.calling import calling
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -112,12 +113,7 @@ async def committing(
     settings = make_settings(fresh_database_url)
     app = create_app(settings)
     engine = create_engine(settings.database)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=app), base_url="http://test"
-        ) as client,
-    ):
+    async with calling(app) as client:
         yield client, EngineDatabase(engine), app.state.resources.watch
     await engine.dispose()
 

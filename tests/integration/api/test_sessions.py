@@ -14,6 +14,7 @@ from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
 from fastapi_base.models import LoginSession, RefreshToken, User
 from tests.integration.accounts import log_in, new_user, register
+from tests.integration.calling import calling
 from tests.integration.databases import RolledBackDatabase
 
 pytestmark = pytest.mark.anyio
@@ -192,11 +193,7 @@ def start(
         settings = make_settings(fresh_database_url)
         auth = settings.auth.model_copy(update={"refresh_leeway_seconds": leeway})
         app = create_app(settings.model_copy(update={"auth": auth}))
-        transport = httpx2.ASGITransport(app=app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
-        ):
+        async with calling(app) as client:
             yield client
 
     return started

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
-import httpx2
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
@@ -15,6 +14,7 @@ from fastapi_base.db.database import EngineDatabase, check
 from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from tests.integration.accounts import new_user
+from tests.integration.calling import calling
 from tests.integration.jobs.steps import add, effects, run
 from tests.pgbouncer import pgbouncer
 
@@ -88,11 +88,7 @@ async def test_statement_that_takes_too_long_is_ended(settings: Settings) -> Non
 
 async def test_the_whole_api_works(settings: Settings, redis: Redis) -> None:
     app = create_app(settings)
-    transport = httpx2.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
-    ):
+    async with calling(app) as client:
         headers = [await new_user(client, f"user{n}@example.com") for n in range(4)]
         replies = await asyncio.gather(
             *(client.get("/api/v1/users/me", headers=h) for h in headers for _ in range(10))

@@ -16,6 +16,7 @@ from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from fastapi_base.models import User
+from tests.integration.calling import calling
 
 pytestmark = pytest.mark.anyio
 
@@ -186,12 +187,8 @@ async def test_two_registrations_at_once_make_one_account(
     make_settings: Callable[[str], Settings], fresh_database_url: str, database: EngineDatabase
 ) -> None:
     app = create_app(make_settings(fresh_database_url))
-    transport = httpx2.ASGITransport(app=app)
     body = {"email": "ada@example.com", "password": "correct horse battery staple"}
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
-    ):
+    async with calling(app) as client:
         replies = await asyncio.gather(
             *(client.post("/api/v1/auth/register", json=body) for _ in range(8))
         )

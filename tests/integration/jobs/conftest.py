@@ -11,6 +11,7 @@ from fastapi_base.core.config import Settings
 from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
+from tests.integration.calling import calling
 
 
 @pytest.fixture
@@ -35,10 +36,5 @@ async def database(settings: Settings) -> AsyncIterator[EngineDatabase]:
 async def client(settings: Settings, redis: Redis) -> AsyncIterator[httpx2.AsyncClient]:
     """Calls an application that commits to the database."""
     app = create_app(settings)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=app), base_url="http://test"
-        ) as opened,
-    ):
+    async with calling(app) as opened:
         yield opened

@@ -92,3 +92,18 @@ async def work_off(
     assert reply.headers["location"] == f"/api/v1/jobs/{job_id}"
     await Runner(database, settings, handlers).run(job_id)
     return await row(database, job_id)
+
+
+async def plan_among_finished(database: Database, statement: str) -> str:
+    """How PostgreSQL would run the statement with five thousand jobs that are over."""
+    async with database.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(
+            text("""
+                INSERT INTO jobs (id, kind, version, payload, queue, priority, max_attempts, state)
+                SELECT gen_random_uuid(), 'note', 1, '{}', 'q', 3, 1, 'succeeded'
+                FROM generate_series(1, 5000)
+            """)
+        )
+        await connection.execute(text("ANALYZE jobs"))
+        return "\n".join(await connection.scalars(text(f"EXPLAIN {statement}")))

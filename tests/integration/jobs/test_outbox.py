@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, text
+from sqlalchemy import func
 
 from fastapi_base.core.config import Settings
 from fastapi_base.db.database import EngineDatabase
@@ -12,7 +12,16 @@ from fastapi_base.services.jobs import outbox
 from fastapi_base.services.jobs.enqueue import Unique, enqueue
 from fastapi_base.services.jobs.kinds import Priority
 from fastapi_base.services.purge import purge
-from tests.integration.jobs.steps import NOTE, Note, add, change, effects, row, run
+from tests.integration.jobs.steps import (
+    NOTE,
+    Note,
+    add,
+    change,
+    effects,
+    plan_among_finished,
+    row,
+    run,
+)
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -170,15 +179,5 @@ async def test_sweeps_do_not_read_what_is_over(database: EngineDatabase, index: 
         ),
         "ix_jobs_running": outbox._RUNNING.text.replace(":grace", "'5 s'"),
     }[index]
-    async with database.transaction() as session:
-        connection = await session.connection()
-        await connection.execute(
-            text("""
-                INSERT INTO jobs (id, kind, version, payload, queue, priority, max_attempts, state)
-                SELECT gen_random_uuid(), 'note', 1, '{}', 'q', 3, 1, 'succeeded'
-                FROM generate_series(1, 5000)
-            """)
-        )
-        await connection.execute(text("ANALYZE jobs"))
-        plan = "\n".join(await connection.scalars(text(f"EXPLAIN {statement}")))
+    plan = await plan_among_finished(database, statement)
     assert index in plan

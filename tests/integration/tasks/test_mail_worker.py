@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
 from tests.integration.accounts import log_in, register
+from tests.integration.calling import calling
 from tests.integration.mailing import PASSWORD as MAIL_PASSWORD
 from tests.integration.mailing import Inbox
 from tests.integration.processes import CELERY, RELAY, running
@@ -30,11 +31,7 @@ async def client(
     """Calls an application that commits, and whose queue is the worker's."""
     settings = make_settings(fresh_database_url).model_copy(update={"mail": inbox.settings})
     app = create_app(settings)
-    transport = httpx2.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://test") as opened,
-    ):
+    async with calling(app) as opened:
         yield opened
 
 

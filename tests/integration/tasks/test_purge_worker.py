@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy import delete, func, select, update
@@ -29,6 +28,7 @@ from fastapi_base.models import (
 from fastapi_base.services.jobs import timetable
 from fastapi_base.services.purge import SCHEDULE
 from tests.integration.accounts import log_in, register
+from tests.integration.calling import calling
 from tests.integration.processes import CELERY, RELAY, running
 from tests.integration.waiting import until
 
@@ -54,12 +54,7 @@ async def test_what_is_over_goes(
 ) -> None:
     settings = make_settings(fresh_database_url)
     app = create_app(settings)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=app), base_url="http://test"
-        ) as client,
-    ):
+    async with calling(app) as client:
         for email in ["ada@example.com", "grace@example.com"]:
             await register(client, email)
             for _ in range(3):

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
 from tests.integration.accounts import new_user
+from tests.integration.calling import calling
 from tests.integration.processes import CELERY, RELAY, running
 from tests.integration.waiting import until
 
@@ -33,12 +34,7 @@ async def client(
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """Calls an application that commits; `redis` has emptied the broker."""
     app = create_app(make_settings(fresh_database_url))
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=app), base_url="http://test"
-        ) as opened,
-    ):
+    async with calling(app) as opened:
         yield opened
 
 
