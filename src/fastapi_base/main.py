@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -39,6 +40,9 @@ def create_app(
     """
     settings = settings or Settings.load()
     configure_logging(settings.log)
+    if settings.passkey.rp_id:
+        # Now, before processes are forked: they share its memory.
+        import_module("fastapi_base.services.passkeys")
     # Before resources are opened: what they open is watched.
     observed = telemetry.start(settings)
 

@@ -1,7 +1,6 @@
 """One trace from a caller through the API, PostgreSQL, Redis and the queue to a worker."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,20 +13,12 @@ from fastapi_base.main import create_app
 from ops.bench.collector import Received, receiving
 from tests.integration.accounts import new_user
 from tests.integration.calling import calling
-from tests.integration.processes import CELERY, RELAY, outcome, running
+from tests.integration.processes import CELERY, RELAY, running
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-OFF = """
-import sys
-from fastapi_base.main import create_app
-create_app()
-heavy = ("sdk.trace", "exporter", "instrumentation")
-heavy = (*(f"opentelemetry.{part}" for part in heavy), "sentry_sdk")
-print([name for name in sys.modules if name.startswith(heavy)], file=sys.stderr)
-"""
 
 
 async def test_one_trace_from_the_caller_to_the_worker(
@@ -92,9 +83,3 @@ def check(received: Received) -> None:
     # Neither values of statements nor arguments of commands nor secrets in URLs travel.
     for secret in (b"ada@example.com", b"fish", b"hunter2"):
         assert not [body for body in received.raw if secret in body]
-
-
-def test_nothing_is_imported_while_it_is_off(tmp_path: Path) -> None:
-    code, errors = outcome((sys.executable, "-c", OFF), tmp_path)
-    assert code == 0, errors
-    assert errors.splitlines()[-1] == "[]"

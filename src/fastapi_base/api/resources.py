@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import openfeature.api
 from redis.asyncio import Redis
@@ -31,12 +32,14 @@ from fastapi_base.services.mailer import Mailer
 from fastapi_base.services.oidc import Oidc
 from fastapi_base.services.oidc_provider import Provider
 from fastapi_base.services.openfeature import DOMAIN, FlagProvider
-from fastapi_base.services.passkeys import Passkeys
 from fastapi_base.services.rate_limit import RateLimiter
 from fastapi_base.services.second_factor import SecondFactor
 from fastapi_base.services.throttle import Throttle
 from fastapi_base.utils.cache import Cache, LocalTier, Outcome
 from fastapi_base.utils.pagination import CursorCodec
+
+if TYPE_CHECKING:
+    from fastapi_base.services.passkeys import Passkeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,11 @@ class Resources:
         return Oidc(self.auth, self.providers)
 
     @property
-    def passkeys(self) -> Passkeys:
+    def passkeys(self) -> "Passkeys":
         """Passkeys, and login with them."""
+        # Their library is a tenth of the start, and is not loaded where nobody uses it.
+        from fastapi_base.services.passkeys import Passkeys
+
         return Passkeys(self.auth, self.settings.passkey)
 
     @property

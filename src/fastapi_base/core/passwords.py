@@ -7,10 +7,9 @@ the account anyway.
 
 import unicodedata
 from collections.abc import Iterable
-from functools import cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from itertools import pairwise
-
-from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]
 
 from fastapi_base.core.errors import WeakPassword
 
@@ -23,10 +22,21 @@ _SHORTEST_WORD = 3
 _SEQUENCE_SHARE = 0.75
 
 
-@cache
-def _common() -> frozenset[str]:
-    """The 30,000 passwords that leak most often, by the zxcvbn library."""
-    return frozenset(FREQUENCY_LISTS["passwords"])
+def _most_common() -> frozenset[str]:
+    """The 30,000 passwords that leak most often, by the zxcvbn library.
+
+    Its module is read and let go. Imported, it would keep twelve megabytes of other lists.
+    """
+    package = find_spec("zxcvbn")
+    assert package
+    found = PathFinder.find_spec("zxcvbn.frequency_lists", package.submodule_search_locations)
+    assert found and found.loader
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    return frozenset(module.FREQUENCY_LISTS["passwords"])
+
+
+_COMMON = _most_common()
 
 
 def check(password: str, email: str) -> None:
@@ -47,7 +57,7 @@ def weakness(password: str, known: Iterable[str] = ()) -> str | None:
     unit = text[: (text + text).find(text, 1)]
     for candidate in {text, unit}:
         bare = candidate.strip(_ORNAMENTS)
-        if {candidate, bare, bare.translate(_PLAIN), candidate.translate(_PLAIN)} & _common():
+        if {candidate, bare, bare.translate(_PLAIN), candidate.translate(_PLAIN)} & _COMMON:
             return "It is a common password"
     if len(unit) < len(text) and len(unit) <= _LEAST_OF_ITS_OWN:
         return "It repeats a few characters"

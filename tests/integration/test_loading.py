@@ -1,0 +1,39 @@
+"""What the application loads: libraries that few use cost their start and memory to those few."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.processes import outcome
+
+SHOW = """
+import json, sys
+from fastapi_base.main import create_app
+create_app()
+heavy = ("sdk.trace", "exporter", "instrumentation")
+heavy = (*(f"opentelemetry.{part}" for part in heavy), "sentry_sdk", "webauthn", "zxcvbn")
+print(json.dumps([name for name in sys.modules if name.startswith(heavy)]), file=sys.stderr)
+"""
+PASSKEYS = {"PASSKEY_RP_ID": "example.com", "PASSKEY_ORIGINS": "https://example.com"}
+TRACES = {"TRACING_ENDPOINT": "http://127.0.0.1:9/v1/traces"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "loaded"),
+    [
+        ({}, set()),
+        (PASSKEYS, {"webauthn"}),
+        (TRACES, {"opentelemetry.sdk.trace", "opentelemetry.exporter"}),
+    ],
+    ids=["nothing", "passkeys", "traces"],
+)
+def test_what_is_off_is_not_loaded(
+    tmp_path: Path, settings: dict[str, str], loaded: set[str]
+) -> None:
+    code, errors = outcome((sys.executable, "-c", SHOW), tmp_path, **settings)
+    assert code == 0, errors
+    found = set(json.loads(errors.splitlines()[-1]))
+    assert loaded <= found
+    assert bool(found) == bool(loaded)
