@@ -102,6 +102,7 @@ def workspace(root: Path, mirror: Path) -> Iterator[Workspace]:
     shutil.copy("pants.toml", root)
     (root / "pants.tests.toml").write_text(_SETTINGS)
     (root / "wheels").mkdir()
+    _unpacked("pip", root / "wheels")
     for resolve in ("app", "docs", "tools"):
         (root / f"{resolve}.lock").write_text(_unpacked(resolve, root / "wheels"))
     environ = {
