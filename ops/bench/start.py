@@ -1,4 +1,4 @@
-"""How long the API takes from its start in its image to the first reply: `python ops/bench/start.py`.
+"""How long the API takes from its start, in its image, to its first reply.
 
     make load && python ops/bench/start.py [--rounds 7] [--json FILE]
 
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -182,14 +183,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the medians, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", help="also write every figure there")
+    parser.add_argument("--json", type=Path, help="also write every figure there")
     chosen = parser.parse_args(arguments)
     seconds = measure(chosen.rounds)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     if chosen.json:
         figures = {"cpus": os.cpu_count(), "seconds": seconds, "medians": medians}
-        with open(chosen.json, "w") as file:
-            file.write(json.dumps(figures, indent=2) + "\n")
+        chosen.json.write_text(json.dumps(figures, indent=2) + "\n")
     print("| | s |\n|---|---|")
     for name, value in medians.items():
         print(f"| {name} | {value:.2f} |")

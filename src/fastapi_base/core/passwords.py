@@ -30,7 +30,8 @@ def _most_common() -> frozenset[str]:
     package = find_spec("zxcvbn")
     assert package
     found = PathFinder.find_spec("zxcvbn.frequency_lists", package.submodule_search_locations)
-    assert found and found.loader
+    assert found
+    assert found.loader
     module = module_from_spec(found)
     found.loader.exec_module(module)
     return frozenset(module.FREQUENCY_LISTS["passwords"])
