@@ -173,6 +173,9 @@ def post_fork(_: object, __: object) -> None:
 def post_worker_init(_: object) -> None:
     """Called by gunicorn in each new worker, when it has loaded the application."""
     write_behind(_loaded.log, sys.stdout)
+    # A request leaves no cycles behind, and a crowd that waits is no garbage: looking through it at
+    # Python's own pace (2,000, 10, 10) took a third of the processor time of 2,000 connections.
+    gc.set_threshold(50_000, 20, 100)
 
 
 def on_exit(_: object) -> None:

@@ -33,7 +33,8 @@ class CompressionMiddleware:
         await self.compressed(scope, receive, send)
 
     async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
-        plain: Send = scope[_PLAIN]
+        # Taken out: a scope that refers to what refers to it waits for the collector of cycles.
+        plain: Send = scope.pop(_PLAIN)
         chosen = send
 
         async def choose(message: Message) -> None:
