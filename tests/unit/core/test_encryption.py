@@ -6,6 +6,11 @@ from fastapi_base.core.config import AuthSettings
 from fastapi_base.core.encryption import CannotDecrypt, Cipher
 
 OLD, NEW = "old-key-" * 5, "new-key-" * 5
+# b"secret" for b"ada", as a database has held it since version 1 of the format.
+STORED = (
+    "6988238c65b471bcb4fda7e55ca715fac9a8e97b"
+    "03ab7003f363167a13ba3ab5a0b946e2d15d32de07b9"
+)
 
 
 def cipher(key: str, *accepted: str) -> Cipher:
@@ -20,6 +25,10 @@ def test_text_opens_for_its_owner_alone() -> None:
     assert cipher(OLD).open(sealed, b"ada") == b"secret"
     with pytest.raises(CannotDecrypt, match="belongs elsewhere"):
         cipher(OLD).open(sealed, b"eve")
+
+
+def test_what_was_stored_before_still_opens() -> None:
+    assert cipher(OLD).open(bytes.fromhex(STORED), b"ada") == b"secret"
 
 
 def test_same_text_looks_different_each_time() -> None:
