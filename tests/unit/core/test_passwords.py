@@ -48,6 +48,6 @@ def test_good(password: str) -> None:
 @pytest.mark.parametrize("hostile", ["a" * 256, "ab" * 128, "password" * 32, "\u0130" * 256])
 def test_no_password_takes_long(hostile: str) -> None:
     weakness("warm up the list")
-    start = time.perf_counter()
+    start = time.thread_time()
     weakness(hostile, ["a" * 60])
-    assert time.perf_counter() - start < 0.1
+    assert time.thread_time() - start < 0.1
