@@ -7,10 +7,7 @@ from fastapi_base.core.encryption import CannotDecrypt, Cipher
 
 OLD, NEW = "old-key-" * 5, "new-key-" * 5
 # b"secret" for b"ada", as a database has held it since version 1 of the format.
-STORED = (
-    "6988238c65b471bcb4fda7e55ca715fac9a8e97b"
-    "03ab7003f363167a13ba3ab5a0b946e2d15d32de07b9"
-)
+STORED = "6988238c65b471bcb4fda7e55ca715fac9a8e97b03ab7003f363167a13ba3ab5a0b946e2d15d32de07b9"
 
 
 def cipher(key: str, *accepted: str) -> Cipher:
