@@ -40,9 +40,11 @@ def create_app(
     """
     settings = settings or Settings.load()
     configure_logging(settings.log)
+    # Now, before processes are forked: they share its memory.
     if settings.passkey.rp_id:
-        # Now, before processes are forked: they share its memory.
         import_module("fastapi_base.services.passkeys")
+    if settings.oidc.providers:
+        import_module("fastapi_base.services.oidc")
     # Before resources are opened: what they open is watched.
     observed = telemetry.start(settings)
 

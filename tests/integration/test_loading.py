@@ -13,10 +13,23 @@ import json, sys
 from fastapi_base.main import create_app
 create_app()
 heavy = ("sdk.trace", "exporter", "instrumentation")
-heavy = (*(f"opentelemetry.{part}" for part in heavy), "sentry_sdk", "webauthn", "zxcvbn")
+rare = ("sentry_sdk", "authlib", "webauthn", "zxcvbn")
+heavy = (*(f"opentelemetry.{part}" for part in heavy), *rare)
 print(json.dumps([name for name in sys.modules if name.startswith(heavy)]), file=sys.stderr)
 """
 PASSKEYS = {"PASSKEY_RP_ID": "example.com", "PASSKEY_ORIGINS": "https://example.com"}
+PROVIDERS = {
+    "OIDC_PROVIDERS": json.dumps(
+        {
+            "acme": {
+                "issuer": "https://id.example.com",
+                "client_id": "ours",
+                "client_secret": "s" * 32,
+                "redirect_uri": "https://example.com/back",
+            }
+        }
+    )
+}
 TRACES = {"TRACING_ENDPOINT": "http://127.0.0.1:9/v1/traces"}
 
 
@@ -25,9 +38,10 @@ TRACES = {"TRACING_ENDPOINT": "http://127.0.0.1:9/v1/traces"}
     [
         ({}, set()),
         (PASSKEYS, {"webauthn"}),
+        (PROVIDERS, {"authlib"}),
         (TRACES, {"opentelemetry.sdk.trace", "opentelemetry.exporter"}),
     ],
-    ids=["nothing", "passkeys", "traces"],
+    ids=["nothing", "passkeys", "providers", "traces"],
 )
 def test_what_is_off_is_not_loaded(
     tmp_path: Path, settings: dict[str, str], loaded: set[str]

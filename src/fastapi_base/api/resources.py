@@ -12,6 +12,7 @@ from fastapi_base.api import vitals
 from fastapi_base.core import metrics, tracing
 from fastapi_base.core.config import Settings
 from fastapi_base.core.config_cache import CacheSettings
+from fastapi_base.core.config_login import OidcSettings
 from fastapi_base.core.encryption import Cipher
 from fastapi_base.core.flags import parse_defaults
 from fastapi_base.core.redis import create_redis
@@ -29,8 +30,6 @@ from fastapi_base.services.health import Health
 from fastapi_base.services.jobs.watch import Watch
 from fastapi_base.services.lifecycle import Lifecycle
 from fastapi_base.services.mailer import Mailer
-from fastapi_base.services.oidc import Oidc
-from fastapi_base.services.oidc_provider import Provider
 from fastapi_base.services.openfeature import DOMAIN, FlagProvider
 from fastapi_base.services.rate_limit import RateLimiter
 from fastapi_base.services.second_factor import SecondFactor
@@ -38,7 +37,10 @@ from fastapi_base.services.throttle import Throttle
 from fastapi_base.utils.cache import Cache, LocalTier, Outcome
 from fastapi_base.utils.pagination import CursorCodec
 
+# Their libraries are a tenth of the start, and are not loaded where nobody uses them.
 if TYPE_CHECKING:
+    from fastapi_base.services.oidc import Oidc
+    from fastapi_base.services.oidc_provider import Provider
     from fastapi_base.services.passkeys import Passkeys
 
 
@@ -62,7 +64,7 @@ class Resources:
     cipher: Cipher
     challenges: Challenges
     browsers: Browsers
-    providers: Mapping[str, Provider]
+    providers: Mapping[str, "Provider"]
     settings: Settings
     health: Health
     watch: Watch
@@ -99,14 +101,15 @@ class Resources:
         return EmailChange(self.auth, self.mail_throttle)
 
     @property
-    def oidc(self) -> Oidc:
+    def oidc(self) -> "Oidc":
         """Login with providers of identities."""
+        from fastapi_base.services.oidc import Oidc
+
         return Oidc(self.auth, self.providers)
 
     @property
     def passkeys(self) -> "Passkeys":
         """Passkeys, and login with them."""
-        # Their library is a tenth of the start, and is not loaded where nobody uses it.
         from fastapi_base.services.passkeys import Passkeys
 
         return Passkeys(self.auth, self.settings.passkey)
@@ -130,6 +133,16 @@ def open_cache(redis: Redis, settings: CacheSettings) -> Cache:
 
     local = LocalTier(settings.local_entries, settings.local_seconds)
     return Cache(redis, record, enabled=settings.enabled, local=local)
+
+
+def _providers(settings: OidcSettings) -> dict[str, "Provider"]:
+    if not settings.providers:
+        return {}
+    from fastapi_base.services.oidc_provider import Provider
+
+    return {
+        name: Provider(name, given, settings.timeout) for name, given in settings.providers.items()
+    }
 
 
 OpenResources = Callable[[Settings], AbstractAsyncContextManager[Resources]]
@@ -184,10 +197,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             limiter=RateLimiter(redis),
             flags=flags,
             cipher=Cipher(settings.auth),
-            providers={
-                name: Provider(name, given, settings.oidc.timeout)
-                for name, given in settings.oidc.providers.items()
-            },
+            providers=_providers(settings.oidc),
             browsers=Browsers(redis, settings.auth.refresh_token_seconds),
             challenges=Challenges(redis, settings.auth.challenge_seconds),
             settings=settings,
