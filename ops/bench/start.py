@@ -1,6 +1,6 @@
 """How long the API takes from its start, in its image, to its first reply.
 
-    make load && python ops/bench/start.py [--rounds 7] [--json FILE]
+    make load && python -m ops.bench.start [--rounds 7] [--json FILE]
 
 Runs the images that `make load` has loaded, on a network of their own. In each round, in turn: the
 API, and a bare server of the standard library in the same image, which is what the container engine
@@ -15,11 +15,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
+
+from ops.dev import waiting
 
 READY_SECONDS = 60.0
 PYTHON = "/usr/bin/python3.13"
@@ -93,15 +95,6 @@ class Containers:
         docker("network", "rm", self.network)
 
 
-def until(done: Callable[[], bool], what: str) -> None:
-    """Wait for it, with looks that are close to each other."""
-    deadline = time.monotonic() + READY_SECONDS
-    while not done():
-        if time.monotonic() > deadline:
-            sys.exit(f"{what}: not in {READY_SECONDS:g} s")
-        time.sleep(0.005)
-
-
 def replies(url: str) -> bool:
     """Whether a GET of it succeeds."""
     try:
@@ -126,7 +119,7 @@ def service() -> Iterator[tuple[Containers, dict[str, str]]]:
             def healthy(container: str = container) -> bool:
                 return docker("inspect", "-f", "{{.State.Health.Status}}", container) == "healthy"
 
-            until(healthy, name)
+            waiting.until(healthy, name, READY_SECONDS)
         environ = {
             "ENVIRONMENT": "test",
             "DATABASE_URL": f"postgresql://bench:{password}@postgres:5432/bench",
@@ -153,7 +146,11 @@ def started(
         url = "http://" + docker("port", container, "8000/tcp")
         seconds = []
         for path in paths:
-            until(lambda path=path: replies(url + path), path)  # type: ignore[misc]
+
+            def served(path: str = path) -> bool:
+                return replies(url + path)
+
+            waiting.until(served, path, READY_SECONDS, pause=0.005)
             seconds.append(time.perf_counter() - begun)
         return seconds
     finally:

@@ -35,7 +35,7 @@ from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
 from fastapi_base.services.auth import find_callers
 from tests import servers
-from tests.integration.calling import calling
+from tests.calling import calling
 from tests.integration.databases import RolledBackDatabase, clone, drop, sibling
 from tests.integration.mailing import DirectMailer, Inbox, serving
 

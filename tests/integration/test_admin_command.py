@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 from fastapi_base.cli import app as commands
 from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
+from tests.calling import calling
 from tests.integration.accounts import log_in
-from tests.integration.calling import calling
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from starlette.types import Message, Scope
 
 from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
+from tests.calling import calling
 from tests.integration.accounts import new_user
-from tests.integration.calling import calling
 
 pytestmark = pytest.mark.anyio
 

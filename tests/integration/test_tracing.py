@@ -11,8 +11,8 @@ from fastapi_base.core.config import Settings
 from fastapi_base.core.config_observability import TracingSettings
 from fastapi_base.main import create_app
 from ops.bench.collector import Received, receiving
+from tests.calling import calling
 from tests.integration.accounts import new_user
-from tests.integration.calling import calling
 from tests.integration.processes import CELERY, RELAY, running
 from tests.integration.waiting import until
 

@@ -17,6 +17,7 @@ from fastapi_base.core.config import (
     Settings,
 )
 from fastapi_base.main import create_app
+from tests.calling import calling
 
 # How long an example takes is the machine's business.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -54,9 +55,5 @@ def app(settings: Settings) -> FastAPI:
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     """Calls the application in this process."""
-    transport = httpx2.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://test") as opened,
-    ):
+    async with calling(app) as opened:
         yield opened

@@ -19,8 +19,8 @@ from fastapi_base.main import create_app
 from fastapi_base.services.flags import CHANNEL
 from fastapi_base.services.openfeature import DOMAIN
 from tests import servers
+from tests.calling import calling
 from tests.integration.accounts import new_user
-from tests.integration.calling import calling
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio

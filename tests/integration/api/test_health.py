@@ -14,8 +14,8 @@ from fastapi_base.core.config_observability import HealthSettings
 from fastapi_base.main import create_app
 from fastapi_base.services.heartbeat import KEY
 from tests import servers
+from tests.calling import calling
 from tests.integration.accounts import PASSWORD, new_user
-from tests.integration.calling import calling
 
 pytestmark = pytest.mark.anyio
 

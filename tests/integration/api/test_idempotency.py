@@ -20,8 +20,8 @@ from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from fastapi_base.services import idempotency
+from tests.calling import calling
 from tests.integration.accounts import new_user
-from tests.integration.calling import calling
 
 pytestmark = pytest.mark.anyio
 

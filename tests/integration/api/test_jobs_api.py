@@ -18,8 +18,8 @@ from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from fastapi_base.models import Job
 from fastapi_base.services.jobs.watch import Watch, version
+from tests.calling import calling
 from tests.integration.accounts import new_superuser, new_user
-from tests.integration.calling import calling
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,8 @@ from sqlmodel import col
 from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
 from fastapi_base.models import LoginSession, RefreshToken, User
+from tests.calling import calling
 from tests.integration.accounts import log_in, new_user, register
-from tests.integration.calling import calling
 from tests.integration.databases import RolledBackDatabase
 
 pytestmark = pytest.mark.anyio

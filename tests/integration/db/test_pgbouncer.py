@@ -13,8 +13,8 @@ from fastapi_base.core.errors import Overloaded, Unavailable
 from fastapi_base.db.database import EngineDatabase, check
 from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
+from tests.calling import calling
 from tests.integration.accounts import new_user
-from tests.integration.calling import calling
 from tests.integration.jobs.steps import add, effects, run
 from tests.pgbouncer import pgbouncer
 

@@ -16,7 +16,7 @@ from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
 from fastapi_base.models import User
-from tests.integration.calling import calling
+from tests.calling import calling
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from fastapi_base.core.config import Settings
 from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.main import create_app
-from tests.integration.calling import calling
+from tests.calling import calling
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
+from tests.calling import calling
 from tests.integration.accounts import log_in, register
-from tests.integration.calling import calling
 from tests.integration.mailing import PASSWORD as MAIL_PASSWORD
 from tests.integration.mailing import Inbox
 from tests.integration.processes import CELERY, RELAY, running

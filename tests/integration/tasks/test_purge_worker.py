@@ -27,8 +27,8 @@ from fastapi_base.models import (
 )
 from fastapi_base.services.jobs import timetable
 from fastapi_base.services.purge import SCHEDULE
+from tests.calling import calling
 from tests.integration.accounts import log_in, register
-from tests.integration.calling import calling
 from tests.integration.processes import CELERY, RELAY, running
 from tests.integration.waiting import until
 

@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
+from tests.calling import calling
 from tests.integration.accounts import new_user
-from tests.integration.calling import calling
 from tests.integration.processes import CELERY, RELAY, running
 from tests.integration.waiting import until
 

@@ -119,7 +119,9 @@ def test_a_person_sees_what_runs_and_what_is_wrong(started: Run, tmp_path: Path)
 
         check_access(page)
         page.eval("document.querySelector('[aria-labelledby=mails] a').click()")
-        page.until("location.pathname.startsWith('/mails/') && document.readyState === 'complete'")
+        page.until("location.pathname.startsWith('/mails/') && document.querySelector('pre')")
+        # With its style.
+        page.until("document.readyState === 'complete'")
         assert "<b>hello</b>" in page.text()
         check_access(page)
         page.open(status)
