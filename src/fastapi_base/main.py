@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 
 from fastapi import FastAPI
+from sqlalchemy.orm import configure_mappers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from fastapi_base import VERSION
 from fastapi_base.api import errors, health, openapi, telemetry, well_known
-from fastapi_base.api.dispatch import DispatchMiddleware
+from fastapi_base.api.dispatch import DispatchMiddleware, Table
 from fastapi_base.api.middleware.access_log import AccessLogMiddleware
 from fastapi_base.api.middleware.admission import AdmissionMiddleware
 from fastapi_base.api.middleware.body_limit import BodyLimitMiddleware
@@ -40,7 +41,7 @@ def create_app(
     """
     settings = settings or Settings.load()
     configure_logging(settings.log)
-    # Now, before processes are forked: they share its memory.
+    # What all need is made here, before processes are forked: they share its memory.
     if settings.passkey.rp_id:
         import_module("fastapi_base.services.passkeys")
     if settings.oidc.providers:
@@ -55,6 +56,7 @@ def create_app(
             yield
         await telemetry.stop()
 
+    table = Table()
     app = FastAPI(
         title="fastapi-base",
         summary="A production base for HTTP services.",
@@ -64,7 +66,7 @@ def create_app(
         openapi_url="/openapi.json" if settings.api.docs else None,
         redoc_url=None,
         lifespan=lifespan,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, table),
         telemetry=observed,
         generate_unique_id_function=openapi.operation_id,
     )
@@ -74,10 +76,12 @@ def create_app(
     app.include_router(well_known.router)
     errors.install(app)
     app.openapi = openapi.schema(app)  # type: ignore[method-assign]
+    table.fill(app)
+    configure_mappers()
     return app
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, table: Table) -> list[Middleware]:
     """Outermost first."""
     production = settings.app.environment == "production"
     chain = [
@@ -129,5 +133,5 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [
         *chain,
         Middleware(BodyLimitMiddleware, limit=settings.api.max_body_bytes),
-        Middleware(DispatchMiddleware),
+        Middleware(DispatchMiddleware, table=table),
     ]

@@ -24,19 +24,20 @@ from fastapi_base.api.plans import NoPlan, Plan
 class DispatchMiddleware:
     """The innermost middleware. Reads the application's routes when the first request comes.
 
-    A route that is added later is served too, by FastAPI.
+    `table` has them already, where that is done before processes are forked. A route that is added
+    later is served too, by FastAPI.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, table: "Table | None" = None) -> None:
         self.app = app
-        self._table: _Table | None = None
+        self._table = table or Table()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         plan = None
         if scope["type"] == "http" and not scope["root_path"]:
-            if self._table is None:
-                self._table = _Table(scope["app"])
+            if not self._table.full:
+                self._table.fill(scope["app"])
             plan = self._table.find(scope)
         if plan is None or not plan.reads(scope):
             await self.app(scope, receive, send)
@@ -62,13 +63,17 @@ async def _refused(request: Request, error: Exception) -> Response:
     raise error
 
 
-class _Table:
+class Table:
     """The plans by method and path; None where FastAPI serves a route."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self) -> None:
+        self.full = False
         self._static: dict[tuple[str, str], Plan | None] = {}
         # By method and number of segments: only few patterns are left to try.
         self._patterns: dict[tuple[str, int], list[tuple[RouteContext, Plan | None]]] = {}
+
+    def fill(self, app: FastAPI) -> None:
+        """Make plans of the application's routes."""
         for context in iter_route_contexts(app.routes):
             if not isinstance(context.original_route, APIRoute):
                 # The documentation, under paths of its own.
@@ -78,6 +83,7 @@ class _Table:
                 break
             for method in context.methods or ():
                 self._add(method, context)
+        self.full = True
 
     def _add(self, method: str, context: RouteContext) -> None:
         path = context.path or ""
