@@ -17,11 +17,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+import httpx2
 import psutil
 import typer
 
 from ops.bench import load, serving
 from ops.bench.load import Load, Outcome
+
+from ops.bench.peers.peer import Peer, serving_peer
 from ops.bench.serving import Subject
 from ops.dev import places
 
@@ -36,6 +39,10 @@ class Measured:
     cpu_ms: float
 
 
+PEERS: dict[str, Peer] = {
+
+
+}
 _TEAPOT = '{"title": "Teapot", "description": "Short and stout"}'  # slice: items
 WORKLOADS = {
     "health": Load("/health/live"),
@@ -63,35 +70,49 @@ GUARD = {
 def main(
     seconds: Annotated[int, typer.Option(help="How long each measurement lasts.", min=1)] = 3,
     rounds: Annotated[int, typer.Option(help="How often each is repeated.", min=1)] = 3,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(help=f"NAME=CHECKOUT, also several. Names: {', '.join(PEERS)}."),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="A file for all figures, as JSON.")] = None,
     guard: Annotated[bool, typer.Option(help="Fail beyond the ratios of GUARD.")] = False,
 ) -> None:
     """Measure the API beside the limit, on this machine."""
+    checkouts = dict(_checkout(one) for one in peer or [])
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        environ = stack.enter_context(serving.servers(folder))
+        server, redis = stack.enter_context(serving.running(folder))
+        environ = serving.migrated(folder, server, redis)
         ours = stack.enter_context(serving.api(folder, environ))
         limit = stack.enter_context(_bare(folder, environ, "limit"))
         subjects = [ours, limit]
         if not guard:
             subjects.append(stack.enter_context(_bare(folder, environ, "tutorial")))
         tokens = serving.log_in(ours)
+        asked_of = [(subject, tokens, WORKLOADS) for subject in subjects]
+        for name, checkout in checkouts.items():
+            database = server.ensure_database(name, name, "benchmark")
+            subject = stack.enter_context(
+                serving_peer(name, PEERS[name], checkout, folder, database, redis.url())
+            )
+            with httpx2.Client(base_url=subject.url, timeout=30) as client:
+                asked_of.append((subject, PEERS[name].log_in(client), PEERS[name].workloads))
         measured: list[Measured] = []
         # The first round warms up: connections are opened, code is specialised. It does not count.
         for number in range(rounds + 1):
             print(f"round {number} of {rounds}" if number else "warming up", file=sys.stderr)
             if number == 1:
                 measured.clear()
-            for workload, load_of in WORKLOADS.items():
-                for subject in subjects:
-                    asked = replace(load_of, tokens=tokens, seconds=seconds)
+            for workload in WORKLOADS:
+                for subject, of_subject, workloads in asked_of:
+                    asked = replace(workloads[workload], tokens=of_subject, seconds=seconds)
                     measured.append(measure(workload, subject, asked, folder))
             if not guard:
                 asked = replace(WORKLOADS["me"], tokens=tokens, seconds=seconds)
                 with _logins(ours, seconds, folder):
                     measured.append(measure("me during logins", ours, asked, folder))
-        memory = {subject.name: subject.memory() for subject in subjects}
-        started = {subject.name: subject.started for subject in subjects}
+        memory = {subject.name: subject.memory() for subject, *_ in asked_of}
+        started = {subject.name: subject.started for subject, *_ in asked_of}
     summary = summarise(measured)
     print(table(summary))
     print(f"\nProportional set size, MB: {memory}. Start to the first 200, s: {started}.")
@@ -109,6 +130,15 @@ def main(
     if guard and (slow := beyond(summary)):
         print("Too slow beside the limit: " + "; ".join(slow), file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _checkout(given: str) -> tuple[str, Path]:
+    name, _, path = given.partition("=")
+    if name not in PEERS or not Path(path).is_dir() or not path:
+        raise typer.BadParameter(
+            f"--peer {given}: NAME=CHECKOUT, where NAME is {' or '.join(PEERS)}, and CHECKOUT a folder"
+        )
+    return name, Path(path).absolute()
 
 
 def beyond(summary: list[dict[str, float | str]]) -> list[str]:
@@ -195,8 +225,9 @@ def _logins(subject: Subject, seconds: int, folder: Path) -> Iterator[None]:
 def _bare(folder: Path, environ: dict[str, str], name: str) -> Iterator[Subject]:
     """A program of this folder."""
     port = places.free_port()
-    command = ["uvicorn", f"ops.bench.{name}:app", "--port", str(port), "--loop", "uvloop"]
-    command += ["--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    command = [sys.executable, "-m", "uvicorn", f"ops.bench.{name}:app", "--port", str(port)]
+    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log"]
+    command += ["--log-level", "warning"]
     with serving.process(name, command, port, folder, environ) as subject:
         yield subject
 

@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,13 @@ def servers(folder: Path, *options: str) -> Iterator[dict[str, str]]:
 
     `options` are PostgreSQL's. Raises typer.Exit when the migrations fail.
     """
+    with running(folder, *options) as (server, redis):
+        yield migrated(folder, server, redis)
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[tuple[Postgres, Redis]]:
+    """PostgreSQL, with nothing in it, and Redis. `options` are PostgreSQL's."""
     server = Postgres(folder / "data", places.free_port(), "benchmark", options)
     server.prepare(postgres.throwaway_run)
     redis = Redis(places.free_port())
@@ -62,35 +69,40 @@ def servers(folder: Path, *options: str) -> Iterator[dict[str, str]]:
         log = folder / "postgres.log"
         waiting.until_serves(one, log, server.ready, "PostgreSQL", READY_SECONDS)
         waiting.until_serves(two, folder / "redis.log", redis.ready, "Redis", READY_SECONDS)
-        environ = {
-            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
-            "DATABASE_URL": server.ensure_database("bench", "bench", "benchmark"),
-            "REDIS_URL": redis.url(),
-            "AUTH_JWT_SECRET": SECRET,
-            "API_WORKERS": "1",
-            "LOG_FORMAT": "json",
-            # On, and never reached.
-            "RATE_LIMIT_PRINCIPAL": "100000000/minute",
-            "RATE_LIMIT_ADDRESS": "100000000/minute",
-            "RATE_LIMIT_ROUTES": "POST /api/v1/jobs/word-count=100000000/minute",
-            "METRICS_PORT": str(places.free_port()),
-            "THROTTLE_PAIR_ATTEMPTS": "1000000",
-            "THROTTLE_ADDRESS_ATTEMPTS": "1000000",
-            "THROTTLE_ACCOUNT_ATTEMPTS": "1000000",
-        }
-        command = [sys.executable, "-m", "fastapi_base.cli", "migrate"]
-        with guard.process(
-            command, folder / "migrate.log", signal.SIGTERM, environ=environ
-        ) as step:
-            if step.wait(READY_SECONDS):
-                raise typer.Exit(1)
-        yield environ
+        yield server, redis
+
+
+def migrated(folder: Path, server: Postgres, redis: Redis) -> dict[str, str]:
+    """The settings of the service on these, once its tables are there. Raises typer.Exit."""
+    environ = {
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+        "DATABASE_URL": server.ensure_database("bench", "bench", "benchmark"),
+        "REDIS_URL": redis.url(),
+        "AUTH_JWT_SECRET": SECRET,
+        "API_WORKERS": "1",
+        "LOG_FORMAT": "json",
+        # On, and never reached.
+        "RATE_LIMIT_PRINCIPAL": "100000000/minute",
+        "RATE_LIMIT_ADDRESS": "100000000/minute",
+        "RATE_LIMIT_ROUTES": "POST /api/v1/jobs/word-count=100000000/minute",
+        "METRICS_PORT": str(places.free_port()),
+        "THROTTLE_PAIR_ATTEMPTS": "1000000",
+        "THROTTLE_ADDRESS_ATTEMPTS": "1000000",
+        "THROTTLE_ACCOUNT_ATTEMPTS": "1000000",
+    }
+    command = [sys.executable, "-m", "fastapi_base.cli", "migrate"]
+    with guard.process(
+        command, folder / "migrate.log", signal.SIGTERM, environ=environ
+    ) as step:
+        if step.wait(READY_SECONDS):
+            raise typer.Exit(1)
+    return environ
 
 
 @contextmanager
 def api(folder: Path, environ: dict[str, str], name: str = "ours") -> Iterator[Subject]:
     """The API by gunicorn."""
-    command = ["gunicorn", "--config", "python:fastapi_base.gunicorn_conf"]
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:fastapi_base.gunicorn_conf"]
     command.append("fastapi_base.main:create_app()")
     with process(name, command, places.free_port(), folder, environ) as subject:
         yield subject
@@ -98,19 +110,28 @@ def api(folder: Path, environ: dict[str, str], name: str = "ours") -> Iterator[S
 
 @contextmanager
 def process(
-    name: str, command: list[str], port: int, folder: Path, environ: dict[str, str]
+    name: str,
+    command: Sequence[str],
+    port: int,
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    live: str = "/health/live",
+    cwd: Path | None = None,
 ) -> Iterator[Subject]:
-    """A program that serves at this port, by the name of its module; its log is `name`.log."""
+    """A program that serves at this port; its log is `name`.log.
+
+    It serves as soon as `live` answers 200.
+    """
     url = f"http://{places.LOOPBACK}:{port}"
     given = {**environ, "API_PORT": str(port)}
     log = folder / f"{name}.log"
     begun = time.monotonic()
-    command = [sys.executable, "-m", *command]
-    with guard.process(command, log, signal.SIGTERM, environ=given) as child:
+    with guard.process(command, log, signal.SIGTERM, environ=given, cwd=cwd) as child:
 
         def ready() -> bool:
             try:
-                return httpx2.get(f"{url}/health/live", timeout=5).status_code == 200
+                return httpx2.get(f"{url}{live}", timeout=5).status_code == 200
             except httpx2.TransportError:
                 return False
 

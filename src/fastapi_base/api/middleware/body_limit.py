@@ -1,6 +1,5 @@
 """Refuses bodies that are too large, by their declared and by their real length."""
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,11 +19,10 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        error = HTTPException(413, f"The body has more than {self.limit} bytes")
-        length = Headers(scope=scope).get("content-length", "")
-        if length.isdecimal() and int(length) > self.limit:
-            await http_problem(Request(scope), error)(scope, receive, send)
-            return
+        for name, length in scope["headers"]:
+            if name == b"content-length" and length.isdigit() and int(length) > self.limit:
+                await http_problem(Request(scope), self._error())(scope, receive, send)
+                return
         seen = 0
 
         async def receive_some() -> Message:
@@ -34,7 +32,10 @@ class BodyLimitMiddleware:
                 seen += len(message.get("body", b""))
                 if seen > self.limit:
                     # The route that reads the body lets it through to the error handlers.
-                    raise error
+                    raise self._error()
             return message
 
         await self.app(scope, receive_some, send)
+
+    def _error(self) -> HTTPException:
+        return HTTPException(413, f"The body has more than {self.limit} bytes")

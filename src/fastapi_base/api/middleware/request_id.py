@@ -8,14 +8,15 @@ import secrets
 from collections.abc import Callable
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-HEADER = "x-request-id"
+# In the form of the server, here and below: this is done for each request.
+HEADER = b"x-request-id"
+_READ = {HEADER, b"traceparent"}
 # Goes into logs and replies: no blanks, no control characters, no length without end.
-_SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_SANE = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 # W3C Trace Context, 3.2.2; ids of zeros are not valid
-_TRACE = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}.*")
+_TRACE = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}.*")
 
 
 class RequestIdMiddleware:
@@ -33,21 +34,22 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        given = headers.get(HEADER, "")
-        request_id = given if _SANE.fullmatch(given) else secrets.token_hex(16)
+        given = {name: value for name, value in scope["headers"] if name in _READ}
+        sane = _SANE.fullmatch(given.get(HEADER, b""))
+        request_id = sane[0].decode() if sane else secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
+        ours = (HEADER, request_id.encode())
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
+                message["headers"] = [*message["headers"], ours]
             await send(message)
 
         known = {"request_id": request_id}
-        if self.trace_id is not None and (ours := self.trace_id()):
-            known["trace_id"] = ours
-        elif trace := _TRACE.fullmatch(headers.get("traceparent", "")):
-            known["trace_id"] = trace[1]
+        if self.trace_id is not None and (traced := self.trace_id()):
+            known["trace_id"] = traced
+        elif trace := _TRACE.fullmatch(given.get(b"traceparent", b"")):
+            known["trace_id"] = trace[1].decode()
         tokens = structlog.contextvars.bind_contextvars(**known)
         try:
             await self.app(scope, receive, send_with_id)
