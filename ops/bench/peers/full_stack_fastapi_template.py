@@ -1,0 +1,96 @@
+"""The backend of fastapi/full-stack-fastapi-template, its authors' starting point for a product.
+
+Measured: release 0.10.0 with the changes until February 2026, by the versions of its lock file then
+(FastAPI 0.128.8, Starlette 0.46.2, SQLModel 0.0.31, psycopg 3.3), on CPython 3.13 as ours is. The
+newest state needs CPython 3.14.
+
+It is run as its Dockerfile and its deployment guide say: the steps of scripts/prestart.sh, with the
+tables made by its metadata instead of its migrations; then `fastapi run`, which is uvicorn with
+uvloop and httptools and writes the access log through Rich, at some 0.4 ms a line. One worker
+process here, four there. ENVIRONMENT is production, CORS is on, Sentry and mail are off, as they
+are until somebody names an address. It has no rate limits and no login throttle.
+
+"health" is what its Compose file asks for, a fixed `true`. "me", "create" and "list of 50" are the
+endpoints of the same meaning, for the first superuser, who is the account that its settings make.
+All items are of this account; a superuser's list asks for everybody's, by the same two queries but
+for their condition. A reply to "create" is 200.
+"""
+
+import urllib.parse
+from collections.abc import Mapping
+
+import httpx2
+
+from ops.bench import serving
+from ops.bench.load import Load
+from ops.bench.peers.peer import Peer
+from ops.dev import places
+
+_API = "/api/v1"
+_HEALTH = f"{_API}/utils/health-check/"
+_TEAPOT = '{"title": "Teapot", "description": "Short and stout"}'
+# Its migrations need the PostgreSQL extension uuid-ossp on the way, which asks for a library that
+# few machines have. What they come to is in its metadata.
+_TABLES = (
+    "from app.core.db import engine\n"
+    "from app.models import SQLModel\n"
+    "SQLModel.metadata.create_all(engine)\n"
+)
+# More than a page.
+_ITEMS = 60
+
+
+def _environ(database: str, _redis: str) -> Mapping[str, str]:
+    """It takes its database in parts, and uses no Redis."""
+    parts = urllib.parse.urlsplit(database)
+    return {
+        "ENVIRONMENT": "production",
+        "PROJECT_NAME": "Benchmark",
+        "FRONTEND_HOST": "https://dashboard.example.com",
+        "BACKEND_CORS_ORIGINS": "https://dashboard.example.com,https://api.example.com",
+        "SECRET_KEY": serving.SECRET,
+        "FIRST_SUPERUSER": serving.EMAIL,
+        "FIRST_SUPERUSER_PASSWORD": serving.PASSWORD,
+        "POSTGRES_SERVER": parts.hostname or "",
+        "POSTGRES_PORT": str(parts.port),
+        "POSTGRES_USER": urllib.parse.unquote(parts.username or ""),
+        "POSTGRES_PASSWORD": urllib.parse.unquote(parts.password or ""),
+        "POSTGRES_DB": parts.path.removeprefix("/"),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _log_in(client: httpx2.Client) -> list[str]:
+    """Tokens of the first superuser, who has more items than a page afterwards."""
+    form = {"username": serving.EMAIL, "password": serving.PASSWORD}
+    url = f"{_API}/login/access-token"
+    replies = [client.post(url, data=form) for _ in range(serving.SESSIONS)]
+    tokens: list[str] = [reply.raise_for_status().json()["access_token"] for reply in replies]
+    heads = {"Authorization": f"Bearer {tokens[0]}", "Content-Type": "application/json"}
+    for _ in range(_ITEMS):
+        client.post(f"{_API}/items/", content=_TEAPOT, headers=heads).raise_for_status()
+    return tokens
+
+
+PEER = Peer(
+    folder="backend",
+    install="uv sync",
+    environ=_environ,
+    prepare=(
+        ("python", "app/backend_pre_start.py"),
+        ("python", "-c", _TABLES),
+        ("python", "app/initial_data.py"),
+    ),
+    serve=(
+        *("fastapi", "run", "--workers", "1"),
+        *("--host", places.LOOPBACK, "--port", "{port}", "app/main.py"),
+    ),
+    live=_HEALTH,
+    log_in=_log_in,
+    workloads={
+        "health": Load(_HEALTH),
+        "me": Load(f"{_API}/users/me"),
+        "create": Load(f"{_API}/items/", body=_TEAPOT),
+        "list of 50": Load(f"{_API}/items/?limit=50"),
+    },
+)
