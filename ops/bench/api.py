@@ -1,8 +1,9 @@
-"""Measures the API beside the limit, and beside a peer: `make bench`.
+"""Measures the API beside the limit, and beside peers: `make bench`.
 
-They serve in turn, several rounds, on the same PostgreSQL and Redis, with one worker process and
-production settings: access log, rate limits and all middleware. What is compared is CPU time, which
-a busy machine disturbs least. The table goes to standard output, all figures to `--output`.
+One peer is here, others are given by a checkout of theirs (ops/bench/peers). They serve in turn,
+several rounds, on the same PostgreSQL and Redis, with one worker process and production settings:
+access log, rate limits and all middleware. What is compared is CPU time, which a busy machine
+disturbs least. The table goes to standard output, all figures to `--output`.
 """
 
 import json
@@ -11,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,8 +24,8 @@ import typer
 
 from ops.bench import load, serving
 from ops.bench.load import Load, Outcome
-
-from ops.bench.peers.peer import Peer, serving_peer
+from ops.bench.peers import fastapi_boilerplate, full_stack_fastapi_template
+from ops.bench.peers.peer import serving_peer
 from ops.bench.serving import Subject
 from ops.dev import places
 
@@ -39,9 +40,9 @@ class Measured:
     cpu_ms: float
 
 
-PEERS: dict[str, Peer] = {
-
-
+PEERS = {
+    "full-stack-fastapi-template": full_stack_fastapi_template.PEER,
+    "fastapi-boilerplate": fastapi_boilerplate.PEER,
 }
 _TEAPOT = '{"title": "Teapot", "description": "Short and stout"}'  # slice: items
 WORKLOADS = {
@@ -89,6 +90,7 @@ def main(
         if not guard:
             subjects.append(stack.enter_context(_bare(folder, environ, "tutorial")))
         tokens = serving.log_in(ours)
+        asked_of: list[tuple[Subject, list[str], Mapping[str, Load]]]
         asked_of = [(subject, tokens, WORKLOADS) for subject in subjects]
         for name, checkout in checkouts.items():
             database = server.ensure_database(name, name, "benchmark")
@@ -136,7 +138,8 @@ def _checkout(given: str) -> tuple[str, Path]:
     name, _, path = given.partition("=")
     if name not in PEERS or not Path(path).is_dir() or not path:
         raise typer.BadParameter(
-            f"--peer {given}: NAME=CHECKOUT, where NAME is {' or '.join(PEERS)}, and CHECKOUT a folder"
+            f"--peer {given}: not NAME=CHECKOUT, where NAME is {' or '.join(PEERS)}, and CHECKOUT"
+            " a folder"
         )
     return name, Path(path).absolute()
 

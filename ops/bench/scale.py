@@ -19,7 +19,7 @@ import httpx2
 import psutil
 import typer
 
-from ops.bench import serving
+from ops.bench import quota, serving
 from ops.bench.api import WORKLOADS, Measured, grouped, measure
 from ops.bench.load import Load
 from ops.bench.serving import Subject
@@ -34,6 +34,15 @@ def main(
     requests: Annotated[
         int, typer.Option(help="Requests to send before memory is looked at again.", min=0)
     ] = 0,
+    share: Annotated[
+        float | None,
+        typer.Option(
+            help="Compare one process and two also with so much of a processor for each, by control"
+            " groups, as root: then processors are free on small machines, too.",
+            min=0.1,
+            max=1,
+        ),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="A file for all figures, as JSON.")] = None,
 ) -> None:
     """Measure the API under more connections, with more processes, and with its cache."""
@@ -60,6 +69,10 @@ def main(
                 measured.clear()
             for subject in (one, two):
                 measured.append(measure("me", subject, asked, folder))
+            for subject in (one, two) if share else ():
+                with quota.limited(subject.process.children(), share or 1):
+                    workload = f"me, {share:g} processors each"
+                    measured.append(measure(workload, subject, asked, folder))
             for subject in (one, uncached):  # slice: items
                 measured.append(measure("one item", subject, single, folder))  # slice: items
             for connections in CONNECTIONS:

@@ -91,9 +91,7 @@ def migrated(folder: Path, server: Postgres, redis: Redis) -> dict[str, str]:
         "THROTTLE_ACCOUNT_ATTEMPTS": "1000000",
     }
     command = [sys.executable, "-m", "fastapi_base.cli", "migrate"]
-    with guard.process(
-        command, folder / "migrate.log", signal.SIGTERM, environ=environ
-    ) as step:
+    with guard.process(command, folder / "migrate.log", signal.SIGTERM, environ=environ) as step:
         if step.wait(READY_SECONDS):
             raise typer.Exit(1)
     return environ

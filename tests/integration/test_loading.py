@@ -51,3 +51,23 @@ def test_what_is_off_is_not_loaded(
     found = set(json.loads(errors.splitlines()[-1]))
     assert loaded <= found
     assert bool(found) == bool(loaded)
+
+
+READY = """
+import json, sys
+from fastapi_base.main import create_app
+from fastapi_base.models.base import SQLModel
+app = create_app()
+mappers = SQLModel._sa_registry.mappers
+made = {
+    "plans": app.user_middleware[-1].kwargs["table"].full,
+    "mappers": bool(mappers) and all(mapper.configured for mapper in mappers),
+}
+print(json.dumps(made), file=sys.stderr)
+"""
+
+
+def test_what_all_processes_need_is_made_before_they_are_forked(tmp_path: Path) -> None:
+    code, errors = outcome((sys.executable, "-c", READY), tmp_path)
+    assert code == 0, errors
+    assert json.loads(errors.splitlines()[-1]) == {"plans": True, "mappers": True}

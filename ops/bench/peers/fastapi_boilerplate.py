@@ -26,14 +26,15 @@ from collections.abc import Mapping
 
 import httpx2
 
+from ops.bench import serving
 from ops.bench.load import Load
 from ops.bench.peers.peer import Peer
+from ops.dev import places
 
 _API = "/api/v1"
-_USERNAME, _PASSWORD = "ada", "Correct-horse-battery-staple-1"
+_USERNAME = "ada"
 _TEAPOT = '{"title": "Teapot", "text": "Short and stout"}'
 _ITEMS = 60
-_LOGINS = 8
 
 
 def _environ(database: str, redis: str) -> Mapping[str, str]:
@@ -42,9 +43,9 @@ def _environ(database: str, redis: str) -> Mapping[str, str]:
         "ENVIRONMENT": "production",
         "APP_NAME": "Benchmark",
         "APP_VERSION": "0.17",
-        "SECRET_KEY": "benchmark-secret-of-more-than-32-bytes",
+        "SECRET_KEY": serving.SECRET,
         "ACCESS_TOKEN_EXPIRE_MINUTES": "60",
-        "ADMIN_PASSWORD": _PASSWORD,
+        "ADMIN_PASSWORD": serving.PASSWORD,
         "POSTGRES_USER": str(postgres.username),
         "POSTGRES_PASSWORD": str(postgres.password),
         "POSTGRES_SERVER": str(postgres.hostname),
@@ -58,11 +59,11 @@ def _environ(database: str, redis: str) -> Mapping[str, str]:
 
 
 def _log_in(client: httpx2.Client) -> list[str]:
-    account = {"name": "Ada", "username": _USERNAME, "email": "ada@example.com"}
-    account["password"] = _PASSWORD
+    account = {"name": "Ada", "username": _USERNAME, "email": serving.EMAIL}
+    account["password"] = serving.PASSWORD
     client.post(f"{_API}/user", json=account).raise_for_status()
-    form = {"username": _USERNAME, "password": _PASSWORD}
-    replies = [client.post(f"{_API}/login", data=form) for _ in range(_LOGINS)]
+    form = {"username": _USERNAME, "password": serving.PASSWORD}
+    replies = [client.post(f"{_API}/login", data=form) for _ in range(serving.SESSIONS)]
     tokens: list[str] = [reply.raise_for_status().json()["access_token"] for reply in replies]
     heads = {"Authorization": f"Bearer {tokens[0]}", "Content-Type": "application/json"}
     for _ in range(_ITEMS):
@@ -76,14 +77,9 @@ PEER = Peer(
     environ=_environ,
     prepare=(),
     serve=(
-        "gunicorn",
-        "app.main:app",
-        "-w",
-        "1",
-        "-k",
-        "uvicorn.workers.UvicornWorker",
-        "-b",
-        "127.0.0.1:{port}",
+        *("gunicorn", "app.main:app", "--workers", "1"),
+        *("--worker-class", "uvicorn.workers.UvicornWorker"),
+        *("--bind", f"{places.LOOPBACK}:{{port}}"),
     ),
     live=f"{_API}/health",
     log_in=_log_in,

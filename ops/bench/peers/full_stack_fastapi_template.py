@@ -11,9 +11,8 @@ process here, four there. ENVIRONMENT is production, CORS is on, Sentry and mail
 are until somebody names an address. It has no rate limits and no login throttle.
 
 "health" is what its Compose file asks for, a fixed `true`. "me", "create" and "list of 50" are the
-endpoints of the same meaning, for the first superuser, who is the account that its settings make.
-All items are of this account; a superuser's list asks for everybody's, by the same two queries but
-for their condition. A reply to "create" is 200.
+endpoints of the same meaning, for an account that signs up, as anybody may. A reply to "create" is
+200.
 """
 
 import urllib.parse
@@ -49,7 +48,7 @@ def _environ(database: str, _redis: str) -> Mapping[str, str]:
         "FRONTEND_HOST": "https://dashboard.example.com",
         "BACKEND_CORS_ORIGINS": "https://dashboard.example.com,https://api.example.com",
         "SECRET_KEY": serving.SECRET,
-        "FIRST_SUPERUSER": serving.EMAIL,
+        "FIRST_SUPERUSER": "admin@example.com",
         "FIRST_SUPERUSER_PASSWORD": serving.PASSWORD,
         "POSTGRES_SERVER": parts.hostname or "",
         "POSTGRES_PORT": str(parts.port),
@@ -61,7 +60,9 @@ def _environ(database: str, _redis: str) -> Mapping[str, str]:
 
 
 def _log_in(client: httpx2.Client) -> list[str]:
-    """Tokens of the first superuser, who has more items than a page afterwards."""
+    """Tokens of an account that has more items than a page afterwards."""
+    account = {"email": serving.EMAIL, "password": serving.PASSWORD}
+    client.post(f"{_API}/users/signup", json=account).raise_for_status()
     form = {"username": serving.EMAIL, "password": serving.PASSWORD}
     url = f"{_API}/login/access-token"
     replies = [client.post(url, data=form) for _ in range(serving.SESSIONS)]
