@@ -13,7 +13,13 @@ from typing import Any
 from ops.bench.api import GOALS
 
 LEFT, WIDTH, BAR, GAP, EDGE = 110, 560, 18, 22, 10
-COLOURS = {"limit": "#b0b7c3", "ours": "#4c78a8", "tutorial": "#f58518"}
+COLOURS = {
+    "limit": "#b0b7c3",
+    "ours": "#4c78a8",
+    "tutorial": "#f58518",
+    "full-stack-fastapi-template": "#54a24b",
+    "fastapi-boilerplate": "#b279a2",
+}
 
 
 def draw(summary: list[dict[str, Any]]) -> str:
@@ -24,49 +30,49 @@ def draw(summary: list[dict[str, Any]]) -> str:
         for (workload, subject), time in times.items()
         if workload in GOALS
     }
+    subjects = [name for name in COLOURS if any(subject == name for _, subject in ratios)]
     scale = WIDTH / max(ratios.values())
-    height = 60 + len(GOALS) * (len(COLOURS) * BAR + GAP)
+    height = 60 + len(GOALS) * (len(subjects) * BAR + GAP)
     width = LEFT + WIDTH + 60
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="12" role="img">',
         "<title>Processor time of a request, in times of the limit's</title>",
         '<rect width="100%" height="100%" fill="#fff"/>',
-        *_legend(),
+        *_legend(subjects),
     ]
     top = 50
     for workload in GOALS:
-        lines += _group(workload, ratios, top, scale)
-        top += len(COLOURS) * BAR + GAP
+        own = [ratios.get((workload, subject), 0.0) for subject in subjects]
+        lines += _group(workload, dict(zip(subjects, own, strict=True)), top, scale)
+        top += len(subjects) * BAR + GAP
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def _legend() -> Iterator[str]:
+def _legend(subjects: list[str]) -> Iterator[str]:
     x = LEFT
-    for subject, colour in COLOURS.items():
-        yield f'<rect x="{x}" y="{EDGE}" width="12" height="12" fill="{colour}"/>'
+    for subject in subjects:
+        yield f'<rect x="{x}" y="{EDGE}" width="12" height="12" fill="{COLOURS[subject]}"/>'
         yield f'<text x="{x + 17}" y="{EDGE + 11}">{escape(subject)}</text>'
-        x += 90
+        x += 35 + 6 * len(subject)
     yield f'<path d="M{x + 6} {EDGE}v12" stroke="#e45756" stroke-width="2"/>'
     yield f'<text x="{x + 17}" y="{EDGE + 11}">goal</text>'
 
 
-def _group(
-    workload: str, ratios: dict[tuple[str, str], float], top: int, scale: float
-) -> Iterator[str]:
-    middle = top + len(COLOURS) * BAR / 2 + 4
+def _group(workload: str, ratios: dict[str, float], top: int, scale: float) -> Iterator[str]:
+    size = len(ratios) * BAR
+    middle = top + size / 2 + 4
     yield f'<text x="{LEFT - 8}" y="{middle:g}" text-anchor="end">{escape(workload)}</text>'
-    for number, (subject, colour) in enumerate(COLOURS.items()):
-        if (workload, subject) not in ratios:
-            continue
-        ratio = ratios[workload, subject]
+    for number, (subject, ratio) in enumerate(ratios.items()):
         y = top + number * BAR
         length = ratio * scale
-        yield f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 3}" fill="{colour}"/>'
+        yield (
+            f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 3}"'
+            f' fill="{COLOURS[subject]}"/>'
+        )
         if subject != "limit":
             yield f'<text x="{LEFT + length + 5:.1f}" y="{y + 12}">{ratio:.1f}</text>'
     at = LEFT + GOALS[workload] * scale
-    size = len(COLOURS) * BAR
     yield f'<path d="M{at:.1f} {top - 3}v{size + 3}" stroke="#e45756" stroke-width="2"/>'
 
 
