@@ -28,13 +28,14 @@ class PageRequest:
     def reply[T](self, page: Page[T]) -> Page[T]:
         """The page, after `Link` (RFC 8288) was set: first, and prev and next where they are."""
         # References without scheme and host: what a proxy made of those is not known here.
-        path = quote(self.request.url.path)
-        asked = [pair for pair in self.request.query_params.multi_items() if pair[0] != "cursor"]
-        links = []
-        for name, cursor in (("first", None), ("prev", page.previous), ("next", page.next)):
-            if cursor or name == "first":
-                query = urlencode([*asked, ("cursor", cursor)] if cursor else asked)
-                links.append(f'<{path}{query and "?"}{query}>; rel="{name}"')
+        path = quote(self.request.scope["path"])
+        given = self.request.query_params.multi_items()
+        asked = urlencode([pair for pair in given if pair[0] != "cursor"])
+        links = [f'<{path}{asked and "?"}{asked}>; rel="first"']
+        for name, cursor in (("prev", page.previous), ("next", page.next)):
+            if cursor:
+                # Cursors are made of characters that need no quoting.
+                links.append(f'<{path}?{asked}{asked and "&"}cursor={cursor}>; rel="{name}"')
         self.response.headers["Link"] = ", ".join(links)
         return page
 
