@@ -32,7 +32,7 @@ def main(
     seconds: Annotated[int, typer.Option(help="How long each measurement lasts.", min=1)] = 4,
     rounds: Annotated[int, typer.Option(help="How often each is repeated.", min=1)] = 3,
     requests: Annotated[
-        int, typer.Option(help="Requests to send before memory is looked at again.", min=0)
+        int, typer.Option(help="How many requests memory is watched over.", min=0)
     ] = 0,
     share: Annotated[
         float | None,
@@ -53,7 +53,8 @@ def main(
         def started(name: str, **settings: str) -> Subject:
             place = folder / name.replace(" ", "-")
             place.mkdir()
-            given = {**environ, "METRICS_PORT": "0", **settings}
+            # None is replaced while it is measured.
+            given = {**environ, "METRICS_PORT": "0", "API_MAX_REQUESTS": "0", **settings}
             return stack.enter_context(serving.api(place, given, name))
 
         one = started("one process")
@@ -62,6 +63,7 @@ def main(
         tokens = serving.log_in(one)
         asked = replace(ME, tokens=tokens, seconds=seconds)
         single = Load(_item(one, tokens[0]), tokens=tokens[:1], seconds=seconds)  # slice: items
+        memory = _memory(one, asked, requests, folder)
         measured: list[Measured] = []
         for number in range(rounds + 1):
             print(f"round {number} of {rounds}" if number else "warming up", file=sys.stderr)
@@ -78,21 +80,33 @@ def main(
             for connections in CONNECTIONS:
                 crowd = replace(asked, connections=connections)
                 measured.append(measure(f"me, {connections} connections", one, crowd, folder))
-                # What the load left behind is done before the next begins.
-                httpx2.get(f"{one.url}/health/live", timeout=60).raise_for_status()
-        memory = [one.memory()]
-        sent = 0
-        while sent < requests:
-            sent += measure("me", one, replace(asked, seconds=60), folder).outcome.requests
-            memory.append(one.memory())
-            print(f"{sent} requests, {memory[-1]} MB", file=sys.stderr)
+                # Comes after what the load left behind, in the same queue.
+                head = {"Authorization": f"Bearer {tokens[0]}"}
+                httpx2.get(f"{one.url}{ME.url}", headers=head, timeout=60).raise_for_status()
+        crowded = one.memory()
     summary = _summary(measured)
     print(_table(summary))
-    print(f"\nMegabytes (PSS) of the one process, and after {sent} requests more: {memory}.")
+    print(f"\nMegabytes (PSS) of one process, by requests: {memory}; after all crowds {crowded}.")
     if output:
-        about = {"machine": platform.machine(), "processors": psutil.cpu_count()}
-        figures = {**about, "memory_mb": memory, "requests": sent, "summary": summary}
+        figures = {
+            "machine": platform.machine(),
+            "processors": psutil.cpu_count(),
+            "memory_mb": memory,
+            "memory_mb_after_crowds": crowded,
+            "summary": summary,
+        }
         output.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _memory(subject: Subject, asked: Load, requests: int, folder: Path) -> dict[int, float]:
+    """Megabytes after the first requests, then now and then until there were so many."""
+    sent = measure("me", subject, asked, folder).outcome.requests
+    found = {sent: subject.memory()}
+    while sent < requests:
+        sent += measure("me", subject, replace(asked, seconds=60), folder).outcome.requests
+        found[sent] = subject.memory()
+        print(f"{sent} requests, {found[sent]} MB", file=sys.stderr)
+    return found
 
 
 def _item(subject: Subject, token: str) -> str:  # slice: items
