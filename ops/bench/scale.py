@@ -73,8 +73,10 @@ def main(
                 measured.append(measure("me", subject, asked, folder))
             for subject in (one, two) if share else ():
                 with quota.limited(subject.process.children(), share or 1):
-                    workload = f"me, {share:g} processors each"
-                    measured.append(measure(workload, subject, asked, folder))
+                    # Enough that each has work, however they are spread.
+                    many = replace(asked, connections=64)
+                    workload = f"me, 64 connections, {share:g} of a processor each"
+                    measured.append(measure(workload, subject, many, folder))
             for subject in (one, uncached):  # slice: items
                 measured.append(measure("one item", subject, single, folder))  # slice: items
             for connections in CONNECTIONS:
