@@ -28,13 +28,13 @@ import httpx2
 
 from ops.bench import serving
 from ops.bench.load import Load
-from ops.bench.peers.peer import Peer
+from ops.bench.peers.peer import Peer, logged_in
 from ops.dev import places
 
 _API = "/api/v1"
 _USERNAME = "ada"
+_POST = f"{_API}/{_USERNAME}/post"
 _TEAPOT = '{"title": "Teapot", "text": "Short and stout"}'
-_ITEMS = 60
 
 
 def _environ(database: str, redis: str) -> Mapping[str, str]:
@@ -62,13 +62,7 @@ def _log_in(client: httpx2.Client) -> list[str]:
     account = {"name": "Ada", "username": _USERNAME, "email": serving.EMAIL}
     account["password"] = serving.PASSWORD
     client.post(f"{_API}/user", json=account).raise_for_status()
-    form = {"username": _USERNAME, "password": serving.PASSWORD}
-    replies = [client.post(f"{_API}/login", data=form) for _ in range(serving.SESSIONS)]
-    tokens: list[str] = [reply.raise_for_status().json()["access_token"] for reply in replies]
-    heads = {"Authorization": f"Bearer {tokens[0]}", "Content-Type": "application/json"}
-    for _ in range(_ITEMS):
-        client.post(f"{_API}/{_USERNAME}/post", content=_TEAPOT, headers=heads).raise_for_status()
-    return tokens
+    return logged_in(client, f"{_API}/login", _USERNAME, _POST, _TEAPOT)
 
 
 PEER = Peer(
@@ -86,7 +80,7 @@ PEER = Peer(
     workloads={
         "health": Load(f"{_API}/health"),
         "me": Load(f"{_API}/user/me/"),
-        "create": Load(f"{_API}/{_USERNAME}/post", body=_TEAPOT),
+        "create": Load(_POST, body=_TEAPOT),
         "list of 50": Load(f"{_API}/{_USERNAME}/posts?page=1&items_per_page=50"),
     },
 )

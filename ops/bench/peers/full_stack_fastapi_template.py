@@ -22,10 +22,11 @@ import httpx2
 
 from ops.bench import serving
 from ops.bench.load import Load
-from ops.bench.peers.peer import Peer
+from ops.bench.peers.peer import Peer, logged_in
 from ops.dev import places
 
 _API = "/api/v1"
+_ITEMS = f"{_API}/items/"
 _HEALTH = f"{_API}/utils/health-check/"
 _TEAPOT = '{"title": "Teapot", "description": "Short and stout"}'
 # Its migrations need the PostgreSQL extension uuid-ossp on the way, which asks for a library that
@@ -35,8 +36,6 @@ _TABLES = (
     "from app.models import SQLModel\n"
     "SQLModel.metadata.create_all(engine)\n"
 )
-# More than a page.
-_ITEMS = 60
 
 
 def _environ(database: str, _redis: str) -> Mapping[str, str]:
@@ -60,17 +59,9 @@ def _environ(database: str, _redis: str) -> Mapping[str, str]:
 
 
 def _log_in(client: httpx2.Client) -> list[str]:
-    """Tokens of an account that has more items than a page afterwards."""
     account = {"email": serving.EMAIL, "password": serving.PASSWORD}
     client.post(f"{_API}/users/signup", json=account).raise_for_status()
-    form = {"username": serving.EMAIL, "password": serving.PASSWORD}
-    url = f"{_API}/login/access-token"
-    replies = [client.post(url, data=form) for _ in range(serving.SESSIONS)]
-    tokens: list[str] = [reply.raise_for_status().json()["access_token"] for reply in replies]
-    heads = {"Authorization": f"Bearer {tokens[0]}", "Content-Type": "application/json"}
-    for _ in range(_ITEMS):
-        client.post(f"{_API}/items/", content=_TEAPOT, headers=heads).raise_for_status()
-    return tokens
+    return logged_in(client, f"{_API}/login/access-token", serving.EMAIL, _ITEMS, _TEAPOT)
 
 
 PEER = Peer(
@@ -91,7 +82,7 @@ PEER = Peer(
     workloads={
         "health": Load(_HEALTH),
         "me": Load(f"{_API}/users/me"),
-        "create": Load(f"{_API}/items/", body=_TEAPOT),
-        "list of 50": Load(f"{_API}/items/?limit=50"),
+        "create": Load(_ITEMS, body=_TEAPOT),
+        "list of 50": Load(f"{_ITEMS}?limit=50"),
     },
 )

@@ -17,6 +17,8 @@ from ops.bench.serving import Subject
 from ops.dev import places
 
 PREPARE_SECONDS = 120
+# More than a page.
+ITEMS = 60
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,17 @@ def serving_peer(
     command[0] = _program(programs, command[0])
     with serving.process(name, command, port, folder, environ, live=peer.live, cwd=place) as one:
         yield one
+
+
+def logged_in(client: httpx2.Client, url: str, username: str, items: str, item: str) -> list[str]:
+    """Access tokens by OAuth2's form for passwords, of an account that then has many items."""
+    form = {"username": username, "password": serving.PASSWORD}
+    replies = [client.post(url, data=form) for _ in range(serving.SESSIONS)]
+    tokens: list[str] = [reply.raise_for_status().json()["access_token"] for reply in replies]
+    heads = {"Authorization": f"Bearer {tokens[0]}", "Content-Type": "application/json"}
+    for _ in range(ITEMS):
+        client.post(items, content=item, headers=heads).raise_for_status()
+    return tokens
 
 
 def _program(programs: Path, name: str) -> str:
