@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer, OAuth2PasswordBearer
 from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.requests import HTTPConnection
 
 from fastapi_base.api import cookies
 from fastapi_base.api.middleware.request_id import request_id_of
@@ -35,15 +36,28 @@ _bearer = OAuth2PasswordBearer(
     scopes={str(scope): text for scope, text in scopes.DESCRIPTIONS.items()},
     auto_error=False,
 )
-# For the description alone: both come in the same header.
-_api_key = HTTPBearer(
+
+
+# These two are for the description alone: what they would read is read below.
+class _DescribedBearer(HTTPBearer):
+    async def __call__(self, request: HTTPConnection) -> None:
+        pass
+
+
+class _DescribedCookie(APIKeyCookie):
+    async def __call__(self, request: HTTPConnection) -> None:
+        pass
+
+
+# Comes in the same header.
+_api_key = _DescribedBearer(
     bearerFormat="fb_...",
     scheme_name="api-key",
     description="An API key, for routes that name a scope.",
     auto_error=False,
 )
-# For the description alone: the name differs in development, see cookies.cookie_name.
-_cookie = APIKeyCookie(
+# The name differs in development, see cookies.cookie_name.
+_cookie = _DescribedCookie(
     name=cookies.SECURE_NAME,
     scheme_name="cookie",
     description="Set by a login with `mode=cookie`. Requests that change something bring the token"
@@ -97,7 +111,7 @@ async def _principal(
     request: Request,
     resources: ResourcesDep,
     token: Annotated[str | None, Depends(_bearer)],
-    _described: Annotated[str | None, Depends(_cookie)],
+    _described: Annotated[None, Depends(_cookie)],
 ) -> Principal:
     if value := cookies.cookie_of(request, resources):
         browser = await cookies.browser_of(request, resources, value)
@@ -136,7 +150,7 @@ async def _any_principal(
     request: Request,
     resources: ResourcesDep,
     token: Annotated[str | None, Depends(_bearer)],
-    _described: Annotated[object, Depends(_api_key)],
+    _described: Annotated[None, Depends(_api_key)],
 ) -> AnyPrincipal:
     # FastAPI calls this once for each set of scopes that a route names.
     known: AnyPrincipal | None = getattr(request.state, "principal", None)
