@@ -16,6 +16,12 @@ async def test_sane_request_id_is_kept(client: httpx2.AsyncClient) -> None:
     assert reply.headers["x-request-id"] == "caller-id.42"
 
 
+async def test_of_several_request_ids_the_first_is_kept(client: httpx2.AsyncClient) -> None:
+    headers = [("x-request-id", "the-first.1"), ("x-request-id", "the-second.2")]
+    reply = await client.get("/health/live", headers=headers)
+    assert reply.headers.get_list("x-request-id") == ["the-first.1"]
+
+
 @pytest.mark.parametrize("given", ["short", "x" * 65, "bad id 12345", 'a"b\tc12345', "ünïcödé12"])
 async def test_other_request_id_is_replaced(client: httpx2.AsyncClient, given: str) -> None:
     headers = {b"x-request-id": given.encode()}

@@ -34,7 +34,8 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = {name: value for name, value in scope["headers"] if name in _READ}
+        # Of several, the first.
+        given = {name: value for name, value in reversed(scope["headers"]) if name in _READ}
         sane = _SANE.fullmatch(given.get(HEADER, b""))
         request_id = sane[0].decode() if sane else secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
