@@ -43,8 +43,8 @@ def draw(summary: list[dict[str, Any]]) -> str:
     ]
     top = 50
     for workload in GOALS:
-        own = [ratios.get((workload, subject), 0.0) for subject in subjects]
-        lines += _group(workload, dict(zip(subjects, own, strict=True)), top, scale)
+        own = {subject: ratios[workload, subject] for subject in subjects}
+        lines += _group(workload, own, top, scale)
         top += len(subjects) * BAR + GAP
     return "\n".join([*lines, "</svg>"]) + "\n"
 

@@ -6,7 +6,7 @@ load and for the servers.
 
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -35,35 +35,35 @@ def limited(processes: Iterable[psutil.Process], share: float) -> Iterator[None]
 def _limited(process: psutil.Process, share: float) -> Iterator[None]:
     unified = (_GROUPS / "cgroup.controllers").exists()
     parent = _GROUPS if unified else _GROUPS / "cpu"
-    quota = round(share * _PERIOD_MICROSECONDS)
     group = parent / f"bench-{secrets.token_hex(4)}"
+    period, quota = str(_PERIOD_MICROSECONDS), str(round(share * _PERIOD_MICROSECONDS))
+    limits = {"cpu.cfs_period_us": period, "cpu.cfs_quota_us": quota}
+    if unified:
+        limits = {"cpu.max": f"{quota} {period}"}
     try:
+        before = parent / _group_of(process.pid, unified=unified)
         if unified:
             (parent / "cgroup.subtree_control").write_text("+cpu")
         group.mkdir()
+        for name, value in {**limits, "cgroup.procs": str(process.pid)}.items():
+            (group / name).write_text(value)
     except OSError as error:
+        with suppress(OSError):
+            group.rmdir()
         raise QuotaError(f"no control group can be made in {parent}: {error}") from error
     try:
-        if unified:
-            (group / "cpu.max").write_text(f"{quota} {_PERIOD_MICROSECONDS}")
-        else:
-            (group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
-            (group / "cpu.cfs_quota_us").write_text(str(quota))
-        before = _group_of(process.pid, unified=unified)
-        (group / "cgroup.procs").write_text(str(process.pid))
-        try:
-            yield
-        finally:
-            if process.is_running():
-                (before / "cgroup.procs").write_text(str(process.pid))
+        yield
     finally:
+        if process.is_running():
+            (before / "cgroup.procs").write_text(str(process.pid))
         group.rmdir()
 
 
-def _group_of(pid: int, *, unified: bool) -> Path:
-    """Where it was: the line of version 2 has no names of controllers."""
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+def _group_of(pid: int, *, unified: bool) -> str:
+    """Where it is, below the root: the line of version 2 has no names of controllers."""
+    file = Path(f"/proc/{pid}/cgroup")
+    for line in file.read_text().splitlines():
         _, names, path = line.split(":", 2)
         if names == "" if unified else "cpu" in names.split(","):
-            return (_GROUPS if unified else _GROUPS / "cpu") / path.lstrip("/")
-    raise QuotaError(f"process {pid} is in no control group")
+            return path.lstrip("/")
+    raise FileNotFoundError(f"{file} names no group for processors")

@@ -46,6 +46,12 @@ def main(
     output: Annotated[Path | None, typer.Option(help="A file for all figures, as JSON.")] = None,
 ) -> None:
     """Measure the API under more connections, with more processes, and with its cache."""
+    try:
+        # Now, rather than after a million requests.
+        with quota.limited([psutil.Process()] if share else [], 1):
+            pass
+    except quota.QuotaError as error:
+        raise typer.BadParameter(f"--share: {error}") from error
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         environ = stack.enter_context(serving.servers(folder))
@@ -71,12 +77,13 @@ def main(
                 measured.clear()
             for subject in (one, two):
                 measured.append(measure("me", subject, asked, folder))
-            for subject in (one, two) if share else ():
-                with quota.limited(subject.process.children(), share or 1):
-                    # Enough that each has work, however they are spread.
-                    many = replace(asked, connections=64)
-                    workload = f"me, 64 connections, {share:g} of a processor each"
-                    measured.append(measure(workload, subject, many, folder))
+            if share:
+                # Enough that each has work, however they are spread.
+                many = replace(asked, connections=64)
+                workload = f"me, 64 connections, {share:g} of a processor each"
+                for subject in (one, two):
+                    with quota.limited(subject.process.children(), share):
+                        measured.append(measure(workload, subject, many, folder))
             for subject in (one, uncached):  # slice: items
                 measured.append(measure("one item", subject, single, folder))  # slice: items
             for connections in CONNECTIONS:

@@ -160,6 +160,11 @@ def log_in(subject: Subject) -> list[str]:
     with httpx2.Client(base_url=subject.url, timeout=30) as client:
         account = {"email": EMAIL, "password": PASSWORD}
         client.post("/api/v1/auth/register", json=account).raise_for_status()
-        form = {"username": EMAIL, "password": PASSWORD}
-        replies = [client.post("/api/v1/auth/login", data=form) for _ in range(SESSIONS)]
-        return [reply.raise_for_status().json()["access_token"] for reply in replies]
+        return tokens(client, "/api/v1/auth/login", EMAIL)
+
+
+def tokens(client: httpx2.Client, url: str, username: str) -> list[str]:
+    """Access tokens of several sessions, by OAuth2's form for passwords (RFC 6749, 4.3)."""
+    form = {"username": username, "password": PASSWORD}
+    replies = [client.post(url, data=form) for _ in range(SESSIONS)]
+    return [reply.raise_for_status().json()["access_token"] for reply in replies]

@@ -87,10 +87,8 @@ def serving_peer(
 
 
 def logged_in(client: httpx2.Client, url: str, username: str, items: str, item: str) -> list[str]:
-    """Access tokens by OAuth2's form for passwords, of an account that then has many items."""
-    form = {"username": username, "password": serving.PASSWORD}
-    replies = [client.post(url, data=form) for _ in range(serving.SESSIONS)]
-    tokens: list[str] = [reply.raise_for_status().json()["access_token"] for reply in replies]
+    """Access tokens of an account that then has many items."""
+    tokens = serving.tokens(client, url, username)
     heads = {"Authorization": f"Bearer {tokens[0]}", "Content-Type": "application/json"}
     for _ in range(ITEMS):
         client.post(items, content=item, headers=heads).raise_for_status()

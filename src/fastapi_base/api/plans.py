@@ -261,7 +261,7 @@ def _may_be_absent(field: ModelField) -> bool:
 
 def _silent() -> Response:
     """A reply for dependencies to write headers into, without any of its own."""
-    # Such a reply gets no length.
+    # A reply of this status gets no length.
     said = Response(status_code=204)
     said.status_code = 0
     return said
