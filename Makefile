@@ -1,82 +1,91 @@
-# The commands that a person types. `make` alone lists them; each says its options after the colon.
+# Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up test test-cache coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
+# The value of a variable as one word of the shell, whatever it contains.
+quoted = '$(subst ','\'',$(value $(1)))'
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-doctor: ## say what this machine lacks, and how to get it
+doctor: ## report missing prerequisites and how to install them
 	@exec ops/ci/doctor.sh
 
-up: ## run the whole service on embedded PostgreSQL and Redis (RELOAD=1: restart on change)
-	@exec ops/dev/up.sh
+up: ## run the whole service with embedded PostgreSQL and Redis (RELOAD=1: restart on code changes)
+	@exec ops/dev/python.sh -m ops.dev.up
 
-test: ## run every test (ARGS=tests/unit:: for some of them)
+migration: ## write a migration for changed models (MESSAGE="add colour to items")
+	@exec ops/dev/python.sh -m ops.dev.migration $(call quoted,MESSAGE)
+
+test: ## run all tests (ARGS=tests/unit:: selects some)
 	@exec ops/ci/test.sh
 
-test-cache: ## test the remote cache against a real server (minutes; `make test` leaves it out)
-	@./pants test tests/ops/cache::
+test-cache: ## test the remote cache against a real server (takes minutes; not part of `make test`)
+	@./pants test tests/ops/ci/cache::
+
+repeat: ## run tests repeatedly on a busy machine (TIMES=20 ARGS=tests/integration/test_nginx.py)
+	$(if $(ARGS),,$(error ARGS is required: make repeat TIMES=20 ARGS=tests/integration/test_nginx.py))
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.ci.repeat --times "$(or $(TIMES),20)" -- $(ARGS)
 
 coverage: COVERAGE = 1
-coverage: test ## run every test and measure: fails below the gates, reports to dist/coverage
+coverage: test ## run all tests with coverage; fails below the thresholds; report in dist/coverage
 
-check: ## lint, formatting, floors and types
+check: ## check lint, formatting, layers and types
 	@./pants tailor --check lint check ::
 
-fmt: ## fix and format the code and BUILD files
+fmt: ## fix and format code and BUILD files
 	@./pants fix ::
 
 package: ## build the PEX binaries and OCI images into dist/
 	@./pants package ::
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.build.oci.wheels dist/*.pex
 
-docs: ## build the documentation as a site (dist/docs) and show it (PORT=8002)
-	@./pants run ops/docs/diagrams.py
+docs: ## build the documentation site (dist/docs) and serve it (PORT=8002)
+	@./pants run ops/ci/docs/diagrams.py
 	@./pants package docs
-	@exec "$$(ops/bootstrap/python.sh 3.13)" -m http.server --bind 127.0.0.1 --directory dist/docs $(or $(PORT),8002)
+	@exec "$$(ops/build/bootstrap/python.sh 3.13)" -m http.server --bind 127.0.0.1 --directory dist/docs $(or $(PORT),8002)
 
 load: ## build the images and load them into Docker or Podman
 	@exec ops/images/load.sh
 
-publish: ## push the images (TO=registry.example.com/team TAG=1.2.3) with bills of materials and provenance
-	$(if $(TO),,$(error say where to: make publish TO=registry.example.com/team TAG=1.2.3))
+publish: ## push the images with SBOMs and provenance (TO=registry.example.com/team TAG=1.2.3)
+	$(if $(TO),,$(error TO is required: make publish TO=registry.example.com/team TAG=1.2.3))
 	@./pants --oci-images-repositories="$(TO)" --oci-images-tag="$(TAG)" publish ops/images::
 
-scan: ## look for secrets, licences, advisories, replaced Debian packages (ARGS="secrets debian": some)
-	@./pants run ops/scan/cli.py -- $(ARGS)
+scan: ## scan for secrets, licences, advisories and outdated Debian packages (ARGS="secrets debian" selects some)
+	@./pants run ops/ci/scan/cli.py -- $(ARGS)
 
-sbom-diff: ## what changed between two releases (OLD=old.cdx.json NEW=new.cdx.json)
-	$(if $(and $(OLD),$(NEW)),,$(error name two bills of materials: make sbom-diff OLD=old.cdx.json NEW=new.cdx.json))
-	@./pants run ops/scan/sbom_diff.py -- "$(abspath $(OLD))" "$(abspath $(NEW))"
+sbom-diff: ## compare the SBOMs of two releases (OLD=old.cdx.json NEW=new.cdx.json)
+	$(if $(and $(OLD),$(NEW)),,$(error OLD and NEW are required: make sbom-diff OLD=old.cdx.json NEW=new.cdx.json))
+	@./pants run ops/ci/scan/sbom_diff.py -- "$(abspath $(OLD))" "$(abspath $(NEW))"
 
-cache: ## serve a cache of builds (REAPI) to other checkouts (LISTEN=127.0.0.1:8980)
+cache: ## serve a remote build cache (REAPI) for other checkouts (LISTEN=127.0.0.1:8980)
 	@CACHE_LISTEN=$(or $(LISTEN),127.0.0.1:8980) CACHE_FOLDER=$(CURDIR)/.local/cache \
-		./pants run ops/cache:server -- server start $(CURDIR)/ops/cache/server.yml
+		./pants run ops/ci/cache:server -- server start $(CURDIR)/ops/ci/cache/server.yml
 
-lock: ## refresh every lock (KEEP=1: only what changed in the manifests)
-	@exec ops/locks/refresh.sh
+lock: ## refresh all lockfiles (KEEP=1: only for changed manifests)
+	@exec ops/build/locks/refresh.sh
 
-fuzz: ## search for requests whose replies break the API's description (SECONDS=300 for each of its four parts)
+fuzz: ## fuzz the API against its OpenAPI description (SECONDS=300 for each of the four parts)
 	@API_FUZZ_SECONDS=$(or $(SECONDS),300) ./pants test tests/integration/contract:: -- -k replies
 
-mutants: ## alter the code for passwords, tokens and keys, and tell what no unit test notices (minutes)
-	@exec ops/mutants/run.sh
+mutants: ## mutate the security code and report surviving mutants (takes minutes)
+	@exec ops/measure/mutants/run.sh
 
-reproduce: ## build everything twice, differently, and compare bit for bit
+reproduce: ## build everything twice in different environments and compare bit for bit
 	@exec ops/ci/reproduce.sh
 
-bench: ## measure the API beside a bare program (ARGS="--seconds 3 --rounds 3 --output FILE")
-	@./pants run ops/bench/api.py -- $(ARGS)
+bench: ## benchmark the API against the baseline (ARGS="--seconds 3 --rounds 3 --output FILE")
+	@./pants run ops/measure/bench/api.py -- $(ARGS)
 
-chaos: ## kill, flush and restart everything under load, and count the jobs (ARGS="--jobs 1000 --times 10")
-	@./pants run ops/chaos/run.py -- $(ARGS)
+chaos: ## inject faults under load; count jobs and stale reads (ARGS="--jobs 1000 --times 10")
+	@./pants run ops/measure/chaos/run.py -- $(ARGS)
 
-new: ## a repository of your own (NAME=shop INTO=../shop); run again later, it brings updates
-	@"$$(ops/bootstrap/python.sh 3.13)" ops/new/rename.py "$(NAME)" $(if $(INTO),"$(INTO)")
+new: ## create your own repository (NAME=shop INTO=../shop DESCRIPTION="Sells."); again: update it
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.new.cli $(foreach one,NAME INTO DESCRIPTION,$(call quoted,$(one)))
 
-remove-slice: ## take an example out of the tree (SLICE=items)
-	$(if $(SLICE),,$(error name the slice: make remove-slice SLICE=items))
-	@"$$(ops/bootstrap/python.sh 3.13)" -m ops.slices.remove "$(SLICE)"
+remove-slice: ## remove an example from the tree (SLICE=NAME; without it, the slices are listed)
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.slices.remove $(call quoted,SLICE)
 
 clean: ## remove build output and the data of `make up`
 	rm -rf dist .local .pants.d .pids

@@ -3,7 +3,7 @@
 
   inputs = {
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
-    # The last release branch that has CPython 3.9. Pants alone runs on it; nothing that is shipped does.
+    # The last release branch with CPython 3.9. Only Pants runs on it; nothing that is shipped does.
     nixpkgs-py39.url = "github:NixOS/nixpkgs/nixos-24.11";
   };
 
@@ -53,7 +53,8 @@
             inherit python313;
           };
 
-          # What the launcher ./pants reads (ops/bootstrap/python.sh), and what keeps uv from fetching interpreters.
+          # Variables that the launcher ./pants reads (ops/build/bootstrap/python.sh), and that keep uv from downloading
+          # interpreters.
           env = {
             PANTS_PYTHON = "${python39}/bin/python3.9";
             PYTHON313 = "${python313}/bin/python3.13";
@@ -91,7 +92,7 @@
               while [ -n "$FLAKE_ROOT" ] && [ ! -e "$FLAKE_ROOT/flake.nix" ]; do
                 FLAKE_ROOT=''${FLAKE_ROOT%/*}
               done
-              # Set here, since nix develop would keep the caller's value of it.
+              # Set here, since nix develop would keep the caller's value.
               export SSL_CERT_FILE=${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt
               unset PYTHONPATH
               export PYTHONNOUSERSITE=1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Says what this machine lacks and how to get it. `make doctor` calls it. Installs nothing, needs no network.
-# Exit status 1 when something is missing that `make up` or `make test` cannot do without.
+# `make doctor`: reports missing prerequisites and how to install them. Installs nothing, needs no network.
+# The exit status is 1 if something is missing that `make up` or `make test` requires.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 missing=0
@@ -23,45 +23,45 @@ done
 if [ -x /usr/lib/apt/apt-helper ] || command -v curl > /dev/null || command -v wget > /dev/null; then
   ok "downloads" "by apt, curl or wget"
 else
-  bad "downloads" "none of apt, curl and wget is here: $(get curl)"
+  bad "downloads" "none of apt, curl and wget is installed: $(get curl)"
 fi
 command -v curl > /dev/null && ok curl "$(command -v curl)" ||
-  note curl "the test of the README's tour needs it: $(get curl)"
+  note curl "required by the test of the README's tour: $(get curl)"
 
 unpack=
 if command -v dpkg-deb > /dev/null || { command -v ar && command -v xz; } > /dev/null; then unpack=yes; fi
 for pair in 3.13:PYTHON313 3.9:PANTS_PYTHON; do
   version=${pair%:*}
-  # Without a mirror it only looks; where it would fetch, that is told below.
-  if found=$(DEBIAN_MIRROR=file:/nonexistent ops/bootstrap/python.sh "$version" 2> /dev/null); then
+  # Without a mirror python.sh only searches; the lines below report what would be downloaded.
+  if found=$(DEBIAN_MIRROR=file:/nonexistent ops/build/bootstrap/python.sh "$version" 2> /dev/null); then
     ok "CPython $version" "$found"
   elif [ "$(uname -s)" = Linux ] && [ -n "$unpack" ]; then
     note "CPython $version" "./pants unpacks Debian's on its first run (or set ${pair#*:})"
   else
-    bad "CPython $version" "install it by pyenv, uv or your system, run \`nix develop\`, or set ${pair#*:}"
+    bad "CPython $version" "install it with pyenv, uv or your package manager, run \`nix develop\`, or set ${pair#*:}"
   fi
 done
 
 if [ "$(uname -s)" != Linux ] && ! command -v redis-server > /dev/null && ! command -v valkey-server > /dev/null; then
-  bad "Redis" "Debian's does not run here: $(get redis)"
+  bad "Redis" "Debian's package does not run here: $(get redis)"
 fi
 if command -v docker > /dev/null && docker info > /dev/null 2>&1; then
   ok "container engine" "docker"
 elif command -v podman > /dev/null && podman info > /dev/null 2>&1; then
   ok "container engine" "podman"
 elif [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-  note "container engine" "\`make test\` installs docker.io and starts one for its run"
+  note "container engine" "\`make test\` installs docker.io and starts an engine for its run"
 else
-  note "container engine" "tests run on embedded servers, those of images are left out: install Docker or Podman"
+  note "container engine" "tests use embedded servers and skip images: install Docker or Podman"
 fi
-command -v nix > /dev/null && ok nix "$(command -v nix)" || note nix "only \`nix develop\` needs it"
+command -v nix > /dev/null && ok nix "$(command -v nix)" || note nix "required only by \`nix develop\`"
 command -v pre-commit > /dev/null && ok pre-commit "$(command -v pre-commit)" ||
-  note pre-commit "hooks before a commit: \`uv tool install pre-commit && pre-commit install\`"
+  note pre-commit "runs hooks before a commit: \`uv tool install pre-commit && pre-commit install\`"
 
 cache=${FASTAPI_BASE_CACHE:-${XDG_CACHE_HOME:-${HOME:-.local}/.cache}/fastapi-base}
 while [ ! -d "$cache" ]; do cache=$(dirname "$cache"); done
 free=$(df -Pk "$cache" | awk 'NR == 2 { print int($4 / 1048576) }')
-if [ "$free" -ge 10 ]; then ok "disk" "$free GB free at $cache"; else bad "disk" "$free GB free at $cache, builds and tests take up to 10"; fi
+if [ "$free" -ge 15 ]; then ok "disk" "$free GB free at $cache"; else bad "disk" "$free GB free at $cache, builds and tests use up to 15"; fi
 
 [ "$missing" = 0 ] && echo "Nothing is missing: \`make up\` and \`make test\` do the rest."
 exit "$missing"

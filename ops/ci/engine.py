@@ -1,8 +1,8 @@
-"""Whether a container engine can be used: it answers, and it takes an image.
+"""Whether a container engine is usable: it responds, and it loads an image.
 
-Usage: python engine.py SOCKET [ping]. Exit status 0 when it can, else 1 with the reason on standard
-output. An engine may answer and yet be unable to unpack an image, as in a plain chroot; with
-``ping`` it is asked for an answer alone. Speaks Docker's Engine API, which Podman serves too.
+Usage: python engine.py SOCKET [ping]. Exit status 0 if it is usable, else 1 with the reason on
+standard output. An engine may respond and yet be unable to unpack an image, as in a plain chroot;
+with ``ping`` only its response is tested. Speaks Docker's Engine API, which Podman serves too.
 """
 
 import http.client
@@ -29,14 +29,14 @@ class Engine(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
-        """The status and the text of a reply."""
+        """The status and the body of a reply."""
         self.request(method, path, body, {"Content-Type": "application/x-tar"})
         reply = self.getresponse()
         return reply.status, reply.read().decode("utf-8", "replace").strip()
 
 
 def problem(path: str, ping_alone: bool) -> str | None:
-    """Why the engine at ``path`` cannot be used; None when it can."""
+    """Why the engine at ``path`` is unusable; None if it is usable."""
     try:
         engine = Engine(path)
         status, text = engine.ask("GET", "/_ping")
@@ -55,7 +55,7 @@ def problem(path: str, ping_alone: bool) -> str | None:
 
 
 def _image() -> bytes:
-    """The smallest root file system: one empty folder."""
+    """The smallest root file system: one empty directory."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         folder = tarfile.TarInfo("probe")

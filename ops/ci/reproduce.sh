@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Builds the binaries and images twice, as differently as one machine can, and compares them byte for byte, and so their
-# documents. `make reproduce` calls it.
-#   ARGS=...          what to build (else: ops/binaries:: and ops/images::)
-#   AGAINST=dist      compare with what was built before, in this folder, instead of a first build
-#   KEEP_BUILDS=...   a folder to build in and keep (else: a temporary one, removed at the end)
-# The second build has another folder, empty caches, umask, time zone, locale, hash seed, clock (by libfaketime, of the
-# processes that build), user (where this one is root) and interpreter (the locked Debian one in place of the machine's).
+# Builds the binaries and images twice, under conditions as different as one machine allows, and compares them and their
+# documents byte for byte. `make reproduce` calls it.
+#   ARGS=...          what to build (default: ops/images::, which includes the binaries)
+#   AGAINST=dist      compare with an earlier build in this folder, instead of a first build
+#   KEEP_BUILDS=...   a folder to build in and keep (default: a temporary one, removed at the end)
+# The second build has another folder, empty caches, umask, time zone, locale, hash seed, clock (by libfaketime, for the
+# processes that build), user (if this one is root) and interpreter (the locked Debian one instead of the machine's).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
 say() { printf 'reproduce: %s\n' "$*" >&2; }
-targets=${ARGS:-ops/binaries:: ops/images::}
+targets=${ARGS:-ops/images::}
 
 if [ -n "${KEEP_BUILDS:-}" ]; then
   work=$KEEP_BUILDS
@@ -29,7 +29,7 @@ checkout() { # FOLDER: the files of this checkout, changes included
   done | tar --create --null --files-from=- | tar --extract --directory "$1"
 }
 
-# The network settings of this machine are kept; everything else of the environment is new.
+# The network settings of this machine are kept; the rest of the environment is new.
 network=()
 while IFS= read -r name; do network+=("$name=${!name}"); done < <(compgen -e | grep -E '^(https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY|SSL_CERT_FILE|SSL_CERT_DIR|PIP_[A-Z_]*|DEBIAN_MIRROR)$')
 
@@ -53,7 +53,7 @@ build() { # FOLDER UMASK COMMAND-PREFIX... -- SETTINGS...
   }
 }
 
-python=$(ops/bootstrap/python.sh 3.13)
+python=$(ops/build/bootstrap/python.sh 3.13)
 if [ -n "${AGAINST:-}" ]; then
   before=$AGAINST
   say "what was built before: $before"

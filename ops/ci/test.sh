@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs every test, with a container engine where one can be had. `make test` calls it.
-#   ARGS=...   what to test, and more options for Pants (else: ::)
-#   COVERAGE=1 measure the coverage of src and of the plugins of Pants, and fail below the gates
-#   CI=true    a missing engine is a failure
-# Engine: the one that DOCKER_HOST or the usual socket names; else, as root on Debian, docker.io is installed and a
-# private dockerd started for the run (other runs wait for its end); else tests use embedded servers, and what could not
-# run is named last.
+# Runs all tests, with a container engine where one is available. `make test` calls it.
+#   ARGS=...   what to test, and further options for Pants (default: ::)
+#   COVERAGE=1 measure the coverage of src and of the Pants plugins, and fail below the thresholds
+#   CI=true    fail if there is no engine
+# Engine: the one of DOCKER_HOST or the usual socket; otherwise, as root on Debian, docker.io is installed and a private
+# dockerd started for the run (other runs wait for its end); otherwise tests use embedded servers, and the tests that
+# could not run are named at the end.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=${FASTAPI_BASE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fastapi-base}
@@ -13,7 +13,7 @@ mkdir -p "$cache"
 say() { printf 'test: %s\n' "$*" >&2; }
 reason=
 
-python=$(ops/bootstrap/python.sh 3.13)
+python=$(ops/build/bootstrap/python.sh 3.13)
 usable() { # SOCKET: can load images; else says why not in $reason
   reason=$("$python" ops/ci/engine.py "$1")
 }
@@ -51,8 +51,8 @@ install() { # PACKAGE...: as root on Debian; else says why not in $reason
   fi
 }
 
-# A killed run leaves its containers' network namespaces, and with them their addresses on the bridge, which the next
-# engine gives out anew: then some of its containers can't be reached.
+# A killed run leaves its containers' network namespaces, and with them their addresses on the bridge. The next engine
+# assigns the same addresses, and some of its containers become unreachable.
 sweep() { # RUN: the folder of an engine that is no more
   local namespace inode process here
   here=$(readlink /proc/self/ns/net)
@@ -93,7 +93,7 @@ start_engine() {
   fi
   command -v dockerd > /dev/null || install docker.io iptables || return 1
   mkdir -p "$run"
-  # One engine at a time: all would give out addresses of one bridge. Whoever has file 8 may start one.
+  # One engine at a time: all would assign addresses of the same bridge. The holder of file 8 may start one.
   exec 8> "$run/lock"
   flock --nonblock 8 || {
     say "another run has its engine, and this one waits for its end"
@@ -127,20 +127,20 @@ stop_engine() {
   engine_pid=
 }
 
-# The plugins run inside Pants: tests/ops/plugins starts it with this folder in its path, and it counts there.
+# The plugins run inside Pants: tests/ops/build/plugins starts it with this folder on its path, which measures there.
 measured=
 measure_plugins() {
   local lock=3rdparty/pants/coverage.lock
   coverage=$cache/coverage-$(cksum < "$lock" | tr ' ' -)
   if [ ! -e "$coverage/.done" ]; then
     say "installing what measures the plugins of Pants, from $lock"
-    "$(ops/bootstrap/python.sh 3.9)" -m venv --clear "$coverage"
+    "$(ops/build/bootstrap/python.sh 3.9)" -m venv --clear "$coverage"
     "$coverage/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --requirement "$lock"
     : > "$coverage/.done"
   fi
-  # Another name each time, so that no result of these tests comes from a cache.
+  # A different name each time, so that no result of these tests comes from a cache.
   measured=$(mktemp -d "${TMPDIR:-/tmp}/coverage-XXXXXX")
-  ln -s "$PWD/ops/coverage/sitecustomize.py" "$coverage"/lib/python3.9/site-packages/slipcover "$measured"
+  ln -s "$PWD/ops/build/coverage/sitecustomize.py" "$coverage"/lib/python3.9/site-packages/slipcover "$measured"
   export PLUGINS_COVERAGE=$measured
 }
 
@@ -148,7 +148,7 @@ trap 'stop_engine; rm -rf ${measured:+"$measured"}' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The README's tour is run as it stands there, with curl.
+# The README's tour is executed as it stands, with curl.
 command -v curl > /dev/null || install curl || {
   say "$reason; the test of the README's tour needs it"
   exit 1
@@ -158,11 +158,11 @@ command -v curl > /dev/null || install curl || {
 targets=(${ARGS:-::})
 filter=()
 missed=
-# They build in empty caches, again and again; nightly.yml runs them.
+# They build in empty caches repeatedly; nightly.yml runs them.
 later=
 if [ "${ARGS:-::}" = :: ]; then
   filter=(--tag=-cache)
-  later=tests/ops/cache
+  later=tests/ops/ci/cache
 fi
 if find_engine || start_engine; then
   say "integration tests use containers (${DOCKER_HOST:-/var/run/docker.sock})"
@@ -180,13 +180,13 @@ fi
 [ -z "${COVERAGE:-}" ] || measure_plugins
 rm -rf dist/test/reports
 status=0
-# Without file 8, which Pants' daemon would keep.
+# Without file 8, which Pants' daemon would keep open.
 ./pants "${filter[@]}" test --report ${COVERAGE:+--use-coverage} "${targets[@]}" 8>&- || status=$?
 "$python" ops/ci/summary.py dist/test/reports "$status" || status=$?
-# Where some tests were asked for, it may be that none of them loads a plugin.
+# If only some tests were requested, possibly none of them loads a plugin.
 if [ -n "$measured" ] && { [ "${ARGS:-::}" = :: ] || compgen -G "$measured/*.json" > /dev/null; }; then
   printf '\nCoverage of the plugins of Pants; HTML: dist/coverage/plugins/index.html\n'
-  "$coverage/bin/python" ops/coverage/plugins.py "$measured" dist/coverage/plugins --fail-under 90 || status=$?
+  "$coverage/bin/python" ops/build/coverage/plugins.py "$measured" dist/coverage/plugins --fail-under 90 || status=$?
 fi
 if [ -n "$missed" ]; then
   say "NOT RUN, for want of a container engine ($reason): $missed"

@@ -1,10 +1,10 @@
-"""What an image's archive is made of: its layers, their sizes, and which of them an edit made anew.
+"""Show the layers of an image's archive, their sizes, and which of them an edit rebuilt.
 
     python ops/images/layers.py table AFTER [BEFORE]
     python ops/images/layers.py draw FOLDER PICTURE.svg
 
-``table`` prints Markdown; with the archive from before the edit it says layer by layer whether it
-is the same. ``draw`` makes a picture of all single-platform images for x86-64 in a folder.
+``table`` prints Markdown; given the archive from before the edit, it shows for each layer whether
+it is unchanged. ``draw`` draws all single-platform images for x86-64 in a folder.
 """
 
 import argparse
@@ -24,7 +24,7 @@ HEADINGS = ("layer", "digest", "MB")
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer: what it holds, its digest, and its size in bytes as it travels (plain tar)."""
+    """A layer: its content, its digest, and its transfer size in bytes (plain tar)."""
 
     holds: str
     digest: str
@@ -32,7 +32,7 @@ class Layer:
 
 
 def read(archive: Path) -> list[Layer]:
-    """The layers of an archive, from the lowest up.
+    """The layers of an archive, lowest first.
 
     Raises ValueError for a file that is not the archive of one image.
     """
@@ -50,19 +50,19 @@ def read(archive: Path) -> list[Layer]:
 
 
 def table(after: Sequence[Layer], before: Sequence[Layer] | None) -> str:
-    """Markdown; a layer is the same when the image had its digest before."""
+    """Markdown; a layer is unchanged if the earlier image had its digest."""
     known = {layer.digest for layer in before or ()}
     headings = (*HEADINGS, "after the edit") if before is not None else HEADINGS
     rows = [
         (layer.holds, f"`{layer.digest[7:19]}`", f"{layer.size / 1e6:.2f}")
-        + (("the same" if layer.digest in known else "anew",) if before is not None else ())
+        + (("the same" if layer.digest in known else "rebuilt",) if before is not None else ())
         for layer in after
     ]
     return "\n".join(f"| {' | '.join(row)} |" for row in (headings, ["---"] * len(headings), *rows))
 
 
 def draw(images: dict[str, list[Layer]]) -> str:
-    """An SVG: a bar for each image, a part for each layer; equal layers have equal colours."""
+    """An SVG with a bar per image and a section per layer; equal layers have equal colours."""
     digests = list(dict.fromkeys(one.digest for layers in images.values() for one in layers))
     names = {one.digest: one.holds for layers in images.values() for one in layers}
     colours = {digest: COLOURS[index % len(COLOURS)] for index, digest in enumerate(digests)}
@@ -98,7 +98,7 @@ def draw(images: dict[str, list[Layer]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says; returns the exit code."""
+    """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     tell = commands.add_parser("table", help="print an image's layers as Markdown")

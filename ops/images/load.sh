@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the images for this machine and loads them into Docker or Podman. `make load` calls it.
-#   IMAGES="api worker"   some of them (else: all)
-#   ENGINE=podman         that engine (else: docker where it answers, then podman)
+#   IMAGES="api worker"   only these (default: all)
+#   ENGINE=podman         this engine (default: docker if it responds, then podman)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 say() { printf 'load: %s\n' "$*" >&2; }
@@ -20,6 +20,7 @@ if [ -z "$engine" ] || ! "$engine" info > /dev/null 2>&1; then
   exit 1
 fi
 
+ops/images/keys.sh .local/compose.env
 case $(uname -m) in aarch64 | arm64) architecture=arm64 suffix=-arm64 ;; *) architecture=amd64 suffix= ;; esac
 # shellcheck disable=SC2206  # words on purpose
 images=(${IMAGES:-api worker migrate postgres redis python})

@@ -1,9 +1,9 @@
-"""The entry program of the PostgreSQL image: makes the data folder once, then becomes the server.
+"""The entry point of the PostgreSQL image: creates the data folder once, then runs the server.
 
-It understands the variables of the official image: POSTGRES_PASSWORD (or POSTGRES_PASSWORD_FILE),
+It supports the variables of the official image: POSTGRES_PASSWORD (or POSTGRES_PASSWORD_FILE),
 POSTGRES_USER (default: postgres), POSTGRES_DB (default: the user's name), POSTGRES_HOST_AUTH_METHOD
-(default: scram-sha-256), PGDATA. Arguments go to the server. POSTGRES_DURABILITY=off gives up what
-a power cut would cost, for tests: a test's data need not outlive it.
+(default: scram-sha-256), PGDATA. Arguments go to the server. POSTGRES_DURABILITY=off disables
+durability for tests, whose data need not survive a crash.
 """
 
 import os
@@ -20,7 +20,7 @@ NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 class SetupError(Exception):
-    """What keeps the server from starting, with the mend."""
+    """A problem that prevents the server from starting, with its remedy."""
 
 
 def variable(environ: Mapping[str, str], name: str, default: str = "") -> str:
@@ -31,7 +31,7 @@ def variable(environ: Mapping[str, str], name: str, default: str = "") -> str:
 
 
 def initialise(data: Path, environ: Mapping[str, str]) -> None:
-    """Make the data folder with its user and database; a run that is cut short leaves none."""
+    """Create the data folder with its user and database; an interrupted run leaves none."""
     user = variable(environ, "POSTGRES_USER", "postgres")
     password = variable(environ, "POSTGRES_PASSWORD")
     database = variable(environ, "POSTGRES_DB", user)
@@ -49,13 +49,13 @@ def initialise(data: Path, environ: Mapping[str, str]) -> None:
         f"--pgdata={fresh}",
         f"--username={user}",
         "--encoding=UTF8",
-        # PostgreSQL's own collation sorts alike whatever the C library's version is.
+        # PostgreSQL's own collation sorts alike with any version of the C library.
         "--locale-provider=builtin",
         "--builtin-locale=C.UTF-8",
         "--locale=C",
         "--auth-local=trust",
         f"--auth-host={method}",
-        # The image is without LLVM.
+        # The image contains no LLVM.
         "--set=jit=off",
         "--no-instructions",
     ]
@@ -73,7 +73,7 @@ def initialise(data: Path, environ: Mapping[str, str]) -> None:
 
 
 def run(command: Sequence[str], stdin: str, *more: str) -> None:
-    """Run a step of the setup. Raises SetupError with what it said."""
+    """Run a setup step. Raises SetupError with its output."""
     done = subprocess.run(
         [*command, *more], input=stdin, capture_output=True, text=True, check=False
     )
@@ -82,9 +82,9 @@ def run(command: Sequence[str], stdin: str, *more: str) -> None:
 
 
 def server(environ: Mapping[str, str], data: Path, arguments: Sequence[str]) -> list[str]:
-    """The server's command line."""
+    """The command line of the server."""
     settings = ["listen_addresses=*"]
-    # A read-only root without a tmpfs there: the server does with TCP alone.
+    # On a read-only root without a tmpfs there, the server uses only TCP.
     writable = os.access(SOCKETS, os.W_OK)
     settings.append(f"unix_socket_directories={SOCKETS if writable else ''}")
     if environ.get("POSTGRES_DURABILITY", "on") == "off":
@@ -95,9 +95,9 @@ def server(environ: Mapping[str, str], data: Path, arguments: Sequence[str]) -> 
 
 
 def main() -> NoReturn:
-    """Become the server, which then is process 1 and gets the signals."""
+    """Exec the server, which then is process 1 and receives the signals."""
     data = Path(os.environ["PGDATA"])
-    # The server counts on nobody else reading its files.
+    # The server requires that nobody else can read its files.
     os.umask(0o077)
     try:
         if not (data / "PG_VERSION").exists():

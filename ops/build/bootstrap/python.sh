@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the path of a working CPython: ops/bootstrap/python.sh 3.9|3.13
+# Prints the path of a working CPython: ops/build/bootstrap/python.sh 3.9|3.13
 #
 # In this order: PANTS_PYTHON (3.9) or PYTHON313 (3.13), PATH, pyenv's versions, uv's managed ones, other usual places,
 # else Debian's packages, locked in 3rdparty/debian/python*.lock: fetched and checked by hash, unpacked below
@@ -8,7 +8,7 @@
 set -eu
 
 version=${1:-}
-root=$(cd "$(dirname "$0")/../.." && pwd)
+root=$(cd "$(dirname "$0")/../../.." && pwd)
 case $version in
   3.9) variable=PANTS_PYTHON chosen=${PANTS_PYTHON:-} ;;
   3.13) variable=PYTHON313 chosen=${PYTHON313:-} ;;
@@ -105,10 +105,14 @@ id=$({ printf '%s\n' "$lines"; cat "$0"; } | sha256sum | cut -c1-16)
 home=$cache/python/$version-$id-$libc
 python=$home/usr/bin/python$version
 if [ -e "$home/.works" ]; then
-  found "$python"
+  if (cd "$home" && sha256sum --check --status .works) 2> /dev/null; then
+    found "$python"
+  fi
+  say "the unpacked one in $home is damaged; making it anew"
+  rm -rf "$home"
 fi
 
-mirrors=${DEBIAN_MIRROR:-}
+mirrors=${DEBIAN_MIRROR:-$(cat "$cache/debian-mirror" 2> /dev/null || true)}
 if [ -z "$mirrors" ]; then
   debian='(bullseye|bookworm|trixie|forky|duke|sid|oldoldstable|oldstable|stable|testing|unstable)'
   mirrors=$({
@@ -164,6 +168,10 @@ say "not on this machine: fetching Debian's ($total) into $home"
 
 while read -r _ package package_version size sha256 path; do
   deb=$cache/debian/$sha256.deb
+  if [ -e "$deb" ] && [ "$(sha256sum < "$deb" | cut -d' ' -f1)" != "$sha256" ]; then
+    say "the cached file of the package $package is damaged; fetching it again"
+    rm -f "$deb"
+  fi
   if [ ! -e "$deb" ]; then
     rm -f "$work/deb"
     got=
@@ -174,7 +182,7 @@ while read -r _ package package_version size sha256 path; do
       [ "$got" != "$sha256" ] || break
     done
     [ "$got" = "$sha256" ] || fail "no mirror gave the package $package $package_version as locked in" \
-      "3rdparty/debian/${lock##*/} (${got:+its hash differs; }tried: $mirrors). Refresh the locks with \`make lock\`," \
+      "3rdparty/debian/${lock##*/} (${got:+its hash differs; }tried: $(printf %s "$mirrors" | sed -E 's#://[^/@ ]*@#://#g')). Refresh the locks with \`make lock\`," \
       "set DEBIAN_MIRROR to a snapshot that still has it, or $advice."
     [ "$(wc -c < "$work/deb")" -eq "$size" ] || fail "$package has another size than its lock says."
     mv "$work/deb" "$deb"
@@ -232,5 +240,6 @@ if ! real=$(probe "$python" "$work/error"); then
   rm -rf "$home"
   fail "Debian's build does not run on this machine (see above): $advice."
 fi
-: > "$home/.works"
+# Written last, so it says that all is there; compared before each use. Bytecode is made later, and by the interpreter.
+(cd "$home" && find . -type f ! -name '*.pyc' -exec sha256sum {} + > "$work/sums" && mv "$work/sums" .works)
 printf '%s\n' "$real"

@@ -1,7 +1,7 @@
-"""Reports what sitecustomize.py has seen of the plugins of Pants: text, HTML, and the gate.
+"""Report the coverage of the Pants plugins, as recorded by sitecustomize.py: text, HTML, threshold.
 
-Both reports are coverage.py's, so they read like those of the service. Exit status 2 means that the
-gate was not reached.
+Both reports come from coverage.py, like those of the service. Exit status 2 means that the coverage
+is below the threshold.
 """
 
 import argparse
@@ -14,15 +14,16 @@ from typing import Dict, Iterator, List, Set, Tuple
 from coverage import Coverage
 from slipcover import merge_coverage
 
-SOURCES = Path("ops/plugins")
+SOURCES = Path("ops/build/plugins")
 Arc = Tuple[int, int]
 
 
 def arcs(path: Path, executed_lines: List[int], executed_branches: List[List[int]]) -> Set[Arc]:
     """SlipCover's lines and branches as coverage.py's arcs.
 
-    A line that ran is entered from -1. To leave a function is 0 there, and here minus the line
-    where the function begins. A decorator that is but a name is no line there.
+    A line that ran is entered from -1. Leaving a function is 0 in SlipCover, and minus the
+    function's first line in coverage.py. SlipCover does not count a decorator that is only a name
+    as a line.
     """
     lines = set(executed_lines)
     begins: Dict[int, int] = {}
@@ -37,7 +38,9 @@ def arcs(path: Path, executed_lines: List[int], executed_branches: List[List[int
 
 
 def merged(folder: Path) -> Dict[str, Dict[str, List]]:
-    """What all processes together have seen, by file. Raises SystemExit where there is nothing."""
+    """The coverage recorded by all processes together, by file. Raises SystemExit if there is
+    none.
+    """
     parts: Iterator[dict] = (json.loads(one.read_text()) for one in sorted(folder.glob("*.json")))
     whole = next(parts, None)
     if whole is None:
@@ -49,14 +52,21 @@ def merged(folder: Path) -> Dict[str, Dict[str, List]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="what PLUGINS_COVERAGE named")
-    parser.add_argument("html", help="where the report goes")
-    parser.add_argument("--fail-under", type=float, required=True, help="per cent")
+    parser.add_argument("folder", type=Path, help="the directory that PLUGINS_COVERAGE names")
+    parser.add_argument("html", help="the directory of the report")
+    parser.add_argument(
+        "--fail-under", type=float, required=True, help="minimum coverage in per cent"
+    )
     options = parser.parse_args()
     measured = merged(options.folder)
-    cover = Coverage(data_file=None, config_file=".coveragerc", source=[str(SOURCES)])
+    # No file: to read pyproject.toml, coverage needs a library that Python 3.9 lacks.
+    cover = Coverage(data_file=None, config_file=False, branch=True, source=[str(SOURCES)])
+    cover.set_option("report:precision", 1)
+    cover.set_option("report:show_missing", True)
+    cover.set_option("report:skip_covered", True)
+    cover.exclude("if TYPE_CHECKING:")
     data = cover.get_data()
-    # A file that nothing loaded counts as well, with none of its lines.
+    # A file that was never loaded counts as well, as uncovered.
     for path in sorted(SOURCES.rglob("*.py")):
         seen = measured.get(str(path), {"executed_lines": [], "executed_branches": []})
         found = arcs(path, seen["executed_lines"], seen["executed_branches"])

@@ -1,8 +1,8 @@
-"""Measures the plugins of Pants, in each Python 3.9 that has this in its path (PYTHONPATH).
+"""Measures the coverage of the Pants plugins in each Python 3.9 with this on its PYTHONPATH.
 
-Pants' engine calls rules on threads of its own, where the tracing of coverage.py sees nothing, so
-SlipCover counts, in the code itself. At its end a process writes what it has seen into the folder
-that PLUGINS_COVERAGE names.
+Pants' engine calls rules on its own threads, which coverage.py's tracing does not see, so SlipCover
+instruments the code itself. At exit, a process writes its coverage into the folder that
+PLUGINS_COVERAGE names.
 """
 
 import atexit
@@ -12,7 +12,7 @@ import sys
 import uuid
 from pathlib import Path
 
-SOURCES = "ops/plugins"
+SOURCES = "ops/build/plugins"
 
 
 def measure(folder: Path) -> None:
@@ -30,6 +30,6 @@ def measure(folder: Path) -> None:
     atexit.register(write)
 
 
-# The launcher starts a Python 3.13, too.
+# The launcher also starts a Python 3.13.
 if sys.version_info[:2] == (3, 9) and "PLUGINS_COVERAGE" in os.environ:
     measure(Path(os.environ["PLUGINS_COVERAGE"]))

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ops.debian.lock import Package
+from ops.build.debian.lock import Package
 
 KEYRINGS = (
     Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
@@ -23,11 +23,11 @@ _PRINTED = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) (?P<hash>\S
 
 
 class AptError(RuntimeError):
-    """apt is missing, or says no; the message is for people."""
+    """apt is missing, or fails; the message is meant for users."""
 
 
 class Apt:
-    """A context in which ``solve`` asks apt what a set of packages needs."""
+    """A context in which ``solve`` resolves the dependencies of a set of packages."""
 
     def __init__(self, suite: str, architecture: str, mirrors: list[str]) -> None:
         self.suite = suite
@@ -58,10 +58,10 @@ class Apt:
         shutil.rmtree(self.root)
 
     def solve(self, packages: tuple[str, ...], exclude: tuple[str, ...] = ()) -> list[Package]:
-        """The packages and all they depend on, Recommends left out, as one consistent set.
+        """The packages and their dependencies, without Recommends, as one consistent set.
 
-        Those in ``exclude`` are shown to the solver as installed, at the version of the suite, so
-        neither they nor what only they need is in the answer. Raises AptError.
+        Packages in ``exclude`` are presented to the solver as installed, at the version of the
+        suite, so neither they nor what only they need is in the result. Raises AptError.
         """
         installed = self.root / "var/lib/dpkg/status"
         installed.write_text("", encoding="utf-8")
@@ -96,8 +96,9 @@ class Apt:
                 "Set DEBIAN_MIRROR to one that has"
             )
         (self.root / "etc/apt/sources.list").write_text(sources, encoding="utf-8")
-        # Read after the machine's own settings, of which proxies and certificates stay in force.
-        # Its hooks would touch the machine. A snapshot's Release has run out, not its signature.
+        # Read after the machine's own settings, whose proxies and certificates stay in force. Its
+        # hooks would modify the machine. A snapshot's Release is expired, but its signature is
+        # valid.
         (self.root / "apt.conf").write_text(
             "#clear APT::Update;\n#clear APT::Architectures;\n#clear DPkg;\n"
             "#clear Acquire::IndexTargets::deb::DEP-11;\n"

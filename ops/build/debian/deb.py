@@ -1,4 +1,4 @@
-"""Reads and unpacks .deb files (deb(5)) without dpkg and without running a maintainer script."""
+"""Reads and unpacks .deb files (deb(5)) without dpkg and without running maintainer scripts."""
 
 import io
 import os
@@ -13,16 +13,16 @@ _HEADER = 60
 
 
 class DebError(ValueError):
-    """A file that is no .deb, or one whose content must not be unpacked."""
+    """A file that is not a .deb, or one whose content must not be unpacked."""
 
 
 def members(deb: Path) -> Iterator[tuple[TarInfo, bytes | None]]:
     """The entries of the package's file system, in archive order; content for regular files only.
 
-    Names are relative to the root and normal (``usr/bin/env``); the root itself is left out. Modes,
+    Names are relative to the root and normal (``usr/bin/env``); the root itself is omitted. Modes,
     owners, times and link targets are the archive's own. Raises DebError.
     """
-    with _data(deb) as archive:
+    with _archive(deb, "data.tar") as archive:
         for info in archive:
             name = _normal(info.name, deb)
             if not name:
@@ -34,12 +34,22 @@ def members(deb: Path) -> Iterator[tuple[TarInfo, bytes | None]]:
             yield info, content.read() if content else None
 
 
-def unpack(deb: Path, dest: Path) -> None:
-    """Unpack the package's files below ``dest``; modes and links are kept, owners and times not.
+def control(deb: Path) -> str:
+    """The package's control file (deb-control(5)). Raises DebError."""
+    with _archive(deb, "control.tar") as archive:
+        for info in archive:
+            if _normal(info.name, deb) == "control" and (content := archive.extractfile(info)):
+                return content.read().decode()
+    raise DebError(f"{deb.name}: contains no control file")
 
-    A later package may add to folders of an earlier one. What would land outside of ``dest``, by
-    ``..`` or through a symbolic link, is refused by DebError; devices are refused too. A symbolic
-    link may point anywhere, as it does on the system it is meant for.
+
+def unpack(deb: Path, dest: Path) -> None:
+    """Unpack the package's files below ``dest``; modes and links are kept, owners and times are
+    not.
+
+    A later package may add to folders of an earlier one. Anything that would be written outside
+    ``dest``, by ``..`` or through a symbolic link, raises DebError; so do devices. A symbolic link
+    may point anywhere, as it does on the target system.
     """
     dest.mkdir(parents=True, exist_ok=True)
     root = dest.resolve()
@@ -55,7 +65,7 @@ def unpack(deb: Path, dest: Path) -> None:
                 _clear(target)
                 target.mkdir()
             if target.resolve().is_relative_to(root):
-                # Writable for its owner, so that it can be filled and removed without root.
+                # Writable by its owner, so that it can be filled and removed without root.
                 target.chmod(info.mode & 0o7777 | 0o700)
         elif info.issym():
             _clear(target)
@@ -88,14 +98,15 @@ def _normal(name: str, deb: Path) -> str:
     return "" if str(pure) == "." else str(pure)
 
 
-def _data(deb: Path) -> tarfile.TarFile:
+def _archive(deb: Path, part: str) -> tarfile.TarFile:
+    """One of the two archives of a package: data.tar or control.tar, however compressed."""
     for name, content in _ar(deb):
-        if name.startswith("data.tar"):
+        if name.startswith(part):
             try:
                 return _open(name, content, deb)
             except (tarfile.TarError, EOFError, OSError) as error:
                 raise DebError(f"{deb.name}: {name} cannot be read: {error}") from error
-    raise DebError(f"{deb.name}: holds no data.tar")
+    raise DebError(f"{deb.name}: contains no {part}")
 
 
 def _open(name: str, content: bytes, deb: Path) -> tarfile.TarFile:
@@ -110,7 +121,7 @@ def _open(name: str, content: bytes, deb: Path) -> tarfile.TarFile:
 
 
 def _ar(deb: Path) -> Iterator[tuple[str, bytes]]:
-    """Members of an ar archive; .debs use the short-name form only."""
+    """Members of an ar archive; .debs use only the short-name form."""
     with deb.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise DebError(f"{deb.name}: not a Debian package")

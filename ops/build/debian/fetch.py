@@ -1,4 +1,4 @@
-"""Downloads locked packages into a cache that is addressed by content."""
+"""Downloads locked packages into a content-addressed cache."""
 
 import hashlib
 import http.client
@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ops.debian.lock import Package
+from ops.build.debian.lock import Package
+from ops.build.debian.mirrors import public
 
 _BLOCK = 1 << 20
 _TIMEOUT = 60.0
@@ -20,11 +21,11 @@ _TRIES = 2
 
 
 class FetchError(RuntimeError):
-    """Packages that no mirror gave; the message has a paragraph for each and says what to do."""
+    """Packages that no mirror provided; the message has a paragraph with a remedy for each."""
 
 
 class _Wrong(Exception):
-    """What a mirror sent is not what the lock names."""
+    """A mirror's file does not match the lock."""
 
 
 def _quiet(_: Package) -> None:
@@ -41,14 +42,16 @@ def fetch(
 ) -> list[Path]:
     """Return the file of each package, in the order given, downloading those the cache lacks.
 
-    A file in the cache is ``cache_dir/SHA256.deb``. It appears there by a rename after its size and
-    SHA-256 were checked, so an interrupted or parallel run leaves no half file. All mirrors are
-    tried in order. ``progress`` is called after each download. Raises FetchError.
+    A file in the cache is ``cache_dir/SHA256.deb``. It is renamed into place after its size and
+    SHA-256 were verified, so an interrupted or parallel run leaves no partial file. Cached files
+    are verified each time, too, and replaced if damaged. All mirrors are tried in order, and
+    ``mirrors`` is read only when something has to be downloaded. ``progress`` is called after each
+    download. Raises FetchError.
     """
     wanted = list(packages)
-    bases = list(mirrors)
     cache_dir.mkdir(parents=True, exist_ok=True)
-    missing = {p.sha256: p for p in wanted if not _cached(cache_dir, p)}
+    missing = {p.sha256: p for p in wanted if not _intact(cache_dir, p)}
+    bases = list(mirrors) if missing else []
 
     def one(package: Package) -> str | None:
         reasons = _download(package, cache_dir, bases)
@@ -65,17 +68,41 @@ def fetch(
 
 
 def path(cache_dir: Path, package: Package) -> Path:
-    """Where the cache keeps a package."""
+    """The path of a package in the cache."""
     return cache_dir / f"{package.sha256}.deb"
 
 
-def _cached(cache_dir: Path, package: Package) -> bool:
+def copy(cache_dir: Path, package: Package, folder: Path) -> None:
+    """Copy a package's file out of the cache, under the same name.
+
+    What is written is what was verified. Raises FetchError if the file changed after `fetch`
+    returned it.
+    """
+    content = path(cache_dir, package).read_bytes()
+    if hashlib.sha256(content).hexdigest() != package.sha256:
+        raise FetchError(f"{package}: the file in {cache_dir} was changed while it was in use")
+    path(folder, package).write_bytes(content)
+
+
+def _intact(cache_dir: Path, package: Package) -> bool:
+    """Whether the cache holds the package with the content that the lock names."""
     file = path(cache_dir, package)
-    return file.is_file() and file.stat().st_size == package.size
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    if digest == package.sha256:
+        return True
+    print(
+        f"debian: {package}: the cached file is damaged (SHA-256 {digest}); fetching it again",
+        file=sys.stderr,
+        flush=True,
+    )
+    return False
 
 
 def _download(package: Package, cache_dir: Path, mirrors: list[str]) -> list[str] | None:
-    """None when the package is now in the cache, else what went wrong at each mirror."""
+    """None if the package is now in the cache, else the problem at each mirror."""
     reasons: list[str] = []
     for mirror in mirrors:
         url = f"{mirror.rstrip('/')}/{urllib.parse.quote(package.path, safe='/+~:')}"
@@ -83,15 +110,15 @@ def _download(package: Package, cache_dir: Path, mirrors: list[str]) -> list[str
             try:
                 _save(package, cache_dir, url)
             except _Wrong as wrong:
-                reasons.append(f"{mirror}: {wrong}")
+                reasons.append(f"{public(mirror)}: {wrong}")
             except urllib.error.HTTPError as error:
                 if error.code >= 500 and attempt < _TRIES:
                     continue
-                reasons.append(f"{mirror}: HTTP {error.code} {error.reason}")
+                reasons.append(f"{public(mirror)}: HTTP {error.code} {error.reason}")
             except (OSError, http.client.HTTPException) as error:
                 if attempt < _TRIES:
                     continue
-                reasons.append(f"{mirror}: {error}")
+                reasons.append(public(f"{mirror}: {error}"))
             else:
                 return None
             break
@@ -105,7 +132,7 @@ def _save(package: Package, cache_dir: Path, url: str) -> None:
     try:
         with (
             os.fdopen(descriptor, "wb") as file,
-            # The scheme was checked where the mirrors come from; the content is checked below.
+            # The scheme was checked with the mirrors; the content is checked below.
             urllib.request.urlopen(url, timeout=_TIMEOUT) as reply,
         ):
             while block := reply.read(_BLOCK):
@@ -132,5 +159,5 @@ def _explain(package: Package, reasons: list[str]) -> str:
 
 
 def note(package: Package) -> None:
-    """Progress for people: a line on stderr for each download."""
+    """Progress for users: a line on stderr for each download."""
     print(f"debian: {package}, {package.size / 1e6:.1f} MB", file=sys.stderr, flush=True)

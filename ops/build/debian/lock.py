@@ -1,9 +1,9 @@
-"""The lock file of Debian packages: one line a package, simple enough for a shell script to read.
+"""The lock file of Debian packages: one line per package, simple enough for shell scripts to parse.
 
     ARCHITECTURE PACKAGE VERSION SIZE SHA256 PATH
 
-PATH is below a mirror's base, such as ``pool/main/h/hello/hello_2.10-3_amd64.deb``; a lock names
-no mirror.
+PATH is relative to a mirror, such as ``pool/main/h/hello/hello_2.10-3_amd64.deb``; a lock names no
+mirror.
 """
 
 import re
@@ -19,7 +19,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class LockError(ValueError):
-    """A lock file that cannot be used; the message says where it is wrong and what is expected."""
+    """An unusable lock file; the message names the place and what is expected there."""
 
 
 @dataclass(frozen=True, order=True)
@@ -42,7 +42,7 @@ class Package:
 
 
 def parse(text: str, where: str = "lock") -> list[Package]:
-    """Read the text of a lock. Raises LockError, which names ``where``, the line and the field."""
+    """Parse the text of a lock. Raises LockError, which names ``where``, the line and the field."""
     packages: dict[tuple[str, str], Package] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line or line.startswith("#"):
@@ -58,7 +58,7 @@ def parse(text: str, where: str = "lock") -> list[Package]:
 
 
 def read(path: Path) -> list[Package]:
-    """Read a lock file. Raises LockError when it is missing or malformed."""
+    """Read a lock file. Raises LockError if it is missing or malformed."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -1,22 +1,22 @@
-"""The manifest that a person writes: what, out of which suite, for what machines."""
+"""The manifest that people write: packages, suite and architectures."""
 
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.debian.lock import ARCHITECTURES
+from ops.build.debian.lock import ARCHITECTURES
 
 
 class ManifestError(ValueError):
-    """A manifest that cannot be used; the message names the file, the key and what is expected."""
+    """An unusable manifest; the message names the file, the key and what is expected."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """``packages`` and their dependencies (no Recommends), out of ``suite``, for ``architectures``.
+    """``packages`` and their dependencies (no Recommends), from ``suite``, for ``architectures``.
 
-    What ``exclude`` names counts as installed: neither it nor what only it needs is locked.
+    Packages in ``exclude`` count as installed: neither they nor what only they need is locked.
     """
 
     path: Path

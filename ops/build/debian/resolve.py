@@ -1,17 +1,17 @@
-"""Writes the locks of the manifests in 3rdparty/debian with apt's own solver.
+"""Write the locks of the manifests in 3rdparty/debian with apt's own solver.
 
-    python -m ops.debian.resolve [MANIFEST.toml ...]
+    python -m ops.build.debian.resolve [MANIFEST.toml ...]
 
-apt works in a private folder, for any architecture, without root, and leaves the machine's
-packages, sources and lists alone. Signatures are checked with the machine's debian-archive-keyring.
+apt works in a private folder, for any architecture, without root, and does not touch the machine's
+packages, sources and lists. Signatures are verified with the machine's debian-archive-keyring.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from ops.debian import lock, manifest, mirrors
-from ops.debian.apt import Apt, AptError
+from ops.build.debian import lock, manifest, mirrors
+from ops.build.debian.apt import Apt, AptError
 
 MANIFESTS = Path("3rdparty/debian")
 
@@ -33,7 +33,7 @@ def resolve(wanted: list[manifest.Manifest], bases: list[str]) -> dict[Path, str
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m ops.debian.resolve", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m ops.build.debian.resolve", description=__doc__)
     parser.add_argument("manifests", nargs="*", type=Path, help=f"default: all in {MANIFESTS}")
     chosen = parser.parse_args(arguments).manifests or sorted(MANIFESTS.glob("*.toml"))
     try:

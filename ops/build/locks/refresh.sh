@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Writes every lock anew: Python packages (uv), then Debian packages (apt's own solver). `make lock` calls it.
-#   KEEP=1   keep each pin that still fits its requirements, and add or drop only what changed
-# A lock holds names, versions and hashes, and no address: it serves behind any mirror (docs/decisions/0002).
+# Refreshes all locks: Python packages (uv), then Debian packages (apt's own solver). `make lock` calls it.
+#   KEEP=1   keep each pin that still satisfies its requirements, and add or drop only what changed
+# A lock holds names, versions and hashes, and no URL: it works with any mirror (docs/decisions/0002).
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 say() { printf 'lock: %s\n' "$*" >&2; }
 cache=${FASTAPI_BASE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fastapi-base}
-python=$(ops/bootstrap/python.sh 3.13)
+python=$(ops/build/bootstrap/python.sh 3.13)
 
 tools=$cache/tools-$(cksum < 3rdparty/python/tools.lock | tr ' ' -)
 if [ ! -x "$tools/bin/uv" ]; then
@@ -40,4 +40,4 @@ compile 3rdparty/pants/requirements.txt 3rdparty/pants/pants.lock 3.9
 compile 3rdparty/pants/coverage.txt 3rdparty/pants/coverage.lock 3.9
 
 say "3rdparty/debian/*.lock"
-PYTHONPATH=. "$python" -m ops.debian.resolve 3rdparty/debian/*.toml
+PYTHONPATH=. "$python" -m ops.build.debian.resolve 3rdparty/debian/*.toml

@@ -1,4 +1,4 @@
-"""One archive that every engine takes: an OCI layout that is a `docker load` archive as well."""
+"""One archive for every engine: an OCI layout that is also a `docker load` archive."""
 
 import json
 import re
@@ -9,22 +9,22 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ops.oci import config as oci
-from ops.oci import stack, tarball
-from ops.oci.config import Config, descriptor, encode
-from ops.oci.entry import Entry, directory, file
-from ops.oci.errors import OciError
-from ops.oci.layer import Layer
-from ops.oci.tarball import Blob
+from ops.build.oci import config as oci
+from ops.build.oci import stack, tarball
+from ops.build.oci.config import Config, descriptor, encode
+from ops.build.oci.entry import Entry, directory, file
+from ops.build.oci.errors import OciError
+from ops.build.oci.layer import Layer
+from ops.build.oci.tarball import Blob
 
 _BLOBS = "blobs/sha256"
 
 
 @dataclass(frozen=True)
 class Built:
-    """``digest`` is the manifest's (or index's), ``image_id`` the configuration's.
+    """``digest`` is that of the manifest (or index), ``image_id`` that of the configuration.
 
-    ``unpacked`` counts the bytes of all files, ``layers`` holds the digests from the lowest.
+    ``unpacked`` counts the bytes of all files, ``layers`` holds the digests, lowest first.
     """
 
     digest: str
@@ -41,7 +41,7 @@ def image(
     origin: str,
     output: Path,
 ) -> Built:
-    """Write an image of one platform. Raises OciError, which names ``origin`` and what is wrong."""
+    """Write an image of one platform. Raises OciError, which names ``origin`` and the problem."""
     _check_reference(reference, origin)
     records = [layer for layer, _ in layers]
     if not records:
@@ -78,10 +78,10 @@ def image(
 
 
 def index(archives: Sequence[Path], reference: str, origin: str, output: Path) -> Built:
-    """Join images of several platforms under one index; a blob that they share is kept once.
+    """Join images of several platforms under one index; shared blobs are stored once.
 
-    Engines that know no index load the images one by one, under the tags that they have. Raises
-    OciError for two images of one platform or of one tag.
+    Engines without index support load the images one by one, under their own tags. Raises OciError
+    for two images of one platform or of one tag.
     """
     _check_reference(reference, origin)
     manifests: list[dict[str, Any]] = []
@@ -157,7 +157,7 @@ def _path(digest: str) -> str:
 
 
 def _name(reference: str) -> dict[str, str]:
-    """The whole reference: by it Podman names what it loads, and a tag alone says nothing."""
+    """The full reference: Podman names the loaded image by it, and a tag is not enough."""
     return {"org.opencontainers.image.ref.name": reference}
 
 

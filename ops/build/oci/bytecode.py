@@ -1,8 +1,9 @@
-"""Compiles Python sources to bytecode files that are the same wherever they are made.
+"""Compiles Python sources to reproducible bytecode files.
 
-They are hash-based and unchecked (PEP 552): Python takes them without looking at the source's time,
-which images do not keep. The compiler is the locked one that images run: what CPython's compiler
-emits changes between patch releases, so the builder's own interpreter must have no say.
+They are hash-based and unchecked (PEP 552): Python loads them without checking the source's time,
+which images do not keep. The compiler is the locked interpreter that images run: the output of
+CPython's compiler changes between patch releases, so the builder's own interpreter must not
+influence it.
 """
 
 import marshal
@@ -13,12 +14,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.debian import deb as debian
-from ops.oci import pyc
-from ops.oci.entry import Entry, Kind, file
-from ops.oci.errors import OciError
+from ops.build.debian import deb as debian
+from ops.build.oci import pyc
+from ops.build.oci.entry import Entry, Kind, file
+from ops.build.oci.errors import OciError
 
-#: What images run. A .pyc's format is the same in all patch releases of a version.
+#: The version that images run. A .pyc's format is the same in all patch releases of a version.
 VERSION = (3, 13)
 _LOADERS = {
     "x86_64": ("usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
@@ -28,7 +29,7 @@ _LOADERS = {
 
 @dataclass(frozen=True)
 class Compiler:
-    """The interpreter that compiles: the command that runs it, and where its own files lie."""
+    """The interpreter that compiles: its command, and the location of its files."""
 
     command: tuple[str, ...]
     home: Path | None = None
@@ -39,7 +40,7 @@ NONE = Compiler(())
 
 
 def own() -> Compiler:
-    """The interpreter that runs this. Raises OciError when images run another version."""
+    """The running interpreter. Raises OciError if images run another version."""
     if sys.version_info[:2] != VERSION:
         raise OciError(f"bytecode for CPython {VERSION} cannot be made by {sys.version_info[:2]}")
     return Compiler((sys.executable,))
@@ -47,7 +48,7 @@ def own() -> Compiler:
 
 def unpack(debs: Sequence[Path], root: Path) -> None:
     """Unpack CPython's packages below ``root``, for `locked`."""
-    # Links of merged /usr: some packages still name their files by them.
+    # Links of merged /usr: some packages still refer to their files by them.
     for name in ("bin", "lib", "lib64", "sbin"):
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(f"usr/{name}")
@@ -56,9 +57,9 @@ def unpack(debs: Sequence[Path], root: Path) -> None:
 
 
 def locked(root: Path, origin: str) -> Compiler:
-    """The interpreter that was unpacked below ``root``, run by its own loader and C library.
+    """The interpreter unpacked below ``root``, run with its own loader and C library.
 
-    Raises OciError where there is none or this machine cannot run it.
+    Raises OciError if there is none or this machine cannot run it.
     """
     machine = platform.machine()
     if platform.system() != "Linux" or machine not in _LOADERS:
@@ -80,7 +81,7 @@ def locked(root: Path, origin: str) -> Compiler:
 def compiled(entries: Iterable[Entry], compiler: Compiler) -> Iterator[Entry]:
     """The bytecode file of each ``*.py``; a source that does not compile has none.
 
-    Raises OciError when there is no compiler or it does not run.
+    Raises OciError if there is no compiler or it does not run.
     """
     if not compiler.command:
         raise OciError(

@@ -1,70 +1,84 @@
-"""The builder's commands, each a function of a JSON file and the files that it names alone.
+"""The builder's commands, each a function of only a JSON file and the files that it names.
 
-    python -m ops.oci.cli COMMAND SPEC.json
+    python -m ops.build.oci.cli COMMAND SPEC.json
 
-Pants runs them as processes and keeps their results. The result comes on stdout, as one line of
-JSON; what is wrong with the input comes on stderr as a sentence, with exit code 1.
+Pants runs them as processes and caches their results. The result goes to stdout, as one line of
+JSON; an input error goes to stderr as a sentence, with exit code 1.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ops.debian.deb import DebError
-from ops.debian.fetch import FetchError
-from ops.debian.lock import LockError
-from ops.debian.mirrors import MirrorError
-from ops.oci import archive, bytecode, debian, folder, layer, packages
-from ops.oci.bytecode import Compiler
-from ops.oci.config import Config
-from ops.oci.errors import OciError
-from ops.oci.tree import Tree
+from ops.build.debian.deb import DebError
+from ops.build.debian.fetch import FetchError
+from ops.build.debian.lock import LockError
+from ops.build.debian.mirrors import MirrorError
+from ops.build.oci import archive, bytecode, debian, folder, layer, packages
+from ops.build.oci.bytecode import Compiler
+from ops.build.oci.config import Config
+from ops.build.oci.errors import OciError
+from ops.build.oci.tree import Tree
+
+#: In the cache of packages: environment variables with this machine's network settings for mirrors.
+#: Pants leaves them there, since they may contain passwords.
+NETWORK = "network.json"
 
 Spec = Mapping[str, Any]
 Result = Mapping[str, Any]
 
 
 def fetch(spec: Spec) -> Result:
-    """The Debian packages of a layer, downloaded and verified."""
+    """Download and verify the Debian packages of a layer."""
     locks = [Path(path) for path in spec["without"]]
     chosen = packages.select(Path(spec["lock"]), spec["architecture"], locks, spec["origin"])
     cache = Path(spec["cache"] or ".debs")
+    network = cache / NETWORK
+    if network.is_file():
+        os.environ.update(json.loads(network.read_text(encoding="utf-8")))
     return {"packages": len(packages.gather(chosen, Path(spec["output"]), cache))}
 
 
 def interpreter(spec: Spec) -> Result:
-    """The interpreter that compiles, unpacked."""
+    """Unpack the interpreter that compiles."""
     debs = sorted(Path(spec["debs"]).glob("*.deb"))
     bytecode.unpack(debs, Path(spec["output"]))
     return {"packages": len(debs)}
 
 
 def rootfs(spec: Spec) -> Result:
-    """A layer of Debian packages."""
+    """Build a layer of Debian packages."""
     debs = sorted(Path(spec["debs"]).glob("*.deb")) if spec["debs"] else []
     wanted = debian.Rootfs(spec["origin"], debs, **spec["rootfs"])
     return _layer(spec, debian.rootfs(wanted, _compiler(spec)))
 
 
 def python(spec: Spec) -> Result:
-    """A layer of Python code: a folder and its bytecode."""
-    tree = folder.python(Path(spec["folder"]), spec["into"], spec["origin"], _compiler(spec))
+    """Build a layer of Python code: a folder and its bytecode."""
+    tree = folder.python(
+        Path(spec["folder"]),
+        spec["into"],
+        spec["origin"],
+        _compiler(spec),
+        installed=spec.get("installed", False),
+    )
     return _layer(spec, tree)
 
 
 def files(spec: Spec) -> Result:
-    """A layer of loose files."""
+    """Build a layer of loose files."""
     return _layer(
         spec, Tree(folder.files(Path(spec["folder"]), spec["into"], spec["origin"], spec["mode"]))
     )
 
 
 def image(spec: Spec) -> Result:
-    """An image of one platform."""
+    """Build an image of one platform."""
     return asdict(
         archive.image(
             Config(**spec["config"]),
@@ -78,7 +92,7 @@ def image(spec: Spec) -> Result:
 
 
 def index(spec: Spec) -> Result:
-    """Images of several platforms under one name."""
+    """Join images of several platforms under one name."""
     images = [Path(path) for path in spec["images"]]
     return asdict(archive.index(images, spec["reference"], spec["origin"], Path(spec["output"])))
 
@@ -91,7 +105,7 @@ COMMANDS: Mapping[str, Callable[[Spec], Result]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ops.oci.cli", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m ops.build.oci.cli", description=__doc__)
     parser.add_argument("command", choices=sorted(COMMANDS))
     parser.add_argument("spec", type=Path)
     chosen = parser.parse_args(arguments)
@@ -109,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _compiler(spec: Spec) -> Compiler:
     """The locked interpreter, in the folder that the spec names."""
     if not spec.get("interpreter"):
-        # The builder's own must not step in unnoticed: its bytecode may be another.
+        # The builder's own must not be used silently: its bytecode may differ.
         return bytecode.NONE
     return bytecode.locked(Path(spec["interpreter"]), spec["origin"])
 

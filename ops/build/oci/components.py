@@ -1,4 +1,4 @@
-"""The third-party packages that a layer holds, by what they say of themselves in its files."""
+"""The third-party packages in a layer, from their own metadata files."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from email.parser import HeaderParser
 from posixpath import dirname, join, normpath
 
-from ops.oci import control
-from ops.oci.entry import Entry, Kind
+from ops.build.oci import control
+from ops.build.oci.entry import Entry, Kind
 
 _STATUS = "var/lib/dpkg/status.d/"
 _METADATA = re.compile(r"(?:.*/)?[^/]+\.dist-info/METADATA")
@@ -18,7 +18,7 @@ _CLASSIFIER = "License :: "
 class Component:
     """A Debian package (``kind`` deb) or a distribution from PyPI (``pypi``).
 
-    ``licences`` are names as the package has them; ``sha256`` is that of the .deb, where known.
+    ``licences`` are names as the package states them; ``sha256`` is that of the .deb, where known.
     """
 
     kind: str
@@ -41,20 +41,20 @@ def _debian(files: Mapping[str, Entry]) -> Iterator[Component]:
     for path, entry in files.items():
         if path.startswith(_STATUS) and entry.kind is Kind.FILE:
             fields = control.parse(entry.content.decode())
-            name = fields["Package"]
+            name = fields["package"]
             yield Component(
                 "deb",
                 name,
-                fields["Version"],
-                fields["Architecture"],
-                fields.get("Source", ""),
-                fields.get("SHA256", ""),
+                fields["version"],
+                fields["architecture"],
+                fields.get("source", ""),
+                fields.get("sha256", ""),
                 tuple(control.licences(_copyright(files, name))),
             )
 
 
 def _copyright(files: Mapping[str, Entry], package: str) -> str:
-    """Its text; a package may share its documentation's folder with another, by a link."""
+    """The copyright text; a package may link to the documentation folder of another one."""
     path = f"usr/share/doc/{package}"
     folder = files.get(path)
     if folder is not None and folder.kind is Kind.SYMLINK:
@@ -80,11 +80,12 @@ def _python(files: Mapping[str, Entry]) -> Iterator[Component]:
 
 
 def _licences(expression: str, free: str, classifiers: Iterable[str]) -> tuple[str, ...]:
-    """PEP 639's expression; else the old field, where it is a name and no whole text; else those
-    of the classifiers."""
+    """PEP 639's expression; else the old field, if it is a name and not a licence text; else the
+    licences of the classifiers.
+    """
     if expression:
         return (expression,)
-    # "UNKNOWN" is what old tools wrote for an empty field.
+    # Old tools wrote "UNKNOWN" for an empty field.
     if free and "\n" not in free and len(free) < 80 and free != "UNKNOWN":
         return (free,)
     names = {one.split(" :: ")[-1] for one in classifiers if one.startswith(_CLASSIFIER)}

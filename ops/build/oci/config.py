@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ops.oci.errors import OciError
-from ops.oci.layer import MEDIA_TYPE, Layer
-from ops.oci.tarball import Blob
+from ops.build.oci.errors import OciError
+from ops.build.oci.layer import MEDIA_TYPE, Layer
+from ops.build.oci.tarball import Blob
 
 CREATED = "1970-01-01T00:00:00Z"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 
-#: OCI platforms that images are built for, and the rest of their description.
+#: OCI platforms that images are built for, with their remaining fields.
 PLATFORMS: Mapping[str, Mapping[str, str]] = {
     "linux/amd64": {"os": "linux", "architecture": "amd64"},
     "linux/arm64": {"os": "linux", "architecture": "arm64", "variant": "v8"},
@@ -45,12 +45,12 @@ class Config:
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
-    """JSON in one form: sorted keys, no white space, UTF-8."""
+    """Canonical JSON: sorted keys, no white space, UTF-8."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def config(how: Config, layers: Sequence[Layer], platform: str, origin: str) -> bytes:
-    """The image's configuration. Raises OciError for a value that engines would not take."""
+    """The image's configuration. Raises OciError for a value that engines would refuse."""
     if platform not in PLATFORMS:
         raise OciError(f"{origin}: platforms: {platform!r} is not one of {', '.join(PLATFORMS)}")
     run: dict[str, Any] = {
@@ -92,7 +92,7 @@ def manifest(config_blob: Blob, layers: Sequence[Layer]) -> bytes:
 
 
 def descriptor(blob: Blob, media_type: str) -> dict[str, Any]:
-    """What names a blob in other documents."""
+    """The reference to a blob in other documents."""
     return {"mediaType": media_type, "digest": blob.digest, "size": blob.size}
 
 

@@ -1,4 +1,4 @@
-"""Who pushes: from OCI_CREDENTIALS, else from where `docker login` and `podman login` keep it."""
+"""Registry credentials: from OCI_CREDENTIALS, else from `docker login` and `podman login`."""
 
 import base64
 import json
@@ -8,19 +8,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ops.oci.errors import OciError
+from ops.build.oci.errors import OciError
 
 _HELPER_SECONDS = 60
-#: In place of a name: what follows is a token for OAuth 2, which no password field takes.
+#: Instead of a name: what follows is a token for OAuth 2, which no password field accepts.
 _TOKEN = "<token>"
 
 
 def find(host: str, repository: str, environment: Mapping[str, str]) -> str:
-    """``USER:PASSWORD`` for a registry's repository; empty where nothing is kept for it.
+    """``USER:PASSWORD`` for a registry's repository; empty if nothing is stored for it.
 
-    Looked at are OCI_CREDENTIALS, then the files REGISTRY_AUTH_FILE, DOCKER_CONFIG/config.json,
+    The sources are OCI_CREDENTIALS, then the files REGISTRY_AUTH_FILE, DOCKER_CONFIG/config.json,
     ~/.docker/config.json and the one of containers-auth.json(5), with the credential helpers that
-    they name. Raises OciError for a file or a helper that cannot be used.
+    they name. Raises OciError for an unusable file or helper.
     """
     if given := environment.get("OCI_CREDENTIALS"):
         if ":" not in given:
@@ -65,14 +65,14 @@ def _of(path: Path, host: str, repository: str, environment: Mapping[str, str]) 
 
 
 def _names(host: str, repository: str) -> Iterator[str]:
-    """The keys that an entry may have, from the most special (containers-auth.json(5))."""
+    """The possible keys of an entry, most specific first (containers-auth.json(5))."""
     parts = [host, *repository.split("/")]
     for count in range(len(parts), 0, -1):
         yield "/".join(parts[:count])
 
 
 def _ask(helper: str, host: str, environment: Mapping[str, str]) -> str:
-    """What a credential helper keeps (its protocol: a host on stdin, JSON on stdout)."""
+    """The credentials of a credential helper (its protocol: a host on stdin, JSON on stdout)."""
     command = [f"docker-credential-{helper}", "get"]
     try:
         reply = subprocess.run(

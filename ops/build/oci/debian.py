@@ -1,4 +1,4 @@
-"""A root file system out of Debian packages: unpacked, never installed; no script is run."""
+"""A root file system from Debian packages: unpacked, never installed; no script is run."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,16 +7,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from tarfile import TarInfo
 
-from ops.debian import deb as debian
-from ops.oci import control, paths
-from ops.oci.bytecode import Compiler, compiled
-from ops.oci.entry import Entry, directory, file, hardlink, symlink
-from ops.oci.errors import OciError
-from ops.oci.system import CERTIFICATES, account_files, base_files, certificates
-from ops.oci.tree import Tree
+from ops.build.debian import deb as debian
+from ops.build.oci import control, paths
+from ops.build.oci.bytecode import Compiler, compiled
+from ops.build.oci.entry import Entry, directory, file, hardlink, symlink
+from ops.build.oci.errors import OciError
+from ops.build.oci.system import CERTIFICATES, account_files, base_files, certificates
+from ops.build.oci.tree import Tree
 
-#: Left out of every image: read by people or by a running system, not by a program in a container.
-#: Copyright files stay, as their licences ask.
+#: Excluded from every image: files for people or for a running system, not for a program in a
+#: container. Copyright files are kept, as their licences require.
 OMIT = (
     "usr/share/man/*",
     "usr/share/info/*",
@@ -52,9 +52,9 @@ _DOC = "usr/share/doc/"
 
 @dataclass(frozen=True)
 class Rootfs:
-    """What a layer of Debian packages is made of.
+    """The contents of a layer of Debian packages.
 
-    ``base`` asks for what a bare system needs besides packages: the links of merged /usr, accounts,
+    ``base`` adds what a bare system needs besides packages: the links of merged /usr, accounts,
     name service, certificates. ``users`` maps a name to its number, ``directories`` a path to
     ``UID:GID:MODE``, ``links`` a path to its target. ``omit`` holds patterns (fnmatch) of paths
     without the leading slash. ``bytecode`` holds folders whose Python sources are compiled.
@@ -105,7 +105,7 @@ def _shaped(spec: Rootfs) -> Iterator[Entry]:
     used: set[str] = set()
     for path in spec.debs:
         fields = control.fields(path)
-        origin = f"{spec.origin} ({fields['Package']})"
+        origin = f"{spec.origin} ({fields['package']})"
         for info, content in debian.members(path):
             name = paths.canonical(paths.normal(info.name, origin))
             if name in paths.MERGED or name in paths.RUN or _left_out(name, info):
@@ -116,7 +116,7 @@ def _shaped(spec: Rootfs) -> Iterator[Entry]:
             else:
                 used.add(pattern)
         yield file(
-            f"var/lib/dpkg/status.d/{fields['Package']}",
+            f"var/lib/dpkg/status.d/{fields['package']}",
             control.status(fields, hashlib.sha256(path.read_bytes()).hexdigest()).encode(),
             origin=origin,
         )
@@ -142,7 +142,7 @@ def _entry(name: str, info: TarInfo, content: bytes | None, origin: str) -> Entr
         return hardlink(name, paths.canonical(info.linkname), origin)
     if content is None:
         raise OciError(f"{origin}: /{name} is a device or pipe, which no image may hold")
-    # No setuid bit survives: nothing in an image may gain rights.
+    # No setuid bit is kept: nothing in an image may gain privileges.
     return file(name, content, info.mode, origin)
 
 
@@ -169,7 +169,7 @@ def _directory(path: str, access: str, origin: str) -> Entry:
 
 
 def chosen(debs: Iterable[Path], names: Iterable[str]) -> list[Path]:
-    """The files that are there of those named; raises OciError for one that is missing."""
+    """The existing files among those named; raises OciError for a missing one."""
     there = {path.name: path for path in debs}
     if missing := sorted(set(names) - set(there)):
         raise OciError(f"{missing[0]} was not handed to the builder")

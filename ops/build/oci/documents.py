@@ -1,9 +1,9 @@
-"""What is told about an image besides itself: its bill of materials and its provenance.
+"""The documents about an image: its bill of materials and its provenance.
 
-    python -m ops.oci.documents SPEC.json
+    python -m ops.build.oci.documents SPEC.json
 
-Pants runs it as a process and keeps the result, so the JSON file names all that goes in. With
-``images`` (platforms and digests) it is about the index that joins them, which has no bill.
+Pants runs it as a process and caches the result, so the JSON file names all inputs. With ``images``
+(platforms and digests) it is about the index that joins them, which has no bill of materials.
 """
 
 import json
@@ -12,18 +12,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ops.oci import layer, provenance, sbom
+from ops.build.oci import layer, locked, provenance, sbom
+from ops.build.oci.errors import OciError
 
 Spec = Mapping[str, Any]
 
 
 def image(spec: Spec) -> None:
-    """Write both documents of an image."""
+    """Write both documents of an image. Raises OciError for an unlocked package."""
     layers = [layer.read(Path(record))[0] for record in spec["layers"]]
     locks = {name: Path(name).read_bytes() for name in spec["locks"]}
     named = spec["digest"], spec["reference"], spec["platform"]
-    texts = [content.decode() for content in locks.values()]
-    _write(spec["sbom"], sbom.cyclonedx(*named, layers, texts))
+    texts = {name: content.decode() for name, content in locks.items()}
+    components = [component for one in layers for component in one.components]
+    locked.check(components, texts, spec["origin"])
+    _write(spec["sbom"], sbom.cyclonedx(*named, layers, texts.values()))
     _write(
         spec["provenance"],
         provenance.image(spec["origin"], *named, layers, locks, spec["builder_id"]),
@@ -37,13 +40,17 @@ def index(spec: Spec) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write what the JSON file asks for; returns the exit code."""
+    """Write what the JSON file requests; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     if len(words) != 1:
         print("oci: expected is one argument, the JSON file that says what to do", file=sys.stderr)
         return 2
     spec = json.loads(Path(words[0]).read_text(encoding="utf-8"))
-    (index if "images" in spec else image)(spec)
+    try:
+        (index if "images" in spec else image)(spec)
+    except OciError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

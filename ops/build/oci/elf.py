@@ -1,9 +1,9 @@
-"""Reads from an ELF file which machine it is for (elf(5))."""
+"""Reads the target machine of an ELF file (elf(5))."""
 
 from collections.abc import Iterable
 
-from ops.oci.entry import Entry, Kind
-from ops.oci.errors import OciError
+from ops.build.oci.entry import Entry, Kind
+from ops.build.oci.errors import OciError
 
 MAGIC = b"\x7fELF"
 #: e_machine of the architectures that images are built for, by their OCI names.
@@ -24,7 +24,7 @@ def machine(content: bytes) -> int | None:
 
 
 def check(entries: Iterable[Entry], architecture: str, where: str) -> int:
-    """Count the executables, all of which must be for ``architecture``. Raises OciError."""
+    """Count the executables, which must all be for ``architecture``. Raises OciError."""
     wanted, count = MACHINES[architecture], 0
     for entry in entries:
         found = machine(entry.content) if entry.kind is Kind.FILE else None

@@ -1,15 +1,15 @@
-"""What one name in an image is."""
+"""An entry of an image: one path and what it holds."""
 
 import stat
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from ops.oci import paths
-from ops.oci.errors import OciError
+from ops.build.oci import paths
+from ops.build.oci.errors import OciError
 
 
 class Kind(Enum):
-    """The kinds of file that an image may hold; devices, pipes and sockets are none of them."""
+    """The file types that an image may contain; devices, pipes and sockets are excluded."""
 
     FILE = "file"
     DIRECTORY = "folder"
@@ -19,11 +19,11 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Entry:
-    """A file, folder or link. ``mode`` holds permission bits only; a link's is always 0o777.
+    """A file, folder or link. ``mode`` holds only permission bits; a link's is always 0o777.
 
-    ``target`` is a symbolic link's text, or the normal path of the file that a hard link is
-    another name of. ``origin`` says where the entry came from, for messages; two entries that
-    differ in it alone are the same.
+    ``target`` is a symbolic link's text, or the normal path of the file that a hard link refers to.
+    ``origin`` says where the entry came from, for messages; entries that differ only in it are
+    equal.
     """
 
     path: str
@@ -51,11 +51,11 @@ class Entry:
             paths.normal(self.target, self.origin)
 
     def same(self, other: "Entry") -> bool:
-        """Whether both put the same thing at the same place."""
+        """Whether both put the same content at the same path."""
         return replace(self, origin="") == replace(other, origin="")
 
     def difference(self, other: "Entry") -> str:
-        """In a few words, how ``other`` differs from this entry of the same path."""
+        """A short description of how ``other`` differs from this entry of the same path."""
         if self.kind is not other.kind:
             return f"one is a {self.kind.value}, the other a {other.kind.value}"
         if self.target != other.target:
@@ -66,7 +66,7 @@ class Entry:
 
 
 def file(path: str, content: bytes, mode: int = 0o644, origin: str = "") -> Entry:
-    """A regular file of root's; every mode is 0644 or 0755, after its owner's execute bit."""
+    """A regular file owned by root; the mode is 0644 or 0755, from its owner's execute bit."""
     return Entry(path, Kind.FILE, normal_mode(mode), content=content, origin=origin)
 
 
@@ -81,12 +81,12 @@ def symlink(path: str, target: str, origin: str = "") -> Entry:
 
 
 def hardlink(path: str, target: str, origin: str = "") -> Entry:
-    """Another name of the file ``target`` of the same layer."""
+    """A hard link to the file ``target`` of the same layer."""
     return Entry(path, Kind.HARDLINK, 0o777, target=target, origin=origin)
 
 
 def normal_mode(mode: int) -> int:
-    """0755 for what its owner may execute, else 0644: what a umask adds or takes has no say."""
+    """0755 if its owner may execute it, else 0644, whatever the umask."""
     return 0o755 if mode & stat.S_IXUSR else 0o644
 
 

@@ -1,25 +1,25 @@
-"""Layers out of folders: Python packages, our own sources, loose files."""
+"""Layers from folders: Python packages, the project's sources, loose files."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ops.oci import paths
-from ops.oci.bytecode import Compiler, compiled
-from ops.oci.entry import Entry, file, symlink
-from ops.oci.errors import OciError
-from ops.oci.tree import Tree
+from ops.build.oci import paths, wheels
+from ops.build.oci.bytecode import Compiler, compiled
+from ops.build.oci.entry import Entry, file, symlink
+from ops.build.oci.errors import OciError
+from ops.build.oci.tree import Tree
 
-#: Scripts of wheels name the interpreter of the machine that installed them; images use
-#: ``python -m``. Bytecode is made anew.
+#: Scripts of wheels name the interpreter of the machine that installed them; images use ``python
+#: -m``. Bytecode is compiled again.
 _NOT_TAKEN = ("bin", "__pycache__")
 
 
 def files(root: Path, into: str, origin: str, mode: int | None = None) -> Iterator[Entry]:
-    """The files and links below ``root``, put below ``into``; folders come from their content.
+    """The files and links below ``root``, put below ``into``; folders follow from their content.
 
-    Owners are root's; modes are 0644 or 0755, after the file's own unless ``mode`` is given.
-    Raises OciError for a path or link that would leave the image.
+    Everything is owned by root; modes are 0644 or 0755, from the file's own unless ``mode`` is
+    given. Raises OciError for a path or link that would leave the image.
     """
     prefix = paths.normal(into, origin)
     prefix = f"{paths.canonical(prefix)}/" if prefix else ""
@@ -38,14 +38,22 @@ def files(root: Path, into: str, origin: str, mode: int | None = None) -> Iterat
                 raise OciError(f"{origin}: {path} is neither a file nor a link")
 
 
-def python(root: Path, into: str, origin: str, compiler: Compiler) -> Tree:
-    """Python sources and packages below ``root`` with their bytecode, put below ``into``."""
+def python(
+    root: Path, into: str, origin: str, compiler: Compiler, *, installed: bool = False
+) -> Tree:
+    """Python sources and packages below ``root`` with their bytecode, put below ``into``.
+
+    With ``installed``, ``root`` holds only installed wheels, and each file is compared with their
+    RECORDs. Raises OciError.
+    """
     tree = Tree()
     prefix = paths.canonical(paths.normal(into, origin))
     for entry in files(root, into, origin):
         below = entry.path.removeprefix(prefix).strip("/").split("/")
         if below[0] not in _NOT_TAKEN and "__pycache__" not in below:
             tree.add(entry)
+    if installed:
+        wheels.check(tree.entries(), prefix, _NOT_TAKEN, origin)
     for entry in compiled(list(tree.entries()), compiler):
         tree.add(entry)
     return tree

@@ -1,4 +1,4 @@
-"""A layer on disk: its tar archive, and beside it a record of what it is."""
+"""A layer on disk: its tar archive and a record that describes it."""
 
 import json
 from collections.abc import Iterable
@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from ops.oci import components, elf, tarball
-from ops.oci.components import Component
-from ops.oci.entry import Entry, Kind
-from ops.oci.tarball import Blob
+from ops.build.oci import components, elf, tarball
+from ops.build.oci.components import Component
+from ops.build.oci.entry import Entry, Kind
+from ops.build.oci.tarball import Blob
 
-#: Layers are plain tar: the bytes of a compressed one hang on the compressor's version, and older
-#: engines read no compression that has only one implementation (docs/decisions/0006).
+#: Layers are plain tar: compressed bytes depend on the compressor's version, and older engines read
+#: no compression that has only one implementation (docs/decisions/0006).
 MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 
@@ -22,10 +22,10 @@ type Row = tuple[str, str, int, int, int, int, str]
 
 @dataclass(frozen=True)
 class Layer:
-    """``origin`` is the target that made it; ``architecture`` is what its executables are for.
+    """``origin`` is the target that built it; ``architecture`` is that of its executables.
 
-    ``components`` are the packages in it, for bills of materials; ``files`` is what it puts where,
-    so that layers are checked against each other without being read.
+    ``components`` are its packages, for bills of materials; ``files`` lists its entries, so that
+    layers are checked against each other without reading them.
     """
 
     origin: str
@@ -40,12 +40,12 @@ class Layer:
 
     @property
     def blob(self) -> Blob:
-        """What the layer's archive is known by; uncompressed, so this is its diff id, too."""
+        """The digest of the layer's archive; since it is uncompressed, this is also its diff ID."""
         return Blob(self.digest, self.size)
 
 
 def row(entry: Entry) -> Row:
-    """What a record tells of an entry."""
+    """The record's row for an entry."""
     known = sha256(entry.content).hexdigest() if entry.kind is Kind.FILE else entry.target
     size = len(entry.content)
     return (entry.path, entry.kind.value, entry.mode, entry.uid, entry.gid, size, known)
@@ -78,7 +78,7 @@ def write(
 
 
 def read(record: Path) -> tuple[Layer, Path]:
-    """A record and the place of its archive."""
+    """Read a record; returns it with the path of its archive."""
     fields = json.loads(record.read_text())
     found = tuple(
         Component(**{**one, "licences": tuple(one["licences"])}) for one in fields.pop("components")

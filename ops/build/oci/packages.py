@@ -1,18 +1,17 @@
-"""The packages of a layer: those of its lock that no lower layer has."""
+"""The packages of a layer: those of its lock that are in no lower layer."""
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ops.debian import fetch, lock, mirrors
-from ops.debian.lock import Package
-from ops.oci.errors import OciError
+from ops.build.debian import fetch, lock, mirrors
+from ops.build.debian.lock import Package
+from ops.build.oci.errors import OciError
 
 
 def select(wanted: Path, architecture: str, below: Iterable[Path], origin: str) -> list[Package]:
-    """The packages of ``wanted`` for an architecture, less those of the locks ``below`` it.
+    """The packages of ``wanted`` for an architecture, without those of the locks ``below`` it.
 
-    Raises OciError where two locks differ in a package: an image can hold one version alone.
+    Raises OciError if two locks differ in a package: an image can hold only one version.
     """
     there: dict[str, tuple[Package, Path]] = {}
     for path in below:
@@ -34,14 +33,13 @@ def select(wanted: Path, architecture: str, below: Iterable[Path], origin: str) 
 def gather(packages: Iterable[Package], output: Path, cache: Path) -> list[Package]:
     """Put the packages' files into a folder, from the cache or a mirror; returns the packages.
 
-    Raises FetchError, which names each package that cannot be had, and MirrorError.
+    Raises FetchError, which names each unavailable package, and MirrorError.
     """
     wanted = list(packages)
-    missing = any(not fetch.path(cache, package).is_file() for package in wanted)
-    found = fetch.fetch(wanted, cache, mirrors.find() if missing else [])
+    fetch.fetch(wanted, cache, mirrors.when_needed())
     output.mkdir(parents=True, exist_ok=True)
-    for package, path in zip(wanted, found, strict=True):
-        shutil.copyfile(path, fetch.path(output, package))
+    for package in wanted:
+        fetch.copy(cache, package, output)
     return wanted
 
 

@@ -1,12 +1,12 @@
-"""Names inside an image: always relative to its root, always normal (``usr/bin/env``)."""
+"""Paths inside an image: always relative to its root, always normal (``usr/bin/env``)."""
 
 from pathlib import PurePosixPath
 
-from ops.oci.errors import OciError
+from ops.build.oci.errors import OciError
 
-#: Debian's merged /usr: these names of the root are links, and packages still use some of them.
+#: Debian's merged /usr: these names in the root are links, and packages still use some of them.
 MERGED = {name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32")}
-#: The rest of the links that Debian's base-files and init scripts lay out.
+#: The other links that Debian's base-files and init scripts create.
 RUN = {"var/run": "run", "var/lock": "run/lock"}
 
 
@@ -27,7 +27,7 @@ def normal(path: str, where: str) -> str:
 
 
 def canonical(path: str) -> str:
-    """A normal path with the links of Debian's layout followed: ``lib/x`` becomes ``usr/lib/x``."""
+    """A normal path with the links of Debian's layout resolved: ``lib/x`` becomes ``usr/lib/x``."""
     for link, target in RUN.items():
         if path.startswith(f"{link}/"):
             path = f"{target}/{path.removeprefix(f'{link}/')}"
@@ -40,7 +40,7 @@ def canonical(path: str) -> str:
 def check_link(path: str, target: str, where: str) -> None:
     """Refuse a relative symbolic link that climbs above the root, or an empty one.
 
-    An absolute target is one in the image: whoever runs the image sees it below its root.
+    An absolute target is inside the image: containers see it below their root.
     """
     if not target or "\0" in target:
         raise OciError(f"{where}: link {path} has no usable target: {target!r}")
@@ -60,6 +60,6 @@ def check_link(path: str, target: str, where: str) -> None:
 
 
 def parents(path: str) -> list[str]:
-    """The folders above a path, outermost first, without the root."""
+    """The parent folders of a path, outermost first, without the root."""
     parts = path.split("/")
     return ["/".join(parts[:count]) for count in range(1, len(parts))]

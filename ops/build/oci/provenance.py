@@ -1,7 +1,7 @@
-"""How an image came to be: SLSA provenance 1.0 in an in-toto statement, the same bytes each time.
+"""The provenance of an image: reproducible SLSA provenance 1.0 in an in-toto statement.
 
-It names what went in, by hash: the locks, the packages that they pin, the layers. No time and no
-number of a run is in it: who builds the image again gets this document, too, and can compare.
+It lists the inputs by hash: the locks, the packages that they pin, the layers. It contains no time
+and no run number: a rebuild of the image produces the same document, which can be compared.
 """
 
 import json
@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from ops.oci import layer
-from ops.oci.layer import Layer
-from ops.oci.sbom import locked_hashes, purl
+from ops.build.oci import layer
+from ops.build.oci.layer import Layer
+from ops.build.oci.sbom import locked_hashes, purl
 
 MEDIA_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
-#: What the parameters below mean: the target of that name, built by ops/oci out of its locks.
+#: The meaning of the parameters below: ops/build/oci built the target of that name from its locks.
 BUILD_TYPE = "urn:fastapi-base:build-type:oci-image:1"
 
 Descriptor = Mapping[str, Any]
@@ -31,10 +31,10 @@ def image(
     locks: Mapping[str, bytes],
     builder: str,
 ) -> str:
-    """The statement for an image of this manifest's digest.
+    """The statement for an image with this manifest digest.
 
-    ``locks`` maps the path of each lock to its content. ``builder`` is the URI of who vouches for
-    the machine that builds (SLSA, "builder.id").
+    ``locks`` maps the path of each lock to its content. ``builder`` is the URI of the trusted build
+    platform (SLSA, "builder.id").
     """
     allowed: dict[tuple[str, str], list[str]] = {}
     for content in locks.values():

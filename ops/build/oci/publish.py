@@ -1,11 +1,11 @@
-"""Pushes an archive to a registry, with what refers to it: bills of materials, provenance.
+"""Push an archive to a registry, with its referrers: bills of materials, provenance.
 
-    python -m ops.oci.publish ARCHIVE HOST/NAME:TAG [--attach TYPE=FILE[@DIGEST] ...]
+    python -m ops.build.oci.publish ARCHIVE HOST/NAME:TAG [--attach TYPE=FILE[@DIGEST] ...]
         [--sign COMMAND]
 
-The registry then holds the very bytes of the archive, under the digest that it had when it was
-built. The tag is moved last, when the documents are there and the command that signs has succeeded:
-whoever pulls by it never gets an image without them. Credentials: see ops/oci/credentials.py.
+The registry then holds the exact bytes of the archive, under the digest of the build. The tag is
+moved last, after the documents were pushed and the signing command has succeeded: a pull by tag
+never gets an image without them. Credentials: see ops/build/oci/credentials.py.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ops.oci import credentials
-from ops.oci.config import INDEX_TYPE, MANIFEST_TYPE, encode
-from ops.oci.errors import OciError
-from ops.oci.registry import Reference, Registry, fallback_tag
-from ops.oci.signing import sign
+from ops.build.oci import credentials
+from ops.build.oci.config import INDEX_TYPE, MANIFEST_TYPE, encode
+from ops.build.oci.errors import OciError
+from ops.build.oci.registry import Reference, Registry, fallback_tag
+from ops.build.oci.signing import sign
 
 _EMPTY = b"{}"
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
@@ -43,7 +43,7 @@ class Attachment:
 
     @classmethod
     def parse(cls, text: str) -> "Attachment":
-        """Read ``TYPE=FILE`` or ``TYPE=FILE@DIGEST``. Raises OciError."""
+        """Parse ``TYPE=FILE`` or ``TYPE=FILE@DIGEST``. Raises OciError."""
         match = _ATTACHMENT.fullmatch(text)
         if not match or not Path(match["file"]).is_file():
             raise OciError(
@@ -57,9 +57,9 @@ class Attachment:
 def publish(
     archive: Path, registry: Registry, attachments: Iterable[Attachment] = (), signer: str = ""
 ) -> Iterator[str]:
-    """Push, attach, sign, and move the tag; yields a line for each that is done.
+    """Push, attach, sign, and move the tag; yields a line after each step.
 
-    Raises OciError for the first that fails; the tag then is where it was.
+    Raises OciError at the first failure; the tag is then unchanged.
     """
     digest = push(archive, registry)
     reference = f"{registry.reference.host}/{registry.reference.name}@{digest}"
@@ -77,7 +77,7 @@ def publish(
 def push(archive: Path, registry: Registry) -> str:
     """Push the archive's image or index, without a tag; returns its digest.
 
-    Blobs that the registry has are not sent again. Raises OciError.
+    Blobs that the registry already has are not sent again. Raises OciError.
     """
     try:
         with tarfile.open(archive) as tar:
@@ -89,7 +89,7 @@ def push(archive: Path, registry: Registry) -> str:
 
 
 def tag(digest: str, registry: Registry) -> None:
-    """Make the registry's tag name a manifest or index that it has. Raises OciError."""
+    """Point the registry's tag to a manifest or index that it has. Raises OciError."""
     content = _manifest(digest, registry)
     registry.put_manifest(registry.reference.tag, content, json.loads(content)["mediaType"])
 
@@ -97,8 +97,8 @@ def tag(digest: str, registry: Registry) -> None:
 def attach(subject: str, media_type: str, content: bytes, registry: Registry) -> str:
     """Push a document that refers to the manifest ``subject``; returns its own manifest's digest.
 
-    Registries without the referrers API get the tag that stands for it. Doing so twice changes
-    nothing. Raises OciError when the registry lacks the subject.
+    Registries without the referrers API get the fallback tag. Attaching is idempotent. Raises
+    OciError if the registry lacks the subject.
     """
     manifest = _manifest(subject, registry)
     for blob in (_EMPTY, content):
@@ -125,9 +125,9 @@ def attach(subject: str, media_type: str, content: bytes, registry: Registry) ->
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Publish, telling each step; returns the exit code."""
+    """Publish and report each step; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m ops.oci.publish",
+        prog="python -m ops.build.oci.publish",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

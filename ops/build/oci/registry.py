@@ -1,4 +1,4 @@
-"""A client of registries: what of the OCI distribution specification 1.1 a push needs."""
+"""A registry client: the parts of the OCI distribution specification 1.1 that a push needs."""
 
 import base64
 import http.client
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Self
 
-from ops.oci.errors import OciError
+from ops.build.oci.errors import OciError
 
 _TIMEOUT = 60.0
 _MEND = ": log in (`docker login` or `podman login`), or give USER:PASSWORD in OCI_CREDENTIALS"
@@ -29,7 +29,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a reference. Raises OciError."""
+        """Parse a reference. Raises OciError."""
         match = _REFERENCE.fullmatch(text)
         if not match:
             raise OciError(f"{text!r} is not HOST/NAME:TAG, such as registry.example:5000/app:1.0")
@@ -37,13 +37,13 @@ class Reference:
 
     @property
     def loopback(self) -> bool:
-        """Whether it is of this machine: such a registry is spoken to without TLS."""
+        """Whether the registry is on loopback, where no TLS is used."""
         return self.host.rsplit(":", 1)[0] in ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a registry answered."""
+    """The response of a registry."""
 
     status: int
     headers: Mapping[str, str]
@@ -52,20 +52,20 @@ class Reply:
 
 @dataclass
 class Registry:
-    """One repository of a registry. ``credentials`` is ``user:password``, where it wants some."""
+    """One repository of a registry. ``credentials`` is ``user:password``, if it requires any."""
 
     reference: Reference
     credentials: str = field(default="", repr=False)
     _authorisation: str = field(default="", repr=False)
 
     def has_blob(self, digest: str) -> bool:
-        """Whether the registry holds this blob already."""
-        # A registry that keeps blobs elsewhere answers where, and only for what it has.
+        """Whether the registry already has this blob."""
+        # A registry with external storage redirects, and only for blobs that it has.
         reply = self._ask("HEAD", f"blobs/{digest}", expect=(200, 302, 303, 307, 404))
         return reply.status != 404
 
     def put_blob(self, digest: str, content: bytes) -> None:
-        """Upload a blob, in one piece. Raises OciError when the registry took another content."""
+        """Upload a blob in one piece. Raises OciError if the registry received other content."""
         start = self._ask("POST", "blobs/uploads/", expect=(202,))
         place = urllib.parse.urlsplit(start.headers["location"])
         query = f"{place.query}&" if place.query else ""
@@ -74,7 +74,7 @@ class Registry:
         self._send("PUT", path, content, headers, expect=(201,), host=place.netloc)
 
     def manifest(self, tag: str) -> bytes | None:
-        """The manifest or index of a tag or digest, if there is one."""
+        """The manifest or index of a tag or digest, if it exists."""
         accept = (
             "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
         )
@@ -82,9 +82,9 @@ class Registry:
         return reply.body if reply.status == 200 else None
 
     def put_manifest(self, tag: str, content: bytes, media_type: str) -> bool:
-        """Upload a manifest or index as ``tag``, or as its own digest.
+        """Upload a manifest or index as ``tag``, or under its own digest.
 
-        Returns whether the registry keeps track of referrers by itself. Raises OciError.
+        Returns whether the registry tracks referrers itself. Raises OciError.
         """
         headers = {"Content-Type": media_type}
         reply = self._ask("PUT", f"manifests/{tag}", headers, content, expect=(201,))
@@ -94,7 +94,9 @@ class Registry:
         return "oci-subject" in reply.headers
 
     def referrers(self, digest: str) -> list[dict[str, Any]]:
-        """Descriptors of what refers to a manifest: by the registry, else by the fallback's tag."""
+        """Descriptors of the referrers of a manifest: from the registry's API, else from the
+        fallback tag.
+        """
         reply = self._ask("GET", f"referrers/{digest}", expect=(200, 404))
         found = reply.body if reply.status == 200 else self.manifest(fallback_tag(digest))
         return list(json.loads(found)["manifests"]) if found else []
@@ -138,7 +140,7 @@ class Registry:
     ) -> Reply:
         sent = dict(headers)
         own = host in ("", self.reference.host)
-        # Where uploads go to another host, their address is the permission.
+        # If uploads go to another host, their URL carries the authorisation.
         if self._authorisation and own:
             sent["Authorization"] = self._authorisation
         return _exchange(
@@ -146,10 +148,10 @@ class Registry:
         )
 
     def _authorise(self, challenge: str) -> bool:
-        """Act on a challenge (RFC 9110, 11.6.1); False when there is nothing new to try.
+        """Respond to a challenge (RFC 9110, 11.6.1); False if there is nothing new to try.
 
-        A token is good for what it was asked for, and for a time: one that may read is refused
-        where one writes, with a challenge for another.
+        A token is valid for its scope and for a limited time: a read token is refused for a write,
+        with a challenge for another one.
         """
         scheme, _, rest = challenge.partition(" ")
         basic = ""
@@ -167,7 +169,7 @@ class Registry:
     def _token(self, wanted: dict[str, str], basic: str) -> str:
         """A token of the registry's authorisation service (distribution, "Token Authentication").
 
-        Empty when the service refuses.
+        Empty if the service refuses.
         """
         realm = urllib.parse.urlsplit(wanted.pop("realm", ""))
         if realm.scheme != "https" and not (realm.scheme == "http" and self.reference.loopback):
@@ -194,7 +196,9 @@ class Registry:
 
 
 def fallback_tag(digest: str) -> str:
-    """Where clients note referrers, when a registry does not (specification, "Referrers Tag")."""
+    """The tag in which clients list referrers for registries without support (specification,
+    "Referrers Tag").
+    """
     return digest.replace(":", "-")
 
 

@@ -1,4 +1,4 @@
-"""The bill of materials of an image: CycloneDX 1.6, and the same bytes for the same image."""
+"""The bill of materials of an image: reproducible CycloneDX 1.6."""
 
 import re
 import uuid
@@ -14,8 +14,8 @@ from cyclonedx.model.license import DisjunctiveLicense, License
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-from ops.oci.components import Component
-from ops.oci.layer import Layer
+from ops.build.oci.components import Component
+from ops.build.oci.layer import Layer
 
 _NAMESPACE = uuid.UUID("6e5f5d2c-6f0c-4c5b-9d6e-0f7d2a0c7b11")
 
@@ -23,7 +23,7 @@ _NAMESPACE = uuid.UUID("6e5f5d2c-6f0c-4c5b-9d6e-0f7d2a0c7b11")
 def locked_hashes(lock: str) -> dict[tuple[str, str], list[str]]:
     """SHA-256 of the files that a requirements lock allows, by name and version, sorted.
 
-    A lock does not tell files apart: the wheel that an image has is one of them.
+    A lock does not distinguish files: the wheel in an image is one of them.
     """
     found: dict[tuple[str, str], list[str]] = {}
     for name, version, rest in re.findall(
@@ -37,10 +37,10 @@ def locked_hashes(lock: str) -> dict[tuple[str, str], list[str]]:
 def cyclonedx(
     digest: str, reference: str, platform: str, layers: Iterable[Layer], locks: Iterable[str] = ()
 ) -> str:
-    """The document for an image of this manifest's digest; each package names its layer.
+    """The document for an image with this manifest digest; each package names its layer.
 
-    ``locks`` are texts of requirements locks, for the hashes of wheels. The serial number follows
-    from the digest, and the time is that of the image, 1970.
+    ``locks`` are texts of requirements locks, for the hashes of wheels. The serial number is
+    derived from the digest, and the time is that of the image, 1970.
     """
     allowed: dict[tuple[str, str], list[str]] = {}
     for lock in locks:
@@ -74,7 +74,7 @@ def _part(
     checksums = [component.sha256] if component.sha256 else []
     if component.kind == "pypi":
         checksums = allowed.get((component.name, component.version), [])
-    # One hash is the file's; of several it is one.
+    # A single hash is the file's; of several it is one.
     checksum = checksums[0] if len(checksums) == 1 else ""
     return Part(
         name=component.name,
@@ -93,7 +93,7 @@ def _part(
 
 
 def purl(component: Component) -> PackageURL:
-    """The name of a package that is the same to everyone (package URL specification)."""
+    """The universal name of a package (package URL specification)."""
     if component.kind == "pypi":
         return PackageURL("pypi", None, component.name, component.version)
     qualifiers = {"arch": component.architecture, "distro": "debian-13"}
@@ -105,7 +105,7 @@ def purl(component: Component) -> PackageURL:
 def _licences(names: Iterable[str]) -> list[License]:
     licences = [LicenseFactory().make_from_string(name) for name in names]
     if len(licences) > 1:
-        # The format takes an expression alone, or several plain licences.
+        # The format allows either one expression or several plain licences.
         return [
             one if isinstance(one, DisjunctiveLicense) else DisjunctiveLicense(name=name)
             for one, name in zip(licences, names, strict=True)

@@ -1,16 +1,16 @@
-"""The hook for signing: a command of the user's, which is told what to sign by its digest."""
+"""The signing hook: a user-defined command that gets the digest to sign."""
 
 import shlex
 import subprocess
 
-from ops.oci.errors import OciError
+from ops.build.oci.errors import OciError
 
 
 def sign(command: str, reference: str) -> None:
-    """Run the command with ``HOST/NAME@DIGEST`` as its last argument, and wait for its end.
+    """Run the command with ``HOST/NAME@DIGEST`` as its last argument, and wait for it.
 
-    It has the environment, the terminal and the working folder of who publishes. Raises OciError
-    when it fails, so that nothing unsigned is published as if it were.
+    It inherits the environment, the terminal and the working folder. Raises OciError if it fails,
+    so that nothing unsigned is published as signed.
     """
     try:
         words = shlex.split(command)

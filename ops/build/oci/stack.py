@@ -1,27 +1,26 @@
-"""Checks the layers of an image against each other, before an engine buries one in another."""
+"""Checks the layers of an image for conflicts before an engine stacks them."""
 
 from collections.abc import Iterable
 
-from ops.oci import paths
-from ops.oci.entry import Entry, Kind
-from ops.oci.errors import OciError
-from ops.oci.layer import Layer
-from ops.oci.tree import clash
+from ops.build.oci import paths
+from ops.build.oci.entry import Entry, Kind
+from ops.build.oci.errors import OciError
+from ops.build.oci.layer import Layer
+from ops.build.oci.tree import clash
 
 
 def check(layers: Iterable[Layer]) -> int:
-    """The bytes of all files together, when no two layers disagree.
+    """The total size of all files, if no two layers conflict.
 
-    Layers may repeat a folder or a file, as long as it is the same. Raises OciError, which names
-    both layers, when one puts something else in a place that another has taken, below its file,
-    or through its link.
+    Layers may repeat a folder or a file if it is identical. Raises OciError, which names both
+    layers, if one puts something else at a path of another, below its file, or through its link.
     """
     seen: dict[str, Entry] = {}
     total = 0
     for layer in layers:
         for path, name, mode, uid, gid, size, identity in layer.files:
             kind = Kind(name)
-            # Contents go by their digests.
+            # Contents are compared by digest.
             content, target = (identity.encode(), "") if kind is Kind.FILE else (b"", identity)
             known = Entry(path, kind, mode, uid, gid, content, target, layer.origin)
             old = seen.setdefault(path, known)

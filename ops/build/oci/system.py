@@ -1,12 +1,12 @@
-"""What a bare Debian system has besides its packages' files; maintainer scripts would make it."""
+"""What a bare Debian system has besides package files; maintainer scripts would create it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ops.oci import paths
-from ops.oci.entry import Entry, Kind, directory, file, symlink
-from ops.oci.errors import OciError
+from ops.build.oci import paths
+from ops.build.oci.entry import Entry, Kind, directory, file, symlink
+from ops.build.oci.errors import OciError
 
-#: Where the package ca-certificates keeps one file for each certificate.
+#: The folder in which the package ca-certificates keeps one file per certificate.
 CERTIFICATES = "usr/share/ca-certificates/"
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
@@ -54,9 +54,9 @@ def base_files(origin: str) -> Iterator[Entry]:
 
 
 def account_files(users: Mapping[str, str], origin: str) -> Iterator[Entry]:
-    """passwd and group with root, nobody and ``users``; each user has a group of its own.
+    """passwd and group with root, nobody and ``users``; each user has its own group.
 
-    No account has a password or a shell. Raises OciError for a name or number that cannot be.
+    No account has a password or a shell. Raises OciError for an invalid name or number.
     """
     accounts = {"root": 0, "nobody": _NOBODY}
     for name, number in users.items():
@@ -79,7 +79,9 @@ def account_files(users: Mapping[str, str], origin: str) -> Iterator[Entry]:
 
 
 def certificates(entries: Iterable[Entry], origin: str) -> Iterator[Entry]:
-    """The bundle that update-ca-certificates would write, and where OpenSSL looks for it."""
+    """The bundle that update-ca-certificates would write, at the path where OpenSSL looks for
+    it.
+    """
     found = sorted(
         (entry.path, entry.content)
         for entry in entries

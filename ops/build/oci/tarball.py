@@ -1,4 +1,4 @@
-"""Tar archives whose bytes follow from their entries alone (POSIX.1-2001 pax, see pax(1))."""
+"""Tar archives whose bytes depend only on their entries (POSIX.1-2001 pax, see pax(1))."""
 
 import hashlib
 import tarfile
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ops.oci.entry import Entry, Kind
-from ops.oci.errors import OciError
+from ops.build.oci.entry import Entry, Kind
+from ops.build.oci.errors import OciError
 
-#: Seconds since 1970, of every file of every image.
+#: Seconds since 1970, for every file of every image.
 MTIME = 0
 
 _TYPES = {
@@ -24,14 +24,14 @@ _KINDS = {number: kind for kind, number in _TYPES.items()}
 
 @dataclass(frozen=True)
 class Blob:
-    """A file by its content: ``sha256:...`` and the size in bytes."""
+    """A file identified by its content: ``sha256:...`` and the size in bytes."""
 
     digest: str
     size: int
 
 
 class _Counted:
-    """A file that knows the digest of what was written to it."""
+    """A file that computes the digest of the data written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._hash, self.size = file, hashlib.sha256(), 0
@@ -46,9 +46,9 @@ class _Counted:
 
 
 def write(entries: Iterable[Entry], file: BinaryIO) -> Blob:
-    """Write the entries, in the order given, and say what was written.
+    """Write the entries in the given order; returns the resulting blob.
 
-    Headers are plain ustar; a pax header comes where a name is too long for that or not ASCII.
+    Headers are plain ustar; a pax header is added if a name is too long for that or not ASCII.
     There are no user names, and every time is MTIME.
     """
     out = _Counted(file)
@@ -63,7 +63,7 @@ def write(entries: Iterable[Entry], file: BinaryIO) -> Blob:
 
 
 def read(path: Path, origin: str) -> Iterator[Entry]:
-    """The entries of an archive that `write` made. Raises OciError for kinds that images lack."""
+    """The entries of an archive written by `write`. Raises OciError for unsupported kinds."""
     with tarfile.open(path) as archive:
         for info in archive:
             kind = _KINDS.get(info.type)

@@ -1,17 +1,17 @@
-"""A file system in the making: entries by path, with the contradictions found as they come."""
+"""A file system under construction: entries by path; conflicts are detected on addition."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ops.oci import paths
-from ops.oci.entry import Entry, Kind, directory
-from ops.oci.errors import OciError
+from ops.build.oci import paths
+from ops.build.oci.entry import Entry, Kind, directory
+from ops.build.oci.errors import OciError
 
 
 class Tree:
-    """Entries by path. Folders above an entry are made when nothing else brings them.
+    """Entries by path. Missing parent folders are created.
 
-    Order of additions makes no difference to the result.
+    The order of additions does not affect the result.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
@@ -26,7 +26,7 @@ class Tree:
         return self._entries[path]
 
     def add(self, entry: Entry) -> None:
-        """Add an entry. Raises OciError when its path holds something else already."""
+        """Add an entry. Raises OciError if its path already holds something else."""
         old = self._entries.get(entry.path)
         if old is not None and not old.same(entry):
             raise OciError(clash(old, entry))
@@ -34,13 +34,13 @@ class Tree:
             self._entries[entry.path] = entry
 
     def replace(self, entry: Entry) -> None:
-        """Put an entry in the place of whatever its path holds."""
+        """Replace whatever the entry's path holds."""
         self._entries[entry.path] = entry
 
     def entries(self) -> Iterator[Entry]:
-        """All entries sorted by path, so folders come before what is in them; hard links last.
+        """All entries sorted by path, so folders come before their content; hard links last.
 
-        Raises OciError for something below a file or link, and for a hard link to no file.
+        Raises OciError for an entry below a file or link, and for a dangling hard link.
         """
         complete = dict(self._entries)
         for entry in self._entries.values():
@@ -58,9 +58,9 @@ class Tree:
                         f"{entry.path} (of {entry.origin}) is a hard link to {entry.target}, "
                         "which is no file of the same layer"
                     )
-                # Who unpacks may set them again through either name.
+                # Unpacking may set them again through either name.
                 complete[entry.path] = replace(entry, mode=first.mode, uid=first.uid, gid=first.gid)
-        # In the order of names as bytes: no locale has a say.
+        # In the order of names as bytes, independent of the locale.
         ordered = sorted(
             complete.values(), key=lambda e: (e.kind is Kind.HARDLINK, e.path.encode())
         )
@@ -68,7 +68,7 @@ class Tree:
 
 
 def clash(one: Entry, other: Entry) -> str:
-    """The message for two entries that disagree on a path."""
+    """The message for two conflicting entries of a path."""
     return (
         f"{one.origin} and {other.origin} disagree on /{one.path}: "
         f"{one.difference(other)}. Leave the file out of one of them, or make them agree"

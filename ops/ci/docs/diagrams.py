@@ -1,9 +1,10 @@
-"""Draws which parts of a package import which, from its sources: pictures of docs/architecture.md.
+"""Draws the imports between parts of a package, from its sources: pictures of docs/architecture.md.
 
-./pants run ops/docs/diagrams.py
+./pants run ops/ci/docs/diagrams.py
 
-A part is a folder or a module right below the package. Parts stand above all that they import; an
-arrow that follows from others is left out, and the table beside has every import between parts.
+A part is a folder or a module directly below the package. Parts are drawn above everything that
+they import; transitive arrows are omitted, and the table next to the picture has every import
+between parts.
 """
 
 import ast
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-#: Each picture: the package, the folder that its name is looked up in, the title.
+#: Each picture: the package, the source root, the title.
 PICTURES = {
     Path("docs/pictures/service.svg"): ("fastapi_base", Path("src"), "Imports of the service"),
     Path("docs/pictures/build.svg"): ("ops", Path(), "Imports of the build"),
@@ -25,28 +26,28 @@ _WIDTH, _HEIGHT, _GAP, _RISE, _CELL, _EDGE = 104, 34, 22, 74, 20, 16
 
 
 class CycleError(Exception):
-    """Parts that import each other, so that neither stands above the other."""
+    """Parts import each other, so that they cannot be layered."""
 
 
 def imports(package: str, root: Path) -> Graph:
-    """Who imports whom. Raises SyntaxError for a source that is no Python."""
+    """The imports of each part. Raises SyntaxError for an invalid source."""
     base = root / package
     graph: Graph = {}
     for source in sorted(base.rglob("*.py")):
         part = source.relative_to(base).parts[0].removesuffix(".py")
-        if part == "__init__" or (part == "plugins" and package == "ops"):
-            continue  # what Pants itself loads is another program
+        if part == "__init__":
+            continue
         used = graph.setdefault(part, set())
         for name in _names(ast.parse(source.read_text(encoding="utf-8"), str(source))):
             parts = name.split(".")
             if parts[0] == package and len(parts) > 1 and parts[1] != part:
                 used.add(parts[1])
-    # `from package import name` may name what is no part.
+    # `from package import name` may name something that is not a part.
     return {part: used & graph.keys() for part, used in graph.items()}
 
 
 def _names(tree: ast.Module) -> Iterator[str]:
-    """Every module that a source imports, in full."""
+    """The full name of every module that a source imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -55,7 +56,7 @@ def _names(tree: ast.Module) -> Iterator[str]:
 
 
 def reached(graph: Graph, part: str, way: tuple[str, ...] = ()) -> set[str]:
-    """All that a part imports, directly or not. Raises CycleError."""
+    """Everything that a part imports, directly or indirectly. Raises CycleError."""
     if part in way:
         raise CycleError(" -> ".join([*way[way.index(part) :], part]))
     found = set(graph[part])
@@ -64,20 +65,20 @@ def reached(graph: Graph, part: str, way: tuple[str, ...] = ()) -> set[str]:
     return found
 
 
-def floors(graph: Graph) -> list[list[str]]:
-    """Parts from the bottom up: each on the lowest floor above all that it imports."""
+def layers(graph: Graph) -> list[list[str]]:
+    """Parts in layers from the bottom up: each on the lowest layer above all its imports."""
     below = {part: reached(graph, part) for part in graph}
     height: dict[str, int] = {}
     for part in sorted(graph, key=lambda one: (len(below[one]), one)):
         height[part] = 1 + max((height[other] for other in graph[part]), default=-1)
-    # A part that neither imports nor is imported has no place in the picture.
+    # A part without imports in either direction is not drawn.
     used = {part for part in graph if graph[part]}.union(*graph.values())
     levels = range(1 + max(height.values(), default=-1))
     return [sorted(one for one in used if height[one] == level) for level in levels]
 
 
 def arrows(graph: Graph) -> list[tuple[str, str]]:
-    """Imports that do not follow from others."""
+    """Imports that are not implied by others."""
     return [
         (part, other)
         for part in sorted(graph)
@@ -88,7 +89,7 @@ def arrows(graph: Graph) -> list[tuple[str, str]]:
 
 def draw(graph: Graph, title: str) -> str:
     """The picture as SVG, the same text for the same graph. Raises CycleError."""
-    rows = floors(graph)
+    rows = layers(graph)
     wide = max(len(row) for row in rows)
     left_width = wide * (_WIDTH + _GAP)
     place = {}
@@ -117,7 +118,7 @@ def draw(graph: Graph, title: str) -> str:
 
 
 def _arrow(one: tuple[float, float], other: tuple[float, float]) -> str:
-    """Between neighbouring floors from middle to middle; past others dashed, along the right."""
+    """Between neighbouring layers from middle to middle; across others dashed, along the right."""
     past = other[1] - one[1] > _RISE
     aside = _WIDTH - 12 if past else _WIDTH / 2
     x, y, to_x, to_y = one[0] + aside, one[1] + _HEIGHT, other[0] + aside, other[1]
@@ -154,7 +155,7 @@ def _table(graph: Graph, order: list[str], left: float, top: float) -> Iterator[
 
 
 def main() -> int:
-    """Write every picture. Returns the exit status."""
+    """Write all pictures. Returns the exit status."""
     for path, (package, root, title) in PICTURES.items():
         try:
             picture = draw(imports(package, root), title)

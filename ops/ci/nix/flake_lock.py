@@ -1,4 +1,4 @@
-"""Whether flake.lock is a lock of the inputs that flake.nix names."""
+"""Checks that flake.lock locks the inputs that flake.nix names."""
 
 import base64
 import binascii
@@ -10,10 +10,10 @@ _URL = re.compile(r"github:([^/]+)/([^/]+)/(.+)")
 
 
 def problems(inputs: Mapping[str, Any], lock: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with ``lock``, one sentence each; nothing when all is well.
+    """The problems of ``lock``, one sentence each; empty if it is valid.
 
-    ``inputs`` is the value of that name in flake.nix. That a hash belongs to its commit is not
-    shown by this: Nix finds out when it fetches.
+    ``inputs`` is the value of that name in flake.nix. This does not verify that a hash belongs to
+    its commit: Nix does so when it fetches.
     """
     if lock["version"] != 7:
         yield f"the lock is of version {lock['version']}, not 7"

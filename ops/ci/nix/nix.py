@@ -1,4 +1,4 @@
-"""Nix out of locked Debian packages, in a store of its own, with neither daemon nor network."""
+"""Nix from locked Debian packages, with its own store, without a daemon or network."""
 
 import os
 import subprocess
@@ -23,16 +23,16 @@ warn-dirty = false
 
 @dataclass(frozen=True)
 class Nix:
-    """A Nix whose store, settings and state lie in ``home``."""
+    """A Nix whose store, settings and state are in ``home``."""
 
     home: Path
     environment: Mapping[str, str]
     start: tuple[str, ...]
 
     def run(self, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run ``nix ARGUMENTS`` to its end, in ``folder``, and keep what it printed."""
+        """Run ``nix ARGUMENTS`` to completion in ``folder``, and capture its output."""
         return subprocess.run(
-            # The hook for builds elsewhere would start the loader below in place of Nix.
+            # The hook for remote builds would start the loader below instead of Nix.
             [*self.start, "--offline", "--option", "build-hook", "", *arguments],
             cwd=folder or self.home,
             env={**os.environ, **self.environment},
@@ -45,7 +45,7 @@ class Nix:
     def on_stubs(
         self, command: str, flake: Path, *arguments: str, installable: str = "", folder: str = "."
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``nix COMMAND`` in a flake's ``folder``, with the stubs for its two inputs."""
+        """Run ``nix COMMAND`` in a flake's ``folder``, with stubs for its two inputs."""
         return self.run(
             *command.split(),
             "--no-write-lock-file",

@@ -1,4 +1,4 @@
-"""flake.nix evaluates for every system, its lock fits, and its shell gives what ./pants reads."""
+"""flake.nix evaluates for every system, its lock matches, and its shell serves ./pants."""
 
 import json
 import re
@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ops.nix import flake_lock
-from ops.nix.nix import Nix, prepare
+from ops.ci.nix import flake_lock
+from ops.ci.nix.nix import Nix, prepare
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILES = ("flake.nix", "flake.lock", "pants.toml", ".python-version", "3rdparty/pants/pants.lock")
 
 
@@ -42,7 +42,7 @@ def inputs(nix: Nix, flake: Path) -> Any:
     return json.loads(done.stdout)
 
 
-def test_the_lock_fits_the_flake(nix: Nix, flake: Path) -> None:
+def test_lock_matches_the_flake(nix: Nix, flake: Path) -> None:
     lock = json.loads((flake / "flake.lock").read_text(encoding="utf-8"))
     assert list(flake_lock.problems(inputs(nix, flake), lock)) == []
     kept = nix.run("flake", "metadata", "--no-update-lock-file", "--json", f"path:{flake}")
@@ -60,15 +60,13 @@ def test_the_lock_fits_the_flake(nix: Nix, flake: Path) -> None:
         ('"nixpkgs-py39": "nixpkgs-py39"', '"other": "nixpkgs-py39"', "has the inputs"),
     ],
 )
-def test_a_lock_that_does_not_fit_is_named(
-    nix: Nix, flake: Path, old: str, new: str, problem: str
-) -> None:
+def test_mismatched_lock_is_named(nix: Nix, flake: Path, old: str, new: str, problem: str) -> None:
     edit(flake / "flake.lock", old, new)
     lock = json.loads((flake / "flake.lock").read_text(encoding="utf-8"))
     assert problem in "\n".join(flake_lock.problems(inputs(nix, flake), lock))
 
 
-def test_nix_itself_refuses_a_lock_of_other_inputs(nix: Nix, flake: Path) -> None:
+def test_nix_refuses_a_lock_of_other_inputs(nix: Nix, flake: Path) -> None:
     edit(flake / "flake.nix", "nixos-24.11", "nixos-24.05")
     done = nix.run("flake", "metadata", "--no-update-lock-file", f"path:{flake}")
     assert done.returncode != 0
@@ -102,7 +100,7 @@ def test_every_output_evaluates_for_every_system(nix: Nix, flake: Path) -> None:
         ("flake.nix", "system}.python39;", "system}.python38;", "python38"),
     ],
 )
-def test_what_does_not_belong_together_fails(
+def test_mismatched_sources_fail(
     nix: Nix, flake: Path, file: str, old: str, new: str, message: str
 ) -> None:
     edit(flake / file, old, new)
@@ -111,7 +109,7 @@ def test_what_does_not_belong_together_fails(
     assert message in done.stderr
 
 
-def test_the_shell_holds_what_the_launcher_reads(nix: Nix, flake: Path) -> None:
+def test_shell_provides_what_the_launcher_reads(nix: Nix, flake: Path) -> None:
     probe = "; ".join(
         (
             'printf "%s\\n" "$FLAKE_ROOT" "$PANTS_PYTHON" "$PYTHON313" "$SSL_CERT_FILE"',
@@ -132,7 +130,7 @@ def test_the_shell_holds_what_the_launcher_reads(nix: Nix, flake: Path) -> None:
     assert all(program.startswith(str(nix.home / "store")) for program in programs)
 
 
-def test_run_pants_hands_over_to_the_launcher_of_the_checkout(nix: Nix, flake: Path) -> None:
+def test_run_pants_executes_the_launcher_of_the_checkout(nix: Nix, flake: Path) -> None:
     launcher = flake / "pants"
     launcher.write_text('#!/bin/sh\necho "$0" "$PANTS_PYTHON" "$@"\n', encoding="utf-8")
     launcher.chmod(0o755)

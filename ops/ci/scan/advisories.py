@@ -1,4 +1,4 @@
-"""Known weaknesses of locked packages, as PyPI's JSON API lists them (its data is that of OSV)."""
+"""Known vulnerabilities of locked packages, from PyPI's JSON API (its data comes from OSV)."""
 
 import http.client
 import json
@@ -10,25 +10,25 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
 
-from ops.scan.findings import Finding, UnavailableError
+from ops.ci.scan.findings import Finding, UnavailableError
 
 _TIMEOUT = 15.0
 
 
 def scan(base: str, locked: Iterable[tuple[str, str]]) -> Iterator[Finding]:
-    """Ask ``base`` (an index's address without ``/simple``) about each name and version.
+    """Query ``base`` (an index URL without ``/simple``) for each name and version.
 
-    Raises UnavailableError where none is given, it has no such API or does not answer, since
-    silence about a weakness must not pass for health.
+    Raises UnavailableError if none is given, it lacks the API or does not respond, since a missing
+    answer must not pass for a clean result.
     """
     if not base:
         raise UnavailableError(
-            "SCAN_INDEX is not set; it must be the address, without /simple, of an index that "
-            "has PyPI's JSON API"
+            "SCAN_INDEX is not set; it must be the URL, without /simple, of an index with PyPI's "
+            "JSON API"
         )
     packages = sorted(set(locked))
     with ThreadPoolExecutor(max_workers=8) as pool:
-        # The first alone: an index that does not answer is asked once, and not for each package.
+        # Only the first: an unresponsive index is queried once, not for each package.
         first = [_ask(base, *package) for package in packages[:1]]
         rest = pool.map(lambda package: _ask(base, *package), packages[1:])
         for (name, version), reply in zip(packages, chain(first, rest), strict=True):
@@ -38,7 +38,7 @@ def scan(base: str, locked: Iterable[tuple[str, str]]) -> Iterator[Finding]:
                 mended = ", ".join(one.get("fixed_in", [])) or "no release yet"
                 yield Finding(
                     f"advisories/{name}/{one['id']}",
-                    f"{version} is affected, mended in {mended}: {one.get('summary') or one['id']}",
+                    f"{version} is affected, fixed in {mended}: {one.get('summary') or one['id']}",
                 )
 
 
@@ -48,8 +48,8 @@ def _ask(base: str, name: str, version: str) -> list[dict[str, Any]]:
         with urllib.request.urlopen(address, timeout=_TIMEOUT) as reply:
             content = json.load(reply)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise UnavailableError(f"the index tells nothing of {name} {version} ({error})") from None
+        raise UnavailableError(f"the index has no data on {name} {version} ({error})") from None
     if "vulnerabilities" not in content:
-        raise UnavailableError(f"the index lists no vulnerabilities of {name} {version}")
+        raise UnavailableError(f"the index has no vulnerability data on {name} {version}")
     found: list[dict[str, Any]] = content["vulnerabilities"]
     return found

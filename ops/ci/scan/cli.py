@@ -1,6 +1,6 @@
-"""`make scan`: all checks, judged by the waivers.
+"""`make scan`: runs all checks and applies the waivers.
 
-Exit status 1 for a finding that no waiver excuses. A check that cannot be made is named; with
+The exit status is 1 if a finding has no valid waiver. A check that cannot run is reported; with
 ``--require`` it fails the run.
 """
 
@@ -13,11 +13,11 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ops.scan import advisories, debian, licences, secrets
-from ops.scan.findings import Finding, UnavailableError, WaiverError, judge, waivers
+from ops.ci.scan import advisories, debian, licences, secrets
+from ops.ci.scan.findings import Finding, UnavailableError, WaiverError, judge, waivers
 
 ROOT = Path.cwd()
-WAIVERS = Path("ops/scan/waivers.toml")
+WAIVERS = Path("ops/ci/scan/waivers.toml")
 
 
 def locked(text: str) -> list[tuple[str, str]]:
@@ -26,7 +26,7 @@ def locked(text: str) -> list[tuple[str, str]]:
 
 
 def checks(root: Path, index: str) -> dict[str, Callable[[], Iterable[Finding]]]:
-    """The checks by name; none has begun yet."""
+    """The checks by name, not started yet."""
     pins = {
         pin
         for path in sorted((root / "3rdparty").glob("*/*.lock"))
@@ -42,7 +42,7 @@ def checks(root: Path, index: str) -> dict[str, Callable[[], Iterable[Finding]]]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the checks that are named, else all, and print what they found."""
+    """Run the named checks, or all, and print their findings."""
     parser = argparse.ArgumentParser(prog="scan", description=__doc__)
     parser.add_argument("check", nargs="*", help="secrets, licences, advisories, debian")
     parser.add_argument("--require", default=os.environ.get("SCAN_REQUIRE", ""))
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     required = {name for name in chosen.require.split(",") if name}
     names = chosen.check or list(available)
     if unknown := sorted({*names, *required} - set(available)):
-        parser.error(f"no check {unknown[0]!r}; there are {', '.join(available)}")
+        parser.error(f"unknown check {unknown[0]!r}; available: {', '.join(available)}")
     found: list[Finding] = []
     failed = False
     for name in names:
@@ -73,11 +73,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"waived {line}")
     for line in verdict.idle:
         if line.partition("/")[0] in names:
-            print(f"note: nothing is found any more that the waiver of {line} excuses; remove it")
+            print(f"note: the waiver of {line} no longer matches a finding; remove it")
     for line in verdict.bad:
         print(f"FOUND {line}")
     if verdict.bad:
-        print(f"{len(verdict.bad)} findings: mend them, or waive them in {WAIVERS} for a time")
+        print(f"{len(verdict.bad)} findings: fix them, or waive them temporarily in {WAIVERS}")
     return int(failed or bool(verdict.bad))
 
 

@@ -1,19 +1,19 @@
 """Locked Debian packages that the suite, its updates or its security archive have replaced.
 
-A stable suite changes a package for its security or a grave fault only, so each such change counts.
-Debian's security tracker, which says what was mended, is on no mirror; this is what mirrors know.
+A stable suite changes a package only for security or serious bugs, so each change counts. Debian's
+security tracker, which lists the fixes, is on no mirror; this is what mirrors provide.
 """
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ops.debian import lock, manifest, mirrors, resolve
-from ops.debian.apt import AptError
-from ops.scan.findings import Finding, UnavailableError
+from ops.build.debian import lock, manifest, mirrors, resolve
+from ops.build.debian.apt import AptError
+from ops.ci.scan.findings import Finding, UnavailableError
 
 
 def scan(manifests: Iterable[Path]) -> Iterator[Finding]:
-    """A finding for each package whose lock is behind. Raises UnavailableError."""
+    """A finding for each outdated package of a lock. Raises UnavailableError."""
     wanted = [manifest.read(path) for path in manifests]
     try:
         newest = resolve.resolve(wanted, mirrors.find())
@@ -26,7 +26,7 @@ def scan(manifests: Iterable[Path]) -> Iterator[Finding]:
 def behind(
     name: str, locked: Iterable[lock.Package], newest: Iterable[lock.Package]
 ) -> Iterator[Finding]:
-    """What differs between a lock and what would be locked now; ``name`` is the lock's."""
+    """The differences between a lock and a refreshed lock; ``name`` is the lock's."""
     now = {(package.architecture, package.name): package for package in newest}
     for package in locked:
         new = now.get((package.architecture, package.name))

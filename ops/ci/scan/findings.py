@@ -1,4 +1,4 @@
-"""Findings, and the waivers that excuse some of them for a time."""
+"""Findings, and temporary waivers."""
 
 import datetime
 import re
@@ -9,16 +9,16 @@ from pathlib import Path
 
 
 class WaiverError(ValueError):
-    """A file of waivers that cannot be used; the message names the entry and what is expected."""
+    """An invalid file of waivers; the message names the entry and the expected form."""
 
 
 class UnavailableError(RuntimeError):
-    """A check could not be made, for want of what it asks; that is no finding and no pass."""
+    """A check could not run; this is neither a finding nor a pass."""
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """``name`` is what a waiver names, such as ``advisories/jinja2/PYSEC-2019-217``."""
+    """``name`` identifies it in waivers, such as ``advisories/jinja2/PYSEC-2019-217``."""
 
     name: str
     text: str
@@ -26,7 +26,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Waiver:
-    """Excuses the finding of this name up to and including the day ``expires``."""
+    """Waives the finding of this name up to and including the day ``expires``."""
 
     name: str
     reason: str
@@ -35,7 +35,7 @@ class Waiver:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``bad`` fails a run; ``waived`` is what waivers excuse; ``idle`` are waivers of nothing."""
+    """``bad`` fails a run; ``waived`` findings do not; ``idle`` waivers match no finding."""
 
     bad: Sequence[str]
     waived: Sequence[str]
@@ -52,12 +52,12 @@ def waivers(path: Path) -> list[Waiver]:
     for number, entry in enumerate(entries, 1):
         where = f"{path}: waiver {number}"
         if set(entry) != {"name", "reason", "expires"}:
-            raise WaiverError(f"{where}: needs name, reason and expires, and has {sorted(entry)}")
+            raise WaiverError(f"{where}: must have name, reason and expires, not {sorted(entry)}")
         name, reason, expires = entry["name"], entry["reason"], entry["expires"]
         if not isinstance(name, str) or not re.fullmatch(r"\S+/\S.*", name):
-            raise WaiverError(f"{where}: name must be that of a finding, as printed, not {name!r}")
+            raise WaiverError(f"{where}: name must be the printed name of a finding, not {name!r}")
         if not isinstance(reason, str) or len(reason.split()) < 3:
-            raise WaiverError(f"{where} ({name}): reason must say why, in a few words")
+            raise WaiverError(f"{where} ({name}): reason must have at least three words")
         if type(expires) is not datetime.date:
             raise WaiverError(f"{where} ({name}): expires must be a date such as 2027-01-31")
         read.append(Waiver(name, reason, expires))
@@ -65,7 +65,7 @@ def waivers(path: Path) -> list[Waiver]:
 
 
 def judge(findings: Iterable[Finding], excused: Iterable[Waiver], today: datetime.date) -> Verdict:
-    """Which findings count on this day. A waiver that ran out excuses nothing, and is named."""
+    """Which findings count on this day. An expired waiver waives nothing and is reported."""
     by_name = {waiver.name: waiver for waiver in excused}
     bad, waived, used = [], [], set()
     for finding in sorted(set(findings)):
@@ -76,8 +76,8 @@ def judge(findings: Iterable[Finding], excused: Iterable[Waiver], today: datetim
         used.add(waiver.name)
         if waiver.expires < today:
             bad.append(
-                f"{finding.name}: {finding.text}\n    its waiver ran out on {waiver.expires} "
-                f"({waiver.reason}): mend it, or weigh it anew and set a later day"
+                f"{finding.name}: {finding.text}\n    its waiver expired on {waiver.expires} "
+                f"({waiver.reason}): fix it, or reassess it and set a later date"
             )
         else:
             waived.append(f"{finding.name}: until {waiver.expires}, {waiver.reason}")

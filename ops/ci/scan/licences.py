@@ -1,12 +1,13 @@
-"""Licences of the locked packages, by their own metadata."""
+"""Licences of the locked packages, from their metadata."""
 
 import importlib.metadata
-import re
 from collections.abc import Iterable, Iterator
 
-from ops.scan.findings import Finding
+from license_expression import ExpressionError, LicenseExpression, get_spdx_licensing
 
-#: May be part of a service whose source is closed; MPL asks for changes of its own files alone.
+from ops.ci.scan.findings import Finding
+
+#: Allowed in a closed-source service; MPL requires publishing only changes of its own files.
 ALLOWED = frozenset(
     {
         "0BSD",
@@ -23,7 +24,8 @@ ALLOWED = frozenset(
         "Zlib",
     }
 )
-# How packages without an SPDX expression (PEP 639) call them.
+_SPDX = get_spdx_licensing()
+# Names used by packages without an SPDX expression (PEP 639).
 _OLD = {
     "3-clause bsd license": "BSD-3-Clause",
     "apache": "Apache-2.0",  # kubernetes-validate; its licence file is that of version 2.0
@@ -44,20 +46,20 @@ _OLD = {
 
 
 def scan(installed: Iterable[importlib.metadata.Distribution]) -> Iterator[Finding]:
-    """A finding for each distribution whose licence is not among those allowed."""
+    """A finding for each distribution whose licence is not allowed."""
     for distribution in installed:
         licence = of(distribution)
         if not allowed(licence):
             name = distribution.metadata["Name"].lower()
             yield Finding(
                 f"licences/{name}",
-                f"{distribution.version} says {licence or 'nothing'}; "
-                f"allowed are {', '.join(sorted(ALLOWED))}",
+                f"{distribution.version} declares {licence or 'no licence'}; "
+                f"allowed: {', '.join(sorted(ALLOWED))}",
             )
 
 
 def of(distribution: importlib.metadata.Distribution) -> str:
-    """What it says: an SPDX expression, else the old field, else its classifiers, joined by OR."""
+    """Its SPDX expression, else the old field, else its classifiers joined by OR."""
     metadata = distribution.metadata
     if expression := metadata.get("License-Expression"):
         return expression
@@ -69,30 +71,22 @@ def of(distribution: importlib.metadata.Distribution) -> str:
         for name in metadata.get_all("Classifier", [])
         if name.startswith("License :: ")
     ]
-    return " OR ".join(names)
+    return " OR ".join(_OLD.get(name.lower(), name) for name in names)
 
 
 def allowed(licence: str) -> bool:
-    """Whether an expression can be met by what is allowed: all of AND, one of OR."""
-    known = _OLD.get(licence.lower())
-    if known or licence in ALLOWED:
-        return True
-    inner = re.fullmatch(r"\((.*)\)", licence)
-    if inner and "(" not in inner[1]:
-        return allowed(inner[1])
-    for operator, meets in ((" AND ", all), (" OR ", any)):
-        parts = _split(licence, operator)
-        if len(parts) > 1:
-            return meets(allowed(part) for part in parts)
-    return False
+    """Whether the allowed licences satisfy an SPDX expression: all of AND, one of OR."""
+    try:
+        parsed = _SPDX.parse(_OLD.get(licence.lower(), licence), validate=True, strict=True)
+    except ExpressionError:
+        return False
+    return parsed is not None and _met(parsed)
 
 
-def _split(expression: str, operator: str) -> list[str]:
-    """At an operator outside of parentheses."""
-    parts, depth, start = [], 0, 0
-    for index, letter in enumerate(expression):
-        depth += {"(": 1, ")": -1}.get(letter, 0)
-        if depth == 0 and expression.startswith(operator, index):
-            parts.append(expression[start:index])
-            start = index + len(operator)
-    return [*parts, expression[start:]]
+def _met(expression: LicenseExpression) -> bool:
+    if isinstance(expression, _SPDX.AND):
+        return all(map(_met, expression.args))
+    if isinstance(expression, _SPDX.OR):
+        return any(map(_met, expression.args))
+    # A licence with an exception has no key of its own: it needs a waiver.
+    return getattr(expression, "key", None) in ALLOWED

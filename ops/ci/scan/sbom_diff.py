@@ -1,6 +1,6 @@
-"""What changed between two releases: bills of materials (CycloneDX) compared.
+"""Compare the bills of materials (CycloneDX) of two releases.
 
-./pants run ops/scan/sbom_diff.py -- OLD.json NEW.json
+./pants run ops/ci/scan/sbom_diff.py -- OLD.json NEW.json
 """
 
 import argparse
@@ -30,7 +30,7 @@ def parts(document: Any) -> Parts:
 
 
 def _identity(component: Any) -> tuple[tuple[str, str], str]:
-    """Kind and name, and the version: of its package URL where it has one, else as it is called."""
+    """Kind, name and version: from its package URL if it has one, else from its name."""
     if "purl" not in component:
         return (component["type"], component["name"]), component.get("version", "")
     url = PackageURL.from_string(component["purl"])
@@ -38,11 +38,11 @@ def _identity(component: Any) -> tuple[tuple[str, str], str]:
 
 
 def difference(old: Parts, new: Parts) -> Iterator[str]:
-    """A line for each package that came, went, or changed its version or licence."""
+    """A line for each package that was added, removed, or changed its version or licence."""
     for key in sorted(old.keys() | new.keys()):
         title = f"{key[0]} {key[1]}"
         if key not in old:
-            yield f"+ {title} {new[key][0]} ({new[key][1] or 'no licence named'})"
+            yield f"+ {title} {new[key][0]} ({new[key][1] or 'no licence declared'})"
         elif key not in new:
             yield f"- {title} {old[key][0]}"
         else:
@@ -54,7 +54,7 @@ def difference(old: Parts, new: Parts) -> Iterator[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the difference of two documents. Status 0; 2 where a file cannot be read."""
+    """Print the difference of two documents. Status 0; 2 if a file cannot be read."""
     parser = argparse.ArgumentParser(prog="sbom_diff", description=__doc__)
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
@@ -62,10 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         old, new = (parts(json.loads(path.read_bytes())) for path in (chosen.old, chosen.new))
     except (OSError, ValueError, KeyError) as error:
-        print(f"sbom_diff: not a bill of materials in CycloneDX: {error}", file=sys.stderr)
+        print(f"sbom_diff: not a CycloneDX SBOM: {error}", file=sys.stderr)
         return 2
     lines = list(difference(old, new))
-    print("\n".join(lines) if lines else "no difference")
+    print("\n".join(lines) if lines else "no differences")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Secrets in the files of the repository, by detect-secrets."""
+"""Secrets in the files of the repository, found by detect-secrets."""
 
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -7,16 +7,17 @@ from pathlib import Path
 from detect_secrets.core.secrets_collection import SecretsCollection
 from detect_secrets.settings import default_settings, transient_settings
 
-from ops.scan.findings import Finding, UnavailableError
+from ops.ci.scan.findings import Finding, UnavailableError
 
-#: What tests make up looks like this. Real keys have forms of their own, looked for there as well.
+#: The form of invented secrets in tests. Real keys have their own forms, which are searched for
+#: there as well.
 _LOOSE = {"KeywordDetector", "BasicAuthDetector", "HexHighEntropyString", "Base64HighEntropyString"}
-#: Nothing but digests.
+#: Contains only digests.
 _SKIPPED = (".lock",)
 
 
 def tracked(root: Path) -> list[str]:
-    """The files that git has, or would take, below ``root``. Raises UnavailableError."""
+    """The files below ``root`` that git tracks or would add. Raises UnavailableError."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=root,
@@ -31,7 +32,7 @@ def tracked(root: Path) -> list[str]:
 
 
 def scan(root: Path, names: Iterable[str]) -> Iterator[Finding]:
-    """A finding for each different secret in each file; ``names`` are relative to ``root``."""
+    """A finding for each distinct secret in each file; ``names`` are relative to ``root``."""
     chosen = [name for name in names if not name.endswith(_SKIPPED)]
     with default_settings() as settings:
         every = settings.json()
@@ -46,9 +47,9 @@ def scan(root: Path, names: Iterable[str]) -> Iterator[Finding]:
                 if name.startswith("tests/") == tests:
                     found.scan_file(name)
             for name, secret in found:
-                # By its digest, so that a waiver does not hide the next one in the file.
+                # By digest, so that a waiver does not hide the next secret in the file.
                 kind = secret.type.replace(" ", "-").lower()
                 yield Finding(
                     f"secrets/{name}/{kind}/{secret.secret_hash[:10]}",
-                    f"line {secret.line_number} looks like one ({secret.type})",
+                    f"line {secret.line_number} looks like a secret ({secret.type})",
                 )

@@ -1,4 +1,4 @@
-"""The target `docs_site`: `./pants package` makes the pages that it depends on a site in dist/."""
+"""The target `docs_site`: `./pants package` builds a site in dist/ from its dependencies."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def package_site(
     pages = await Get(Digest, AddPrefix(merged, PAGES))
     (config_path,) = config.snapshot.files
     folder, _, name = config_path.rpartition("/")
-    # Zensical writes beside its configuration only.
+    # Zensical writes only next to its configuration.
     beside = await Get(Digest, RemovePrefix(config.snapshot.digest, folder))
     inputs = await Get(Digest, MergeDigests((beside, pages)))
     result = await Get(

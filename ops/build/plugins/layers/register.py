@@ -1,8 +1,8 @@
 """The visibility rules of BUILD files as a linter.
 
-Pants 2.17 applies `__dependencies_rules__` whenever it resolves dependencies, which the linters of
-single files never ask for. This one asks, so that a forbidden import fails `lint` and not just the
-first test or package that meets it.
+Pants 2.17 applies `__dependencies_rules__` and `__dependents_rules__` when it resolves
+dependencies, which linters of single files never do. This linter resolves them, so that a forbidden
+import fails `lint` and not only the first test or package that uses it.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from pants.util.logging import LogLevel
 from pants.util.strutil import pluralize
 
 
-class Floors(Subsystem):
-    options_scope = "floors"
-    name = "floors"
-    help = "Checks imports against the `__dependencies_rules__` of BUILD files."
+class Layers(Subsystem):
+    options_scope = "layers"
+    name = "layers"
+    help = "Checks imports against the visibility rules of BUILD files."
 
     skip = SkipOption("lint")
 
 
 @dataclass(frozen=True)
-class FloorsFieldSet(FieldSet):
+class LayersFieldSet(FieldSet):
     required_fields = (PythonSourceField, Dependencies)
 
     source: PythonSourceField
     dependencies: Dependencies
 
 
-class FloorsRequest(LintTargetsRequest):
-    field_set_type = FloorsFieldSet
-    tool_subsystem = Floors
+class LayersRequest(LintTargetsRequest):
+    field_set_type = LayersFieldSet
+    tool_subsystem = Layers
     partitioner_type = PartitionerType.DEFAULT_SINGLE_PARTITION
 
 
-@rule(desc="Check imports against the floors", level=LogLevel.DEBUG)
-async def check_floors(request: FloorsRequest.Batch[FloorsFieldSet, Any]) -> LintResult:
+@rule(desc="Check imports against the layers", level=LogLevel.DEBUG)
+async def check_layers(request: LayersRequest.Batch[LayersFieldSet, Any]) -> LintResult:
     # A violation is an error of the rule that resolves the dependencies; its text names both files.
     await MultiGet(
         Get(Addresses, DependenciesRequest(field_set.dependencies))
@@ -64,4 +64,4 @@ async def check_floors(request: FloorsRequest.Batch[FloorsFieldSet, Any]) -> Lin
 
 
 def rules():
-    return [*collect_rules(), *FloorsRequest.rules()]
+    return [*collect_rules(), *LayersRequest.rules()]

@@ -1,10 +1,10 @@
 """Hashes for PEX files of other platforms.
 
 For a `pex_binary` with `complete_platforms`, Pants 2.17 does not install the resolve's lock: it
-resolves anew, held to the lock's versions but not to its hashes. It does so for fear of packages
-that exist as source alone, which can't be built for another machine. Our resolves admit wheels
-alone ([python] resolves_to_only_binary), so the lock is installed for each platform like any other,
-and every wheel is checked.
+resolves again, constrained to the lock's versions but not to its hashes. The reason is packages
+that exist only as source, which cannot be built for another machine. The resolves here allow only
+wheels ([python] resolves_to_only_binary), so the lock is installed for each platform like any
+other, and every wheel is verified.
 
 This backend replaces one rule of `pants.backend.python`, so pants.toml lists it before that one.
 """

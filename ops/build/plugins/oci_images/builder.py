@@ -1,10 +1,13 @@
-"""Runs the builder (ops/oci), a program of CPython 3.13 that is told its step by a JSON file."""
+"""Runs the builder (ops/build/oci), a CPython 3.13 program that gets its step as a JSON file."""
 
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from dataclasses import dataclass, replace
-from typing import Any, Tuple
+from pathlib import Path
+from typing import Any, Mapping, Tuple
 
 from pants.backend.python.target_types import EntryPoint
 from pants.backend.python.util_rules import pex, pex_from_targets
@@ -15,6 +18,7 @@ from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
 from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
 from pants.engine.process import Process, ProcessResult
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
+from pants.option.global_options import NamedCachesDirOption
 from pants.option.option_types import StrListOption, StrOption
 from pants.option.subsystem import Subsystem
 from pants.util.frozendict import FrozenDict
@@ -22,14 +26,19 @@ from pants.util.logging import LogLevel
 
 SPEC = "__spec.json"
 CACHE = ".cache/debian"
+#: The named cache of Pants that CACHE refers to.
+NAMED_CACHE = "debian_packages"
+#: In that cache: the network settings of this machine, for steps that download.
+NETWORK = "network.json"
+_NETWORK_VARIABLES = ("DEBIAN_MIRROR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
 
 
 class OciImages(Subsystem):
     options_scope = "oci-images"
     help = "Builds OCI images."
 
-    builder = StrOption(default="ops/oci/cli.py", help="Address of the builder's program.")
-    module = StrOption(default="ops.oci.cli", help="The builder's module.")
+    builder = StrOption(default="ops/build/oci/cli.py", help="Address of the builder's program.")
+    module = StrOption(default="ops.build.oci.cli", help="The builder's module.")
     interpreter = StrOption(
         default="3rdparty/debian:image-python",
         help=(
@@ -38,10 +47,10 @@ class OciImages(Subsystem):
         ),
     )
     documents = StrOption(
-        default="ops/oci/documents.py",
+        default="ops/build/oci/documents.py",
         help="Address of the program that writes bills of materials and provenance.",
     )
-    documents_module = StrOption(default="ops.oci.documents", help="Its module.")
+    documents_module = StrOption(default="ops.build.oci.documents", help="Its module.")
     builder_id = StrOption(
         default="urn:fastapi-base:builder:local",
         help=(
@@ -50,9 +59,9 @@ class OciImages(Subsystem):
         ),
     )
     publisher = StrOption(
-        default="ops/oci/publish.py", help="Address of the program that pushes to registries."
+        default="ops/build/oci/publish.py", help="Address of the program that pushes to registries."
     )
-    publisher_module = StrOption(default="ops.oci.publish", help="Its module.")
+    publisher_module = StrOption(default="ops.build.oci.publish", help="Its module.")
     repositories = StrListOption(
         help=(
             "Where `./pants publish` pushes images whose target does not say: HOST or HOST/FOLDER. "
@@ -106,7 +115,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Step:
-    """One run of the builder: a command of ops/oci/cli.py, its spec as JSON, and what it writes."""
+    """A run of the builder: a command of ops/build/oci/cli.py, its spec as JSON, its outputs."""
 
     command: str
     spec: str
@@ -114,8 +123,8 @@ class Step:
     description: str
     files: Tuple[str, ...] = ()
     folders: Tuple[str, ...] = ()
-    #: Large inputs that many steps share, each with the folder that it is seen in: they are laid
-    #: out once, not for each step.
+    #: Large inputs that many steps share, each with the folder in which it appears: they are
+    #: materialised once, not for each step.
     shared: Tuple[Tuple[str, Digest], ...] = ()
 
     @property
@@ -124,13 +133,13 @@ class Step:
 
 
 def as_json(address: Address, **spec: Any) -> str:
-    """A spec, with the target that messages are to name."""
+    """A spec, with the target that messages name."""
     return json.dumps({**spec, "origin": str(address)}, sort_keys=True)
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What the builder wrote, and the line of JSON that it reported."""
+    """The files that the builder wrote, and the line of JSON that it reported."""
 
     digest: Digest
     report: str
@@ -158,31 +167,46 @@ async def set_up_program(request: ProgramRequest) -> Program:
     return Program(tool)
 
 
+def leave_network_settings(folder: Path, settings: Mapping[str, str]) -> None:
+    """Write this machine's network settings to where steps that download read them.
+
+    They are not in the environment of the process, which is part of its action: the remote cache
+    and all its readers would get it, with the passwords in URLs of mirrors and proxies. Besides, a
+    package verified by hash is the same from any source, so a change of settings is no reason to
+    download again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=str(folder), prefix=".network-")
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(dict(settings), file)
+    Path(name).replace(folder / NETWORK)
+
+
 @rule(desc="Run the OCI builder", level=LogLevel.DEBUG)
-async def run_step(step: Step, options: OciImages, debian: Debian) -> StepResult:
+async def run_step(
+    step: Step, options: OciImages, debian: Debian, caches: NamedCachesDirOption
+) -> StepResult:
     builder, spec_file, env = await MultiGet(
         Get(Program, ProgramRequest(options.builder, options.module)),
         Get(Digest, CreateDigest([FileContent(SPEC, step.spec.encode())])),
         Get(
             EnvironmentVars,
-            EnvironmentVarsRequest(
-                ("DEBIAN_MIRROR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
-            ),
+            EnvironmentVarsRequest(_NETWORK_VARIABLES if step.fetches else ()),
         ),
     )
     inputs = await Get(Digest, MergeDigests((spec_file, step.inputs)))
-    online = dict(env)
-    if debian.mirrors:
-        online["DEBIAN_MIRROR"] = " ".join(debian.mirrors)
+    if step.fetches:
+        online = dict(env)
+        if debian.mirrors:
+            online["DEBIAN_MIRROR"] = " ".join(debian.mirrors)
+        leave_network_settings(Path(caches.val, NAMED_CACHE), online)
     process = await Get(
         Process,
         VenvPexProcess(
             builder.pex,
             argv=(step.command, SPEC),
             input_digest=inputs,
-            # Only who fetches may depend on the machine's settings.
-            extra_env=FrozenDict(online) if step.fetches else None,
-            append_only_caches={"debian_packages": CACHE} if step.fetches else None,
+            append_only_caches={NAMED_CACHE: CACHE} if step.fetches else None,
             output_files=step.files,
             output_directories=step.folders,
             description=step.description,

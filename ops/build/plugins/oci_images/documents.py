@@ -30,7 +30,7 @@ PROVENANCE = "application/vnd.in-toto+json"
 
 @dataclass(frozen=True)
 class DocumentArtifact(BuiltPackageArtifact):
-    """A document about the image or index of a digest."""
+    """A document about the image or index with this digest."""
 
     media_type: str = ""
     subject: str = ""
@@ -38,7 +38,7 @@ class DocumentArtifact(BuiltPackageArtifact):
 
 @dataclass(frozen=True)
 class DocumentsRequest:
-    """Documents about an archive, whose spec as JSON says which; ``layers`` are the image's."""
+    """Documents about an archive, selected by the spec as JSON; ``layers`` are the image's."""
 
     spec: str
     archive: str
@@ -52,14 +52,14 @@ class Documents:
 
 
 def document_file(archive: str, ending: str) -> str:
-    """The name of a document beside its archive."""
+    """The name of a document next to its archive."""
     stem = archive[: -len(".tar")] if archive.endswith(".tar") else archive
     stem = stem[: -len(".oci")] if stem.endswith(".oci") else stem
     return f"{stem}.{ending}"
 
 
 def about(address: Any, report: str, reference: str, **more: Any) -> str:
-    """The spec of what a report of the builder tells."""
+    """The part of the spec that follows from a report of the builder."""
     digest = json.loads(report)["digest"]
     return as_json(address, digest=digest, reference=reference, **more)
 
@@ -74,7 +74,7 @@ async def write_documents(request: DocumentsRequest, options: OciImages) -> Docu
     if request.layers:
         bill = document_file(request.archive, "cdx.json")
         artifacts.insert(0, DocumentArtifact(bill, (), BILL, spec["digest"]))
-        # Their records alone: the archives beside them are large.
+        # Only their records: the archives next to them are large.
         records, locks = await MultiGet(
             Get(
                 Digest,

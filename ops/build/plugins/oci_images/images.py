@@ -19,52 +19,54 @@ from pants.engine.target import InvalidTargetException, Target, Targets
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
+from oci_images import image_types
 from oci_images import target_types as fields
 from oci_images.builder import Step, StepResult, as_json
 from oci_images.documents import DocumentArtifact, Documents, DocumentsRequest, about
-from oci_images.layers import (
-    PACKAGES,
-    SOURCES,
-    Layer,
-    LayerRequest,
-    PythonLayers,
-    PythonLayersRequest,
-    require,
-)
+from oci_images.layers import Layer, LayerRequest, require
+from oci_images.python_layers import PACKAGES, SOURCES, PythonLayers, PythonLayersRequest
 
 
 @dataclass(frozen=True)
 class ImageFieldSet(PackageFieldSet):
-    required_fields = (fields.PlatformField, fields.BaseField)
+    required_fields = (fields.PlatformField, image_types.BaseField)
 
     platform: fields.PlatformField
-    reference: fields.ReferenceField
-    base: fields.BaseField
-    layers: fields.LayersField
-    pex: fields.PexField
-    entrypoint: fields.EntrypointField
-    cmd: fields.CmdField
-    user: fields.UserField
-    env: fields.EnvField
-    labels: fields.LabelsField
-    ports: fields.PortsField
-    volumes: fields.VolumesField
-    workdir: fields.WorkdirField
-    stop_signal: fields.StopSignalField
-    healthcheck: fields.HealthcheckField
-    interval: fields.HealthcheckIntervalField
-    timeout: fields.HealthcheckTimeoutField
-    start_period: fields.HealthcheckStartField
+    reference: image_types.ReferenceField
+    base: image_types.BaseField
+    layers: image_types.LayersField
+    pex: image_types.PexField
+    entrypoint: image_types.EntrypointField
+    cmd: image_types.CmdField
+    user: image_types.UserField
+    env: image_types.EnvField
+    labels: image_types.LabelsField
+    ports: image_types.PortsField
+    volumes: image_types.VolumesField
+    workdir: image_types.WorkdirField
+    stop_signal: image_types.StopSignalField
+    healthcheck: image_types.HealthcheckField
+    interval: image_types.HealthcheckIntervalField
+    timeout: image_types.HealthcheckTimeoutField
+    start_period: image_types.HealthcheckStartField
     output_path: OutputPathField
+
+    @classmethod
+    def opt_out(cls, target: Target) -> bool:
+        return not target[image_types.PackagedField].value
 
 
 @dataclass(frozen=True)
 class IndexFieldSet(PackageFieldSet):
-    required_fields = (fields.ImagesField,)
+    required_fields = (image_types.ImagesField,)
 
-    images: fields.ImagesField
-    reference: fields.ReferenceField
+    images: image_types.ImagesField
+    reference: image_types.ReferenceField
     output_path: OutputPathField
+
+    @classmethod
+    def opt_out(cls, target: Target) -> bool:
+        return not target[image_types.PackagedField].value
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class ImagePlanRequest:
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """The layers of an image from the lowest, and its settings as JSON, with those of its base."""
+    """The layers of an image, lowest first, and its settings as JSON, merged with those of its
+    base.
+    """
 
     platform: str
     layers: Tuple[Layer, ...]
@@ -83,7 +87,7 @@ class ImagePlan:
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """The archive of an image; what builds it and an index that joins it ask for the same."""
+    """The archive of an image; requested by its own build and by an index that joins it."""
 
     field_set: ImageFieldSet
 
@@ -97,7 +101,7 @@ class Archive:
 
 
 def merged(base: dict[str, Any], image: ImageFieldSet) -> dict[str, Any]:
-    """The settings of an image on those of its base."""
+    """The settings of an image, applied to those of its base."""
     env = {**base.get("env", {}), **(image.env.value or {})}
     if image.pex.value:
         env.setdefault("PYTHONPATH", f"{SOURCES}:{PACKAGES}")
@@ -111,7 +115,7 @@ def merged(base: dict[str, Any], image: ImageFieldSet) -> dict[str, Any]:
     }
     own = {
         "entrypoint": entrypoint,
-        # A base's command makes no sense to another program.
+        # A base's command makes no sense for another program.
         "cmd": image.cmd.value or (() if entrypoint else None),
         "user": image.user.value,
         "workdir": image.workdir.value,
@@ -157,10 +161,10 @@ async def plan_image(request: ImagePlanRequest) -> ImagePlan:
 
 
 def _fitting(bases: Targets, image: ImageFieldSet) -> list[Target]:
-    """Of the images that a base has, the one for the platform of what is put on it."""
+    """The image of the base for the platform of the image built on it."""
     # An index among them stands for the others.
-    images = [target for target in bases if not target.has_field(fields.ImagesField)]
-    require(Targets(images), fields.BaseField, "an oci_image", image.address, "base")
+    images = [target for target in bases if not target.has_field(image_types.ImagesField)]
+    require(Targets(images), image_types.BaseField, "an oci_image", image.address, "base")
     platform = image.platform.value
     fitting = [target for target in images if target[fields.PlatformField].value == platform]
     if images and not fitting:
@@ -219,7 +223,7 @@ async def package_index(field_set: IndexFieldSet) -> BuiltPackage:
     targets = await Get(
         Targets, UnparsedAddressInputs, field_set.images.to_unparsed_address_inputs()
     )
-    require(targets, fields.BaseField, "images of one platform", field_set.address, "images")
+    require(targets, image_types.BaseField, "images of one platform", field_set.address, "images")
     platforms = [target[fields.PlatformField].value for target in targets]
     for platform in platforms:
         if platforms.count(platform) > 1:
@@ -250,7 +254,7 @@ async def package_index(field_set: IndexFieldSet) -> BuiltPackage:
             about(field_set.address, made.report, field_set.reference.value, images=joined), output
         ),
     )
-    # Those of the images are published with it, so they are its, too.
+    # Those of the images are published with the index, so it includes them.
     documents = [own, *(archive.documents for archive in archives)]
     everything = await Get(Digest, MergeDigests([made.digest, *(one.digest for one in documents)]))
     artifacts = [artifact for one in documents for artifact in one.artifacts]

@@ -1,33 +1,16 @@
-"""Rules of the layers: `oci_rootfs`, `oci_files`, and the two layers of a Python application."""
+"""Rules of the layers `oci_rootfs` and `oci_files`."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Optional, Tuple
 
-from pants.backend.python.subsystems.setup import PythonSetup
-from pants.backend.python.target_types import PexCompletePlatformsField, PythonResolveField
-from pants.backend.python.util_rules import pex_venv, python_sources
-from pants.backend.python.util_rules.pex import CompletePlatforms, Pex, PexRequest
-from pants.backend.python.util_rules.pex_from_targets import PexFromTargetsRequest
-from pants.backend.python.util_rules.pex_venv import PexVenv, PexVenvLayout, PexVenvRequest
-from pants.backend.python.util_rules.python_sources import (
-    PythonSourceFilesRequest,
-    StrippedPythonSourceFiles,
-)
 from pants.core.util_rules.source_files import SourceFiles, SourceFilesRequest
-from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
+from pants.engine.addresses import Address, UnparsedAddressInputs
 from pants.engine.fs import (
     EMPTY_DIGEST,
-    AddPrefix,
     Digest,
-    DigestContents,
-    DigestSubset,
-    GlobMatchErrorBehavior,
     MergeDigests,
-    PathGlobs,
 )
 from pants.engine.platform import Platform
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
@@ -36,8 +19,6 @@ from pants.engine.target import (
     InvalidTargetException,
     Target,
     Targets,
-    TransitiveTargets,
-    TransitiveTargetsRequest,
     WrappedTarget,
     WrappedTargetRequest,
 )
@@ -46,11 +27,8 @@ from pants.util.logging import LogLevel
 from oci_images import target_types as fields
 from oci_images.builder import CACHE, OciImages, Step, StepResult, as_json
 
-PACKAGES = "/app/site-packages"
-SOURCES = "/app/src"
 INTERPRETER = "interpreter"
 TOOLCHAIN = "toolchain"
-MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +41,7 @@ class LayerRequest:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's record and, beside it, its archive; and the locks of what is in it."""
+    """A layer's record and archive, and the locks of its contents."""
 
     record: str
     digest: Digest
@@ -72,14 +50,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class Interpreter:
-    """In the folder INTERPRETER, the one that compiles, unpacked; and the lock of its packages."""
+    """The unpacked interpreter that compiles, in the folder INTERPRETER, and the lock of its
+    packages.
+    """
 
     digest: Digest
     lock: Digest
 
     @property
     def shared(self) -> Tuple[Tuple[str, Digest], ...]:
-        """What a step that compiles shares with others."""
+        """The inputs that a compiling step shares with others."""
         return ((TOOLCHAIN, self.digest),)
 
 
@@ -90,7 +70,7 @@ class RootfsPlanRequest:
 
 @dataclass(frozen=True)
 class RootfsPlan:
-    """What an `oci_rootfs` is made from: its lock, and the locks of those it lies on."""
+    """The inputs of an `oci_rootfs`: its lock, and the locks of the layers below it."""
 
     target: Target
     lock: Optional[str]
@@ -98,23 +78,8 @@ class RootfsPlan:
     locks: Digest
 
 
-@dataclass(frozen=True)
-class PythonLayersRequest:
-    image: Address
-    pexes: Addresses
-    platform: str
-
-
-@dataclass(frozen=True)
-class PythonLayers:
-    """The layers of third-party packages and of sources."""
-
-    packages: Layer
-    sources: Layer
-
-
 def require(targets: Targets, field: type, kind: str, owner: Address, alias: str) -> None:
-    """Refuse targets of another kind than a field takes."""
+    """Refuse targets of a kind that a field does not accept."""
     for target in targets:
         if not target.has_field(field):
             raise InvalidTargetException(
@@ -124,7 +89,7 @@ def require(targets: Targets, field: type, kind: str, owner: Address, alias: str
 
 
 def architecture(platform: str) -> str:
-    """The part of a platform that Debian calls the architecture."""
+    """Debian's name for the architecture of a platform."""
     return platform.partition("/")[2]
 
 
@@ -134,7 +99,7 @@ def layer_files(name: str) -> Tuple[str, str]:
 
 
 def path_name(address: Address) -> str:
-    """A file name that no other target has."""
+    """A unique file name for a target."""
     return address.path_safe_spec.replace("/", ".")
 
 
@@ -296,94 +261,5 @@ async def build_layer(request: LayerRequest) -> Layer:
     return await _rootfs(wrapped.target, request.platform)
 
 
-@rule(desc="Build Python layers", level=LogLevel.DEBUG)
-async def build_python_layers(request: PythonLayersRequest, python: PythonSetup) -> PythonLayers:
-    targets, transitive = await MultiGet(
-        Get(Targets, Addresses, request.pexes),
-        Get(TransitiveTargets, TransitiveTargetsRequest(request.pexes)),
-    )
-    require(targets, PexCompletePlatformsField, "pex_binary targets", request.image, "pex")
-    platforms = await Get(
-        CompletePlatforms, PexCompletePlatformsField, targets[0][PexCompletePlatformsField]
-    )
-    machine = MACHINES[request.platform]
-    described = await Get(DigestContents, Digest, platforms.digest)
-    fitting = [
-        one.path
-        for one in described
-        if json.loads(one.content)["marker_environment"]["platform_machine"] == machine
-    ]
-    if len(fitting) != 1:
-        raise InvalidTargetException(
-            f"{request.image}: field 'pex' names {targets[0].address}, of whose complete_platforms "
-            f"{len(fitting)} are for {machine}; give it one for each machine (3rdparty/platforms)"
-        )
-    # Without sources, the packages' layer does not depend on them, and outlives an edit.
-    packages_request, sources, platform = await MultiGet(
-        Get(
-            PexRequest,
-            PexFromTargetsRequest(
-                request.pexes,
-                output_filename="packages.pex",
-                internal_only=False,
-                complete_platforms=platforms,
-                include_source_files=False,
-            ),
-        ),
-        Get(
-            StrippedPythonSourceFiles,
-            PythonSourceFilesRequest(transitive.closure, include_resources=True),
-        ),
-        Get(Digest, DigestSubset(platforms.digest, PathGlobs(fitting))),
-    )
-    packages = await Get(Pex, PexRequest, packages_request)
-    flat, source_folder = await MultiGet(
-        Get(
-            PexVenv,
-            PexVenvRequest(
-                pex=packages,
-                layout=PexVenvLayout.FLAT,
-                output_path=PurePath("packages"),
-                description=f"Lay out the third-party packages of {request.image}",
-                complete_platforms=CompletePlatforms(fitting, digest=platform),
-            ),
-        ),
-        Get(Digest, AddPrefix(sources.stripped_source_files.snapshot.digest, "sources")),
-    )
-    lock = python.resolves[targets[0][PythonResolveField].normalized_value(python)]
-    interpreter, lock_file = await MultiGet(
-        Get(Interpreter),
-        Get(
-            Digest,
-            PathGlobs(
-                [lock], GlobMatchErrorBehavior.error, description_of_origin="[python].resolves"
-            ),
-        ),
-    )
-    locks = await Get(Digest, MergeDigests((interpreter.lock, lock_file)))
-    made = []
-    for folder, into, digest, comment in (
-        ("packages", PACKAGES, flat.digest, "third-party Python packages"),
-        ("sources", SOURCES, source_folder, "our Python sources"),
-    ):
-        record, archive = layer_files(folder)
-        spec = as_json(
-            request.image,
-            architecture=architecture(request.platform),
-            comment=comment,
-            output=record,
-            folder=folder,
-            into=into,
-            interpreter=f"{TOOLCHAIN}/{INTERPRETER}",
-        )
-        what = f"Build the layer of {comment} of {request.image}"
-        step = Step(
-            "python", spec, digest, what, files=(record, archive), shared=interpreter.shared
-        )
-        made.append((record, step))
-    results = await MultiGet(Get(StepResult, Step, step) for _, step in made)
-    return PythonLayers(*(Layer(made[i][0], one.digest, locks) for i, one in enumerate(results)))
-
-
 def rules():
-    return [*collect_rules(), *pex_venv.rules(), *python_sources.rules()]
+    return collect_rules()

@@ -1,4 +1,4 @@
-"""Makes of an `oci_image` the images of its platforms, and the index that joins them."""
+"""Expands an `oci_image` into the images of its platforms, and the index that joins them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from pants.engine.target import (
 )
 from pants.engine.unions import UnionMembership, UnionRule
 
+from oci_images import image_types
 from oci_images import target_types as fields
 
-#: What an index shares with its images.
+#: The fields that an index shares with its images.
 SHARED = {
     Dependencies.alias,
-    fields.ReferenceField.alias,
-    fields.RepositoriesField.alias,
+    image_types.ReferenceField.alias,
+    image_types.RepositoriesField.alias,
+    image_types.PackagedField.alias,
     OutputPathField.alias,
-    *(field.alias for field in fields.OciImage.copied_fields),
+    *(field.alias for field in image_types.OciImage.copied_fields),
 }
 ENDING = ".oci.tar"
 
 
 class GenerateImagesRequest(GenerateTargetsRequest):
-    generate_from = fields.OciImage
+    generate_from = image_types.OciImage
 
 
 @rule(desc="Make images of the platforms of an oci_image")
@@ -37,7 +39,7 @@ async def generate_images(
     request: GenerateImagesRequest, union_membership: UnionMembership
 ) -> GeneratedTargets:
     generator = request.generator
-    platforms = generator[fields.PlatformsField].value or ()
+    platforms = generator[image_types.PlatformsField].value or ()
     if not platforms or len(set(platforms)) < len(platforms):
         raise InvalidTargetException(
             f"{generator.address}: field 'platforms' has {list(platforms)!r}; it takes one or more "
@@ -58,20 +60,22 @@ async def generate_images(
         name = platform.partition("/")[2]
         suffix = f"-{name}" if number else ""
         values = {**template, fields.PlatformField.alias: platform}
-        if suffix and fields.ReferenceField.alias in template:
-            values[fields.ReferenceField.alias] = f"{template[fields.ReferenceField.alias]}{suffix}"
+        if suffix and image_types.ReferenceField.alias in template:
+            values[image_types.ReferenceField.alias] = (
+                f"{template[image_types.ReferenceField.alias]}{suffix}"
+            )
         if joined:
-            values[fields.RepositoriesField.alias] = []
-        make(fields.OciPlatformImage, name, _placed(values, suffix))
+            values[image_types.RepositoriesField.alias] = []
+        make(image_types.OciPlatformImage, name, _placed(values, suffix))
     if joined:
         values = {name: value for name, value in template.items() if name in SHARED}
-        values[fields.ImagesField.alias] = [one.address.spec for one in made]
-        make(fields.OciIndex, "index", _placed(values, "-index"))
+        values[image_types.ImagesField.alias] = [one.address.spec for one in made]
+        make(image_types.OciIndex, "index", _placed(values, "-index"))
     return GeneratedTargets(generator, made)
 
 
 def _placed(values: Dict[str, Any], suffix: str) -> Dict[str, Any]:
-    """The values with the suffix in the path of the archive, where it has one of its own."""
+    """The values with the suffix in the path of the archive, if it has its own."""
     output = values.get(OutputPathField.alias)
     if not suffix or not isinstance(output, str):
         return values

@@ -1,4 +1,4 @@
-"""`./pants publish`: archives to registries, with their documents, signed by the user's command."""
+"""`./pants publish`: pushes archives with their documents, signed by a user command."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pants.engine.fs import Digest, MergeDigests
 from pants.engine.process import InteractiveProcess, Process
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
 
-from oci_images import target_types as fields
+from oci_images import image_types
 from oci_images.builder import OciImages, Program, ProgramRequest
 from oci_images.documents import DocumentArtifact
 
-#: Where credentials are, whom to trust, and what a command that signs needs to start.
+#: Credentials, trusted authorities, and what a signing command needs to start.
 ENVIRONMENT = (
     "PATH",
     "HOME",
@@ -42,10 +42,10 @@ class PublishImageRequest(PublishRequest):
 @dataclass(frozen=True)
 class PublishImageFieldSet(PublishFieldSet):
     publish_request_type = PublishImageRequest
-    required_fields = (fields.RepositoriesField,)
+    required_fields = (image_types.RepositoriesField,)
 
-    repositories: fields.RepositoriesField
-    reference: fields.ReferenceField
+    repositories: image_types.RepositoriesField
+    reference: image_types.ReferenceField
 
     def get_output_data(self) -> PublishOutputData:
         return PublishOutputData({"publisher": "oci", **super().get_output_data()})

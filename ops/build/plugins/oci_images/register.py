@@ -1,14 +1,8 @@
-"""OCI images that are the same bytes everywhere, made without a daemon or registry."""
+"""Reproducible OCI images, built without a daemon or registry."""
 
 from oci_images import rules as oci_rules
-from oci_images.target_types import (
-    DebianPackages,
-    OciFiles,
-    OciImage,
-    OciIndex,
-    OciPlatformImage,
-    OciRootfs,
-)
+from oci_images.image_types import OciImage, OciIndex, OciPlatformImage
+from oci_images.target_types import DebianPackages, OciFiles, OciRootfs
 
 
 def target_types():

@@ -1,7 +1,7 @@
 """Ruff for the goals lint, fix and fmt: its subcommands `check`, `check --fix-only` and `format`.
 
-The backend that Pants 2.17 brings calls plain `ruff FILES`, which Ruff no longer knows. The options
-of [ruff] and the field `skip_ruff` are used as they are.
+The backend of Pants 2.17 calls plain `ruff FILES`, which Ruff no longer supports. The options of
+[ruff] and the field `skip_ruff` are used as they are.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ async def run_ruff(run: RuffRun, ruff: Ruff) -> FallibleProcessResult:
 
 
 def refuse_tool_error(result: FallibleProcessResult, what: str) -> None:
-    """Raise where Ruff itself failed: fix and fmt look at files alone, and would see no error."""
+    """Raise if Ruff itself failed: fix and fmt compare only files, and would miss an error."""
     if result.exit_code not in (0, FINDINGS_LEFT):
         raise ProcessExecutionFailure(
             result.exit_code, result.stdout, result.stderr, what, keep_sandboxes="never"

@@ -1,7 +1,7 @@
-"""The target `whole_tree`: every file of the repository, for tests that look at all of them.
+"""The target `whole_tree`: every file of the repository, for tests that check all of them.
 
-A `files` target over everything would own every file, and `tailor` would never again see one that
-no BUILD file owns. This one owns the file that it names alone, and hands on the rest.
+A `files` target over everything would own every file, and `tailor` would no longer report files
+that no BUILD file owns. This target owns only the file that it names, and passes on the rest.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class GenerateWholeTreeRequest(GenerateSourcesRequest):
 
 @rule
 async def whole_tree(_: GenerateWholeTreeRequest) -> GeneratedSources:
-    # Pants writes a .coveragerc of its own beside tests.
-    return GeneratedSources(await Get(Snapshot, PathGlobs(["**/*", "!.coveragerc"])))
+    # Pytest gets it in the form that Pants uses when it measures coverage.
+    return GeneratedSources(await Get(Snapshot, PathGlobs(["**/*", "!pyproject.toml"])))
 
 
 def target_types():

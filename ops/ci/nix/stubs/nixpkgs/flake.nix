@@ -1,5 +1,5 @@
 {
-  description = "As much of nixpkgs as ../../../../flake.nix uses, for evaluation without a network";
+  description = "As much of nixpkgs as ../../../../../flake.nix uses, for evaluation without a network";
 
   outputs =
     { self }:

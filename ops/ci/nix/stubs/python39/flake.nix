@@ -1,5 +1,5 @@
 {
-  description = "The one package that ../../../../flake.nix takes from an older nixpkgs, as an empty derivation";
+  description = "The one package that ../../../../../flake.nix takes from an older nixpkgs, as an empty derivation";
 
   outputs =
     { self }:

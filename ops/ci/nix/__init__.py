@@ -1,0 +1,1 @@
+"""The toolchain pinned by flake.nix: checks that need neither a network nor nixpkgs."""

@@ -1,0 +1,1 @@
+"""Checks for secrets, licences, advisories, and outdated Debian packages."""
