@@ -1,12 +1,12 @@
-# The service's image by Docker's own builder, for those who must use it: from our base image, out of a binary that Pants
-# made, in two layers (third-party packages, our sources), as an ordinary user, with no shell in it.
+# The service's image built with Docker's own builder, for those who must use it: on the project's base image, from a
+# binary built by Pants, in two layers (third-party packages, sources), as an unprivileged user, without a shell.
 #
 #   make load                                   the base image, fastapi-base/python
-#   ./pants package ops/binaries::              the binaries
+#   ./pants package ops/images/binaries::              the binaries
 #   docker build --build-arg PROGRAM=api --file ops/production.Dockerfile --tag my-api .
 #
-# PROGRAM is api, worker or migrate. `./pants package ops/images::` makes the same without a builder, and the same bytes
-# each time, which this can't.
+# PROGRAM is api, worker or migrate. `./pants package ops/images::` builds the equivalent images without a builder, and
+# reproducibly, which this cannot.
 ARG BASE=fastapi-base/python:latest
 ARG PROGRAM=api
 
@@ -24,7 +24,7 @@ RUN ["/usr/bin/python3.13", "/build/program.pex", "venv", "--scope=srcs", "--com
 FROM ${BASE}
 COPY --from=dependencies /app /app
 COPY --from=sources /app /app
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TMPDIR=/dev/shm API_HOST=0.0.0.0
+ENV ENVIRONMENT=production PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TMPDIR=/dev/shm API_HOST=0.0.0.0
 USER 10001:10001
 WORKDIR /app
 STOPSIGNAL SIGTERM

@@ -1,15 +1,18 @@
-"""Notices changes of the code, for `make up RELOAD=1`."""
+"""Detects code changes, for `make up RELOAD=1`."""
 
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from watchfiles import PythonFilter, watch
+from watchfiles import DefaultFilter, watch
 
 
 class Changes:
-    """A context that watches Python files below ``folder``; call it to ask what came since."""
+    """A context that watches the files below ``folder``; calling it tells whether any changed.
+
+    Ignores Python's caches and the temporary files of editors.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -39,7 +42,7 @@ class Changes:
     def _watch(self) -> None:
         for _ in watch(
             self._folder,
-            watch_filter=PythonFilter(),
+            watch_filter=DefaultFilter(),
             stop_event=self._stop,
             raise_interrupt=False,
             rust_timeout=500,

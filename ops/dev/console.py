@@ -1,4 +1,4 @@
-"""Log lines of several processes on one terminal, each with its name in front."""
+"""Log lines of several processes on one terminal, each prefixed with its name."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from typing import TextIO
 
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
 _OWN = "up"
-# By our own logs, for people and in JSON, and by those of PostgreSQL and Python.
+# In the project's logs, for people and in JSON, and in those of PostgreSQL and Python.
 _TROUBLE = re.compile(
     r"\[(?:error|critical)\s*\]"
     r'|"level":\s*"(?:error|critical)"'
@@ -25,7 +25,7 @@ _KEPT = 20
 
 @dataclass(frozen=True)
 class Trouble:
-    """A line that tells of an error."""
+    """A line that reports an error."""
 
     when: str
     name: str
@@ -37,9 +37,9 @@ class Console:
 
     def __init__(self, out: TextIO, environ: Mapping[str, str], names: tuple[str, ...]) -> None:
         self._out = out
-        # https://no-color.org: any non-empty value switches colours off.
+        # https://no-color.org: any non-empty value disables colours.
         self._coloured = out.isatty() and not environ.get("NO_COLOR")
-        #: Whether a person sees it, on a screen that can show a browser too.
+        #: Whether it is an interactive terminal, so that a browser is likely available.
         self.watched = out.isatty() and (
             sys.platform == "darwin"
             or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
@@ -50,11 +50,11 @@ class Console:
         self._troubles: deque[Trouble] = deque(maxlen=_KEPT)
 
     def troubles(self) -> list[Trouble]:
-        """The last lines that told of errors."""
+        """The last lines that reported errors."""
         return list(self._troubles)
 
     def forget(self) -> None:
-        """What told of errors until now was none."""
+        """Forget the errors reported so far."""
         self._troubles.clear()
 
     def line(self, name: str, text: str) -> None:
@@ -68,11 +68,11 @@ class Console:
         self._write(f"{label} {text}\n")
 
     def say(self, text: str) -> None:
-        """A line of our own."""
+        """A line of `make up` itself."""
         self.line(_OWN, text)
 
     def block(self, text: str) -> None:
-        """Text that stands apart, without a name."""
+        """A separate block of text, without a name."""
         self._write(text.rstrip("\n") + "\n")
 
     def _write(self, text: str) -> None:
@@ -81,12 +81,12 @@ class Console:
                 self._out.write(text)
                 self._out.flush()
             except (BrokenPipeError, ValueError):
-                # Whoever read this is gone; the processes must still be stopped in order.
+                # The reader is gone; the processes must still be stopped in order.
                 self._out = open_null()
 
 
 def open_null() -> TextIO:
-    """A text stream that swallows everything."""
+    """A text stream that discards everything."""
     return Path(os.devnull).open("w", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The folder in which `make up` keeps its data: one run at a time, passwords made once."""
+"""The data folder of `make up`: one run at a time, passwords generated once."""
 
 import fcntl
 import json
@@ -14,28 +14,34 @@ from ops.dev.errors import UpError
 
 @dataclass(frozen=True)
 class Secrets:
-    """Passwords of this folder's servers and of the first admin."""
+    """Passwords of this folder's servers and of the first admin, and the service's keys."""
 
     postgres: str
     service: str
     redis: str
     admin: str
+    signing: str
+    encryption: str
+
+
+# Folders of earlier versions have no keys.
+_LATER = ("signing", "encryption")
 
 
 @contextmanager
 def claim(folder: Path) -> Iterator[int]:
-    """Hold the folder for this run; yields the lock's file descriptor.
+    """Lock the folder for this run; yields the lock's file descriptor.
 
-    Whoever inherits the descriptor holds the lock too. Raises UpError when another run has it, or
-    the folder cannot be made or written.
+    A process that inherits the descriptor holds the lock too. Raises UpError if another run holds
+    it, or the folder cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = os.open(folder / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise UpError(
-            f"{folder} cannot hold the data ({error.strerror}): mend that, or choose another place "
-            "with UP_DATA"
+            f"{folder} is not usable as data directory ({error.strerror}): fix it, or "
+            "choose another directory with UP_DATA"
         ) from None
     try:
         try:
@@ -43,8 +49,8 @@ def claim(folder: Path) -> Iterator[int]:
         except OSError:
             holder = os.pread(file, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise UpError(
-                f"it runs already on the data in {folder} (process {holder}): stop that one with "
-                "Ctrl-C, or choose another place with UP_DATA"
+                f"another `make up` uses {folder} (process {holder}): stop it with "
+                "Ctrl-C, or choose another directory with UP_DATA"
             ) from None
         os.ftruncate(file, 0)
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
@@ -54,21 +60,29 @@ def claim(folder: Path) -> Iterator[int]:
 
 
 def passwords(folder: Path) -> Secrets:
-    """The folder's passwords, made on the first run. Raises UpError when the file is damaged."""
+    """The folder's secrets, generated on the first run. Raises UpError if the file is damaged."""
     path = folder / "secrets.json"
     names = [field.name for field in fields(Secrets)]
     if not path.exists():
-        made = Secrets(**{name: secrets.token_urlsafe(16) for name in names})
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(asdict(made), indent=2) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        return _keep(path, {name: secrets.token_urlsafe(32) for name in names})
     try:
-        return Secrets(**json.loads(path.read_text(encoding="utf-8")))
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if set(kept) == set(names) - set(_LATER):
+            return _keep(path, {**kept, **{name: secrets.token_urlsafe(32) for name in _LATER}})
+        return Secrets(**kept)
     except OSError as error:
         raise UpError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, TypeError):
         raise UpError(
-            f"{path} is damaged: it must hold the passwords {', '.join(names)}. Put it back, or "
-            f"remove {folder} to start anew"
+            f"{path} is damaged: it must contain the passwords {', '.join(names)}. Restore it, or "
+            f"remove {folder} to start over"
         ) from None
+
+
+def _keep(path: Path, values: dict[str, str]) -> Secrets:
+    made = Secrets(**values)
+    fresh = path.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(json.dumps(asdict(made), indent=2) + "\n", encoding="utf-8")
+    fresh.replace(path)
+    return made

@@ -1,9 +1,9 @@
-"""What stops `make up`."""
+"""Errors that stop `make up`."""
 
 
 class UpError(RuntimeError):
-    """A reason that a person can mend, in one clear sentence, shown without a traceback."""
+    """A problem that the user can fix, in one clear sentence, shown without a traceback."""
 
 
 class Interrupted(Exception):
-    """The user asked to stop (SIGINT or SIGTERM) while something was being waited for."""
+    """The user requested a stop (SIGINT or SIGTERM) during a wait."""

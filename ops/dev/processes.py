@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
 
+from fastapi_base.utils.exits import how_ended
 from ops.dev import watchdog
 from ops.dev.console import Console
 from ops.dev.errors import Interrupted, UpError
@@ -26,11 +27,11 @@ _POLL = 0.05
 
 @dataclass(frozen=True)
 class Process:
-    """What to run, and how to tell that it serves.
+    """A command, and how to tell that it serves.
 
-    ``ready`` is asked until it is true, for at most ``ready_seconds``; without it a process counts
-    as ready once started. ``stop_signal`` asks it to end; it is killed after ``stop_seconds``.
-    The output of a ``quiet`` one is shown only when it fails.
+    ``ready`` is polled until it is true, for at most ``ready_seconds``; without it a process counts
+    as ready once started. ``stop_signal`` asks it to stop; it is killed after ``stop_seconds``. The
+    output of a ``quiet`` process is shown only if it fails.
     """
 
     name: str
@@ -48,7 +49,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Seen:
-    """A process that should run: since when (Unix time), and as which; None when it ended."""
+    """A process that should run: its start (Unix time) and process ID; None once it has ended."""
 
     name: str
     pid: int | None
@@ -66,11 +67,11 @@ class _Running:
 
 
 class Supervisor:
-    """Runs processes, each in a session of its own, so that a terminal's Ctrl-C reaches this alone.
+    """Runs processes, each in its own session, so that a terminal's Ctrl-C reaches only this one.
 
-    Use as a context: at its end everything is stopped, in reverse order. Should this process be
-    killed outright, a watchdog stops them. ``keep`` are file descriptors that the watchdog holds
-    until then, such as a lock.
+    Use as a context: at its end everything is stopped, in reverse order. If this process is killed,
+    a watchdog stops them. ``keep`` are file descriptors that the watchdog holds until then, such as
+    a lock.
     """
 
     def __init__(self, console: Console, keep: tuple[int, ...] = ()) -> None:
@@ -78,7 +79,8 @@ class Supervisor:
         self._running: list[_Running] = []
         self._events: SimpleQueue[_Running | None] = SimpleQueue()
         self._order: dict[str, Process] = {}
-        # Plain values, as a signal handler may interrupt whoever holds a lock.
+        self._steps: list[Process] = []
+        # Plain values, since a signal handler may interrupt a holder of a lock.
         self._stop = False
         self._guard = Guard(keep)
 
@@ -97,7 +99,7 @@ class Supervisor:
             self._guard.close()
 
     def seen(self) -> list[Seen]:
-        """What was started to stay, in that order."""
+        """The processes that should keep running, in start order."""
         running = {one.process.name: one for one in list(self._running)}
         found = []
         for name in list(self._order):
@@ -112,7 +114,12 @@ class Supervisor:
         self._console.say(text)
 
     def run(self, process: Process) -> None:
-        """Run a command to its end, its output shown. Raises UpError when it fails."""
+        """Run a command to completion with its output shown. Raises UpError if it fails.
+
+        A command that reloads is run again before processes are restarted.
+        """
+        if process.reloads and process not in self._steps:
+            self._steps.append(process)
         running = self._spawn(process)
         while running.popen.poll() is None:
             self._pause()
@@ -123,7 +130,7 @@ class Supervisor:
     def start(self, *processes: Process) -> None:
         """Start processes together and wait until all are ready.
 
-        Raises UpError when one ends or its time is up.
+        Raises UpError if one exits or is not ready in time.
         """
         started = [(process, self._spawn(process)) for process in processes]
         for process, running in started:
@@ -147,10 +154,10 @@ class Supervisor:
                 self._console.say(f"{process.name} is ready ({time.monotonic() - began:.1f} s)")
 
     def wait(self, on_change: Callable[[], bool] | None = None) -> None:
-        """Return when asked to stop. Raises UpError when a process ends by itself.
+        """Return when asked to stop. Raises UpError if a process exits by itself.
 
-        ``on_change`` is asked about twice a second whether the code changed; if so, processes that
-        reload are restarted. Then one of these may also end by itself, until the next change.
+        ``on_change`` is polled about twice a second for code changes; after one, processes that
+        reload are restarted. Then such a process may also exit by itself, until the next change.
         """
         while not self._stop:
             try:
@@ -173,6 +180,8 @@ class Supervisor:
         for running in reversed([one for one in self._running if one.process.reloads]):
             self._end(running)
         try:
+            for step in self._steps:
+                self.run(step)
             self.start(*[one for one in self._order.values() if one.reloads])
         except UpError as error:
             self._console.say(f"{error}\nwaiting for a change of the code")
@@ -228,7 +237,7 @@ class Supervisor:
         self._forget(running)
 
     def _forget(self, running: _Running) -> None:
-        """What is left of its group goes too."""
+        """Kill the rest of its process group too."""
         watchdog.send(running.popen.pid, signal.SIGKILL)
         running.popen.wait()
         if running.pump:
@@ -249,15 +258,14 @@ class Supervisor:
             return
         for running in reversed(self._running):
             watchdog.send(running.popen.pid, signal.SIGKILL)
-        # The watchdog sees the rest out.
+        # The watchdog stops the rest.
         os._exit(128 + number)
 
 
 def _ended(running: _Running) -> str:
     if running.pump:
         running.pump.join(2)
-    code = running.popen.returncode
-    how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    how = how_ended(running.popen.returncode)
     last = "".join(f"\n    {line}" for line in running.last)
     said = f"; its last lines:{last}" if last else ", without a word"
     return f"{running.process.name} ended with {how}{said}"

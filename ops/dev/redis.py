@@ -1,7 +1,7 @@
-"""Embedded Redis: on Linux the very file that the image holds, out of locked Debian packages.
+"""Embedded Redis: on Linux the same file as in the image, from locked Debian packages.
 
-Those are of Debian trixie and run on an older system through their own loader and libraries. On
-macOS, and where no Debian mirror is known, an installed redis-server or valkey-server serves.
+They are built for Debian trixie and run on older systems with their own loader and libraries. On
+macOS, and where no Debian mirror is known, an installed redis-server or valkey-server is used.
 """
 
 import shutil
@@ -31,7 +31,7 @@ class Redis:
         return f"redis://{secret}{places.LOOPBACK}:{self.port}/{database}"
 
     def prepare(self) -> None:
-        """Make the data folder, or raise UpError when it cannot be used."""
+        """Create the data folder, or raise UpError if it cannot be used."""
         if self.data is None:
             return
         try:
@@ -40,16 +40,16 @@ class Redis:
                 pass
         except OSError as error:
             raise UpError(
-                f"{self.data} cannot hold Redis' data ({error.strerror}): mend that, or choose "
-                "another place with UP_DATA"
+                f"{self.data} is not usable for Redis data ({error.strerror}): fix it, or choose "
+                "another directory with UP_DATA"
             ) from None
 
     def command(self, progress: packages.Progress = packages.quiet) -> list[str]:
-        """How to start the server, with ``configuration`` on its standard input."""
+        """The command line of the server, which reads ``configuration`` from its standard input."""
         return [*program(progress), "-"]
 
     def configuration(self) -> bytes:
-        """On standard input rather than as arguments, which every user of the machine can read."""
+        """Passed on standard input, since every user of the machine can read arguments."""
         lines = [f"bind {places.LOOPBACK}", f"port {self.port}", "daemonize no", "logfile ''"]
         if self.password:
             lines.append(f"requirepass {self.password}")
@@ -60,10 +60,10 @@ class Redis:
         return "\n".join([*lines, ""]).encode()
 
     def ready(self) -> bool:
-        """True when it answers PING."""
+        """True once it accepts a write: it is loaded, knows the password, and is not a replica."""
         client = redis.Redis.from_url(self.url(), socket_timeout=5)
         try:
-            return bool(client.ping())
+            return bool(client.set("ready", "1", px=1))
         except redis.RedisError:
             return False
         finally:
@@ -71,11 +71,13 @@ class Redis:
 
 
 def program(progress: packages.Progress = packages.quiet) -> list[str]:
-    """The start of a command line that runs a Redis 8 server. Raises UpError."""
+    """The command line prefix that runs a Redis 8 server. Raises UpError."""
     installed = shutil.which("redis-server") or shutil.which("valkey-server")
     if sys.platform != "linux":
         if installed is None:
-            raise UpError("no redis-server is installed: install one, as by `brew install redis`")
+            raise UpError(
+                "redis-server is not installed: install it, for example with `brew install redis`"
+            )
         return [installed]
     try:
         root = packages.root("redis", "Redis", progress)

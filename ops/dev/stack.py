@@ -1,4 +1,4 @@
-"""What `make up` runs, in the order in which it starts."""
+"""The processes of `make up`, in start order."""
 
 import http.client
 import signal
@@ -19,13 +19,15 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Stack:
-    """The service and its servers. ``environ`` is what the service's processes get in addition."""
+    """The service and its servers. ``environ`` is added to the environment of the service's
+    processes.
+    """
 
     postgres: Postgres
     redis: Redis
     host: str
     port: int
-    # Of the API's metrics, and of the worker's.
+    # The metrics ports of the API and of the worker.
     metrics: tuple[int, int]
     environ: Mapping[str, str]
 
@@ -43,7 +45,16 @@ class Stack:
         supervisor.start(self._redis(supervisor))
         environ = {**self.environ, "DATABASE_URL": database, "REDIS_URL": self.redis.url()}
         for step in ("migrate", "create-admin"):
-            supervisor.run(_python("migrate", "fastapi_base.cli", step, environ=environ))
+            supervisor.run(
+                _python(
+                    "migrate",
+                    "fastapi_base.cli",
+                    step,
+                    environ=environ,
+                    # New code may come with new migrations, and fails without them.
+                    reloads=step == "migrate",
+                )
+            )
         supervisor.start(
             self._api(environ), _relay(environ), self._worker(environ), self._beat(environ)
         )
@@ -53,7 +64,7 @@ class Stack:
             "postgres",
             tuple(self.postgres.command()),
             ready=self.postgres.ready,
-            # Fast: open sessions are cut, nothing committed is lost.
+            # Fast shutdown: open sessions are cut, and nothing committed is lost.
             stop_signal=signal.SIGINT,
         )
 
@@ -96,7 +107,7 @@ class Stack:
             return bool(client.control.ping(timeout=0.5))
 
     def _beat(self, environ: Mapping[str, str]) -> Process:
-        # Its process id is ours to know; the file would lie about in the working folder.
+        # The supervisor knows the process ID; a file would only litter the working folder.
         arguments = ("--quiet", "--app", "fastapi_base.tasks.app", "beat", "--pidfile=")
         return _python("beat", "celery", *arguments, environ=environ)
 
@@ -111,6 +122,7 @@ def _python(
     *arguments: str,
     environ: Mapping[str, str],
     ready: Ready | None = None,
+    reloads: bool = True,
 ) -> Process:
     return Process(
         name,
@@ -118,5 +130,5 @@ def _python(
         environ=environ,
         cwd=ROOT,
         ready=ready,
-        reloads=name != "migrate",
+        reloads=reloads,
     )

@@ -1,10 +1,11 @@
-"""Runs the whole service in the foreground, on real PostgreSQL and Redis, without containers.
+"""Runs the whole service in the foreground, with real PostgreSQL and Redis, without containers.
 
     make up [RELOAD=1]        or: python -m ops.dev.up [--reload] [--data FOLDER] ...
 
-Ctrl-C stops everything in order; a second one kills it. Data stays in .local (or UP_DATA).
-Settings come from the environment and from .env; DATABASE_URL and REDIS_URL are those of the
-embedded servers.
+Ctrl-C stops all processes in order; a second Ctrl-C kills them. Data is stored in .local (or
+UP_DATA). Settings are read from the environment and from .env, except that DATABASE_URL and
+REDIS_URL point to the embedded servers. If AUTH_JWT_SECRET or AUTH_ENCRYPTION_KEY is not set, a key
+generated for the data directory is used.
 """
 
 import argparse
@@ -14,7 +15,15 @@ import webbrowser
 from contextlib import nullcontext
 from pathlib import Path
 
-from fastapi_base.core.config import Settings, SettingsError
+from pydantic import ValidationError
+
+from fastapi_base.core.config import (
+    ENV_FILE,
+    AuthSettings,
+    SettingsError,
+    load_settings,
+    variable,
+)
 from ops.dev import console, data, places
 from ops.dev.changes import Changes
 from ops.dev.errors import Interrupted, UpError
@@ -29,7 +38,7 @@ ADMIN = "admin@example.com"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until stopped. 0 after Ctrl-C, 1 when something is wrong, which is said in a sentence."""
+    """Run until stopped. Returns 0 after Ctrl-C, and 1 with a message after an error."""
     options = _options(arguments)
     try:
         return _up(options)
@@ -51,25 +60,25 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--data",
         type=Path,
         default=Path(environ.get("UP_DATA") or ROOT / ".local"),
-        help="folder of the data (UP_DATA; default .local)",
+        help="data directory (UP_DATA; default .local)",
     )
     parser.add_argument(
         "--postgres-port",
         type=int,
         default=environ.get("UP_POSTGRES_PORT") or 54320,
-        help="port of PostgreSQL on loopback, 0 for a free one (UP_POSTGRES_PORT; default 54320)",
+        help="loopback port of PostgreSQL, 0 for any free port (UP_POSTGRES_PORT; default 54320)",
     )
     parser.add_argument(
         "--redis-port",
         type=int,
         default=environ.get("UP_REDIS_PORT") or 63790,
-        help="port of Redis on loopback, 0 for a free one (UP_REDIS_PORT; default 63790)",
+        help="loopback port of Redis, 0 for any free port (UP_REDIS_PORT; default 63790)",
     )
     parser.add_argument(
         "--status-port",
         type=int,
         default=environ.get("UP_STATUS_PORT") or 8001,
-        help="port of the status page on loopback, 0 for a free one (UP_STATUS_PORT; default 8001)",
+        help="loopback port of the status page, 0 for any free port (UP_STATUS_PORT; default 8001)",
     )
     parser.add_argument(
         "--reload",
@@ -83,11 +92,13 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def _up(options: argparse.Namespace) -> int:
     os.chdir(ROOT)
     folder: Path = options.data.absolute()
-    settings = Settings.load()
     out = console.Console(sys.stdout, os.environ, NAMES)
     with data.claim(folder) as lock:
         kept = data.passwords(folder)
-        # Both shown at the first admin's login, unless the user chose them.
+        # For this process and its children.
+        os.environ.update(_keys(kept))
+        settings = load_settings()
+        # Shown in the banner unless the user chose them.
         email = str(settings.first_admin.email or ADMIN)
         chosen = settings.first_admin.password
         password = chosen.get_secret_value() if chosen else kept.admin
@@ -122,7 +133,7 @@ def _up(options: argparse.Namespace) -> int:
         with Supervisor(out, keep=(lock,)) as supervisor, watching as changes:
             stack.start(supervisor, kept.service)
             shown = "as set in FIRST_ADMIN_PASSWORD" if chosen else password
-            # Servers that are asked too early say so; that is over.
+            # Errors of servers that were not ready yet no longer matter.
             out.forget()
             status = f"http://127.0.0.1:{status_port}"
             kept_mails = None if settings.mail.host else mails
@@ -138,8 +149,19 @@ def _up(options: argparse.Namespace) -> int:
                 if out.watched:
                     webbrowser.open(status)
                 supervisor.wait(changes)
-        out.say(f"all stopped; the data is in {folder}")
+        out.say(f"stopped; data is in {folder}")
     return 0
+
+
+def _keys(kept: data.Secrets) -> dict[str, str]:
+    """The generated keys for settings that neither the environment nor .env sets."""
+    try:
+        chosen = AuthSettings(_env_file=ENV_FILE).model_fields_set  # type: ignore[call-arg]
+    except ValidationError:
+        # load_settings() reports the error.
+        return {}
+    own = {"jwt_secret": kept.signing, "encryption_key": kept.encryption}
+    return {variable(AuthSettings, name): key for name, key in own.items() if name not in chosen}
 
 
 def _place(stack: Stack, mails: Path | None, folder: Path, email: str) -> facts.Place:
@@ -176,7 +198,7 @@ def _banner(stack: Stack, status: str, folder: Path, email: str, password: str, 
   API       {base}
   docs      {base}/docs
   health    {base}/health/ready
-  metrics   {metrics[0]}, of the worker {metrics[1]}
+  metrics   {metrics[0]}, worker: {metrics[1]}
   admin     {email}, password: {password}
   log in    curl {base}/api/v1/auth/login \\
               --data-urlencode username={email} --data-urlencode 'password={password}'

@@ -1,4 +1,4 @@
-"""Waiting for a server that starts, with an end."""
+"""Waiting for a server to start, with a deadline."""
 
 import subprocess
 import time
@@ -17,14 +17,14 @@ def until(
     said: Callable[[], str] = lambda: "",
     pause: float = 0.05,
 ) -> None:
-    """Ask again and again, with so many seconds between, until it is ready.
+    """Poll at this interval in seconds until it is ready.
 
-    Raises UpError with what it said when it runs no more, or is not ready in so many seconds.
+    Raises UpError with its output if it has exited, or is not ready within the given seconds.
     """
     deadline = time.monotonic() + seconds
     while not ready():
         if not runs():
-            raise UpError(f"{what} ended while starting; it said:\n{said()}")
+            raise UpError(f"{what} exited during startup with this output:\n{said()}")
         if time.monotonic() > deadline:
             raise UpError(f"{what}: not ready after {seconds:.0f} s:\n{said()}")
         time.sleep(pause)

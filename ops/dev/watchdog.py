@@ -1,8 +1,8 @@
-"""Ends the processes of a supervisor that died without doing it (SIGKILL, out of memory).
+"""Stops the processes of a supervisor that died without stopping them (SIGKILL, out of memory).
 
-The supervisor keeps the other end of standard input and writes a line for each process group it
-starts (``+PID SIGNAL``) or has ended (``-PID``). When that input ends, whatever is still listed is
-asked to stop, the youngest first, and killed when it does not. Runs in a session of its own.
+The supervisor holds the other end of standard input and writes a line for each process group that
+it starts (``+PID SIGNAL``) or that has ended (``-PID``). At the end of input, the groups still
+listed are asked to stop, the most recent first, and killed if they do not. Runs in its own session.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ def read(lines: Iterable[str]) -> dict[int, int]:
 
 
 def end(groups: dict[int, int], grace: float = GRACE) -> None:
-    """Stop the groups in turn, the youngest first; kill each that outlives ``grace`` seconds."""
+    """Stop the groups in turn, the most recent first; kill each that outlives ``grace`` seconds."""
     for group, number in reversed(groups.items()):
         send(group, number)
         deadline = time.monotonic() + grace
@@ -38,13 +38,13 @@ def end(groups: dict[int, int], grace: float = GRACE) -> None:
 
 
 def send(group: int, number: int) -> None:
-    """Signal a process group that may be gone."""
+    """Signal a process group that may no longer exist."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
 
 def alive(group: int) -> bool:
-    """Whether a process of the group is left."""
+    """Whether the group still has a process."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

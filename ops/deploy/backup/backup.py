@@ -1,15 +1,15 @@
-"""Backs up PostgreSQL and restores it. Needs its client programs and this file, nothing else.
+"""Back up and restore PostgreSQL. Requires only PostgreSQL's client programs and this file.
 
-    backup.py dump FOLDER             all of the database, in one file
-    backup.py check FILE              whether a dump is whole
-    backup.py restore FILE            into an empty database
-    backup.py base FOLDER             the server's files, for recovery to a point in time
+    backup.py dump FOLDER             dump the database to one file
+    backup.py check FILE              verify a dump
+    backup.py restore FILE            restore a dump into an empty database
+    backup.py base FOLDER             copy the server's files, for point-in-time recovery
     backup.py recover BASE WAL DATA --until TIME
     backup.py archive-wal FILE FOLDER        as archive_command
     backup.py fetch-wal FOLDER NAME TARGET   as restore_command
 
-The server is that of DATABASE_URL; `base` needs a role with REPLICATION. docs/deploying.md tells
-when to use which. Exit code 0 is success; all else says what was wrong, and leaves no half file.
+DATABASE_URL names the server; `base` needs a role with REPLICATION. docs/deploying.md explains when
+to use which. Exit code 0 means success; a failure prints its cause and leaves no partial file.
 """
 
 import argparse
@@ -20,38 +20,93 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 PART = ".part"
+MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+# URL parameters that libpq takes as variables, and those that only the service uses.
+PARAMETERS = {
+    "application_name": "PGAPPNAME",
+    "channel_binding": "PGCHANNELBINDING",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+    "gssencmode": "PGGSSENCMODE",
+    "options": "PGOPTIONS",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+}
+SERVICE_ONLY = {
+    "pgbouncer",
+    "prepared_statements",
+    "prepared_statement_cache_size",
+    "statement_cache_size",
+}
 
 
 class BackupError(Exception):
-    """What went wrong, and what would be right."""
+    """What went wrong, and the remedy."""
 
 
-def server(url: str) -> dict[str, str]:
-    """libpq's variables for an address, so that no password is among a program's arguments."""
+def server(environ: Mapping[str, str]) -> dict[str, str]:
+    """libpq's variables for DATABASE_URL, so that no password appears in a program's arguments.
+
+    The TLS mode is the strictest of the URL's and DATABASE_SSL_MODE. Raises BackupError.
+    """
+    url = environ["DATABASE_URL"].strip().strip("\"'")
     parts = urlsplit(url.replace("postgresql+asyncpg://", "postgresql://", 1))
+    login, _, places = parts.netloc.rpartition("@")
+    if "@" in login + parts.path + parts.query or "#" in url:
+        raise BackupError(
+            "DATABASE_URL: user and password must be percent-encoded: %40 for @, %2F for /, %3F for"
+            " ?, %23 for #, %25 for %"
+        )
+    user, _, password = login.partition(":")
+    given = dict(parse_qsl(parts.query))
+    places = given.pop("host", places)
     name = unquote(parts.path.removeprefix("/"))
-    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not name:
+    if parts.scheme not in ("postgresql", "postgres") or not places or not name:
         raise BackupError("DATABASE_URL: must look like postgresql://user:password@host:5432/name")
-    return {
-        "PGHOST": parts.hostname,
-        "PGPORT": str(parts.port or 5432),
-        "PGUSER": unquote(parts.username or ""),
-        "PGPASSWORD": unquote(parts.password or ""),
+    hosts = [_place(unquote(place)) for place in places.split(",")]
+    found = {
+        "PGHOST": ",".join(host for host, _ in hosts),
+        "PGPORT": given.pop("port", ",".join(port or "5432" for _, port in hosts)),
+        "PGUSER": unquote(user),
+        "PGPASSWORD": unquote(password),
         "PGDATABASE": name,
     }
+    ssl = given.pop("ssl", "")
+    asked = (given.pop("sslmode", ""), {"true": "require", "false": "disable"}.get(ssl, ssl))
+    modes = [mode for mode in (*asked, environ.get("DATABASE_SSL_MODE", "")) if mode]
+    if unknown := [mode for mode in modes if mode not in MODES]:
+        raise BackupError(f"{unknown[0]}: must be one of {', '.join(MODES)}")
+    if file := given.pop("sslrootcert", environ.get("DATABASE_SSL_CA_FILE", "")):
+        found["PGSSLROOTCERT"] = file
+        # As in the service: an authority is only useful if the certificate is verified.
+        modes.append("verify-full" if file == "system" else "verify-ca")
+    if modes:
+        found["PGSSLMODE"] = max(modes, key=MODES.index)
+    for parameter in SERVICE_ONLY & given.keys():
+        del given[parameter]
+    if unknown := sorted(given.keys() - PARAMETERS.keys()):
+        raise BackupError(f"DATABASE_URL: the parameter {unknown[0]} is not supported: remove it")
+    return found | {PARAMETERS[parameter]: value for parameter, value in given.items()}
+
+
+def _place(text: str) -> tuple[str, str]:
+    """Host and port; an IPv6 address without its brackets, as libpq's variables expect it."""
+    host, bracket, port = text.removeprefix("[").partition("]")
+    if not bracket and not text.startswith("/"):
+        host, _, port = text.partition(":")
+    return host, port.removeprefix(":")
 
 
 def run(*command: str) -> str:
-    """What a program of PostgreSQL prints. Raises BackupError."""
-    url = os.environ.get("DATABASE_URL", "")
+    """Run a PostgreSQL program and return its output. Raises BackupError."""
+    variables = server(os.environ) if os.environ.get("DATABASE_URL") else {}
     try:
         done = subprocess.run(
             command,
-            env={**os.environ, **(server(url) if url else {})},
+            env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -65,7 +120,7 @@ def run(*command: str) -> str:
 
 
 def dump(folder: Path, now: datetime.datetime) -> Path:
-    """Write the database to a file of its own, and its checksum beside it; give its path."""
+    """Dump the database to a new file with a checksum file beside it; returns the path."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{now:%Y%m%dT%H%M%SZ}.dump"
     if target.exists():
@@ -83,7 +138,7 @@ def dump(folder: Path, now: datetime.datetime) -> Path:
 
 
 def check(file: Path) -> None:
-    """Raises BackupError unless the dump is what was written, and can be read."""
+    """Raises BackupError unless the dump is unmodified and readable."""
     expected = _read(_sum_file(file)).split()[:1]
     if not file.is_file() or [_sha256(file)] != expected:
         raise BackupError(f"{file} is not what {_sum_file(file).name} says: take another backup")
@@ -91,7 +146,7 @@ def check(file: Path) -> None:
 
 
 def restore(file: Path) -> None:
-    """Fill an empty database, all of it or nothing. Raises BackupError."""
+    """Restore into an empty database, in one transaction. Raises BackupError."""
     check(file)
     query = (
         "SELECT count(*) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
@@ -99,13 +154,15 @@ def restore(file: Path) -> None:
     )
     if run("psql", "--no-psqlrc", "--tuples-only", "--command", query).strip() != "0":
         raise BackupError("the database is not empty: restore into a new one, and switch over")
-    name = server(os.environ["DATABASE_URL"])["PGDATABASE"]
+    name = server(os.environ)["PGDATABASE"]
     options = ("--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges")
     run("pg_restore", *options, f"--dbname={name}", str(file))
 
 
 def base(folder: Path, now: datetime.datetime) -> Path:
-    """Copy the running server's files, and verify them by their manifest; give the folder."""
+    """Copy the running server's files and verify them against their manifest; returns the
+    folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{now:%Y%m%dT%H%M%SZ}.base"
     part = target.with_name(target.name + PART)
@@ -126,10 +183,10 @@ def base(folder: Path, now: datetime.datetime) -> Path:
 
 
 def recover(source: Path, wal: Path, data: Path, until: str) -> None:
-    """Make a data folder that, when its server starts, becomes what it was at ``until``.
+    """Create a data folder whose server recovers to the state at ``until`` when it starts.
 
-    The server then takes connections and archives to nowhere. ``until`` is a time as PostgreSQL
-    reads it, with a zone. Raises BackupError.
+    The server then accepts connections and archives nothing. ``until`` is a time as PostgreSQL
+    parses it, with a zone. Raises BackupError.
     """
     if not wal.is_dir():
         raise BackupError(f"{wal} is not the folder of the archived WAL")
@@ -159,10 +216,10 @@ def recover(source: Path, wal: Path, data: Path, until: str) -> None:
 
 
 def archive_wal(file: Path, folder: Path) -> None:
-    """Keep a segment that the server has filled; it counts as kept when this returns.
+    """Archive a completed segment; it is durable when this returns.
 
-    Never replaces one of the same name (PostgreSQL's manual, "Setting Up WAL Archiving"): another
-    server that archives to the same folder is a mistake that must be seen.
+    Never replaces a segment of the same name (PostgreSQL's manual, "Setting Up WAL Archiving"): two
+    servers that archive to one folder are an error that must be noticed.
     """
     target = folder / file.name
     if target.exists():
@@ -180,7 +237,7 @@ def archive_wal(file: Path, folder: Path) -> None:
 
 
 def fetch_wal(folder: Path, name: str, target: Path) -> None:
-    """Give the server a segment. Raises BackupError when there is none, which ends a recovery."""
+    """Copy a segment for the server. Raises BackupError if there is none, which ends a recovery."""
     if not (folder / name).is_file():
         raise BackupError(f"{folder} has no {name}")
     shutil.copyfile(folder / name, target)
@@ -208,7 +265,7 @@ def _sha256(file: Path) -> str:
 
 
 def _settle(path: Path) -> None:
-    """On the disk, also after a power cut."""
+    """Flush to disk, so that it survives a power failure."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)

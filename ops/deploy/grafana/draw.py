@@ -1,11 +1,11 @@
-"""Draws the dashboards out of a real Prometheus that scraped the real service under load.
+"""Draws the dashboards from a real Prometheus that scraped the real service under load.
 
-    python -m ops.grafana.draw [--seconds 150]
+    python -m ops.deploy.grafana.draw [--seconds 150]
 
-API, relay and worker run as processes on throwaway servers, under load and under some misfortune:
-Redis is paused, a table is locked, a worker's process is killed. Prometheus scrapes each second,
-and each query of each panel is evaluated by it. Grafana draws the same numbers in its own way.
-Exits with 1 when a panel has nothing to show and is not in EMPTY.
+API, relay and worker run as processes on throwaway servers, under load and with some faults: Redis
+is paused, a table is locked, a worker's process is killed. Prometheus scrapes each second and
+evaluates each query of each panel. Grafana renders the same numbers differently.
+Exits with 1 if a panel has no data and is not in EMPTY.
 """
 
 import asyncio
@@ -28,24 +28,24 @@ import redis
 import typer
 import yaml
 
-from ops.bench import serving
-from ops.bench.serving import Subject
+from ops.deploy.grafana.picture import Panel, Points, draw
 from ops.dev import guard, packages, places, waiting
-from ops.grafana.picture import Panel, Points, draw
+from ops.measure.bench import serving
+from ops.measure.bench.serving import Subject
 
 FOLDER = Path(__file__).parent
 PICTURES = serving.ROOT / "docs/pictures"
 STEP_SECONDS = 2
-# What Grafana makes of a scrape interval of a second, with a little patience for a busy machine.
+# Grafana's values at a scrape interval of a second, with some tolerance for a busy machine.
 RATE = "12s"
-# Panels that have nothing to show here, and why. They are drawn with the reason in them.
+# Panels without data here, with the reason that is drawn in them.
 EMPTY: dict[tuple[str, str], str] = {}
 
 
 def main(
-    seconds: Annotated[int, typer.Option(help="How long there is load.", min=60)] = 150,
+    seconds: Annotated[int, typer.Option(help="Seconds of load.", min=60)] = 150,
 ) -> None:
-    """Draw every dashboard into docs/pictures."""
+    """Draw all dashboards into docs/pictures."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="draw-")))
         environ = stack.enter_context(serving.servers(folder))
@@ -128,9 +128,9 @@ def _happenings(
     environ: Mapping[str, str],
     seconds: int,
 ) -> float:
-    """Callers all the time; after a third Redis is away, after another one a table is locked.
+    """Constant load; after a third of the time Redis is down, after another one a table is locked.
 
-    Returns when the callers were told to stop, in seconds since 1970.
+    Returns the end of the load, in seconds since 1970.
     """
     over = threading.Event()
     tokens = serving.log_in(api)
@@ -156,7 +156,7 @@ def _happenings(
 
 
 async def _lock(url: str) -> None:
-    """Lock the jobs for longer than a request waits for a connection."""
+    """Lock the jobs table for longer than a request waits for a connection."""
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction():
@@ -167,7 +167,7 @@ async def _lock(url: str) -> None:
 
 
 def _kill(worker: psutil.Process, metrics: int) -> None:
-    """Kill the process that runs tasks, until one was in a task."""
+    """Kill the process that runs tasks, until one was running a task."""
     for _ in range(20):
         for child in worker.children():
             child.kill()
@@ -178,7 +178,7 @@ def _kill(worker: psutil.Process, metrics: int) -> None:
 
 
 def _call(url: str, token: str, number: int, over: threading.Event) -> None:
-    """One caller: reads, lists and jobs, and logins now and then."""
+    """One client: reads, lists, jobs and occasional logins."""
     account = {"username": serving.EMAIL, "password": serving.PASSWORD}
     with httpx2.Client(base_url=url, timeout=60) as client:
         head = {"authorization": f"Bearer {token}"}
@@ -222,7 +222,7 @@ def _panels(path: Path, url: str, begin: float, end: float) -> tuple[str, list[P
 
 
 def _series(url: str, target: Mapping[str, Any], begin: float, end: float) -> dict[str, Points]:
-    """What Prometheus answers to a query of a panel, with Grafana's variables filled in."""
+    """The result of a panel's query in Prometheus, with Grafana's variables substituted."""
     query = target["expr"].replace("$__rate_interval", RATE).replace("$instance", ".*")
     asked = {"query": query, "start": begin, "end": end, "step": STEP_SECONDS}
     reply = httpx2.get(f"{url}/api/v1/query_range", params=asked, timeout=60).raise_for_status()
@@ -235,7 +235,7 @@ def _series(url: str, target: Mapping[str, Any], begin: float, end: float) -> di
 
 
 def _legend(form: str, labels: Mapping[str, str]) -> str:
-    """The name of a series, as its panel words it."""
+    """The name of a series, in the panel's legend format."""
     return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda name: labels.get(name[1], ""), form)
 
 

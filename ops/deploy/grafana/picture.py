@@ -1,11 +1,11 @@
-"""Draws a dashboard as SVG: each panel in its place, out of the series that its queries gave."""
+"""Draws a dashboard as SVG: each panel in its place, from the series of its queries."""
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-# Points of time and values, the first in seconds from the beginning.
+# Timestamps and values; times are in seconds from the start.
 type Points = Sequence[tuple[float, float]]
 
 _COLUMN, _ROW, _EDGE = 42, 25, 10
@@ -25,19 +25,19 @@ _LEGEND = 6
 
 @dataclass(frozen=True)
 class Panel:
-    """What is drawn of a panel. The place is in Grafana's grid of 24 columns."""
+    """A drawn panel. The position is in Grafana's grid of 24 columns."""
 
     title: str
     unit: str
     kind: str
     place: dict[str, int]
     series: dict[str, Points]
-    # Of a panel that has nothing to show: why.
+    # The reason why a panel has no data.
     empty: str = ""
 
 
 def draw(title: str, panels: Sequence[Panel], seconds: float, step: float) -> str:
-    """The dashboard, of so many seconds, with a point at each step."""
+    """The dashboard over this many seconds, with a point at each step."""
     height = max(panel.place["y"] + panel.place["h"] for panel in panels) * _ROW + 4 * _EDGE
     width = 24 * _COLUMN + 2 * _EDGE
     lines = [
@@ -95,13 +95,13 @@ def _lines(panel: Panel, width: float, height: float, seconds: float, step: floa
         text = f"{share * seconds:.0f} s"
         yield f'<text x="{at:g}" y="{bottom + 13:g}" text-anchor="{anchor}" fill="#555">{text}'
         yield "</text>"
-    # The highest first: of many, the legend names those that there is something to see of.
+    # Highest first: with many series, the legend names the most visible ones.
     ordered = sorted(panel.series.items(), key=lambda one: -max(value for _, value in one[1]))
     for number, (name, points) in enumerate(ordered):
         colour = _COLOURS[number % len(_COLOURS)]
         way, last = "", -math.inf
         for at, value in points:
-            # Where Prometheus knew nothing there is no line.
+            # Missing data leaves a gap in the line.
             way += "L" if at - last <= 1.5 * step else "M"
             way += f"{left + at / seconds * (right - left):.1f} "
             way += f"{bottom - value / most * (bottom - top):.1f}"
@@ -122,7 +122,7 @@ def _short(name: str, width: float) -> str:
 
 
 def _ceiling(value: float) -> float:
-    """The next 1, 2 or 5 times a power of ten; 1 for nothing."""
+    """The next 1, 2 or 5 times a power of ten; 1 for zero."""
     if value <= 0:
         return 1.0
     power = float(10.0 ** math.floor(math.log10(value)))
@@ -130,7 +130,7 @@ def _ceiling(value: float) -> float:
 
 
 def _said(value: float, unit: str, most: float) -> str:
-    """A value with its unit, as short as it can be read beside the greatest."""
+    """A value with its unit, as short as it is readable next to the maximum."""
     if unit == "percentunit":
         return f"{value * 100:.3g} %"
     if unit == "bytes":

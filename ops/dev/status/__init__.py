@@ -1,1 +1,1 @@
-"""The status page of `make up`: what runs, how it is, where everything is."""
+"""The status page of `make up`: running processes, their health, and links."""

@@ -1,4 +1,4 @@
-"""What the status page shows, looked up when somebody looks."""
+"""The data of the status page, collected on each request."""
 
 import asyncio
 import email
@@ -6,7 +6,6 @@ import email.policy
 import http.client
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -24,7 +23,7 @@ _PATIENCE = 2.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where the page finds what it shows. ``mails`` is None where a mail server takes them."""
+    """Sources of the page's data. ``mails`` is None if a mail server receives them."""
 
     host: str
     port: int
@@ -44,7 +43,7 @@ class Link:
 
 @dataclass(frozen=True)
 class ProcessFacts:
-    """A process as the page names it."""
+    """A process as the page shows it."""
 
     name: str
     runs: bool
@@ -56,7 +55,7 @@ class ProcessFacts:
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail in the folder, and what it says."""
+    """A mail in the folder, with its content."""
 
     file: str
     subject: str
@@ -68,7 +67,7 @@ class Mail:
 
 @dataclass(frozen=True)
 class Status:
-    """All of the page."""
+    """All data of the page."""
 
     processes: list[ProcessFacts]
     health: list[tuple[str, str]]
@@ -82,23 +81,23 @@ class Status:
 
     @property
     def wrong(self) -> list[str]:
-        """What does not run, or is not well."""
+        """Everything that is stopped or unhealthy."""
         stopped = [process.name for process in self.processes if not process.runs]
         return [*stopped, *(part for part, state in self.health if state != "ok")]
 
     @property
     def well(self) -> bool:
-        """Whether all runs."""
+        """Whether everything runs."""
         return not self.wrong
 
     @property
     def verdict(self) -> str:
-        """One line for all of it."""
+        """A one-line summary."""
         return "All is well" if self.well else f"Look at: {', '.join(dict.fromkeys(self.wrong))}"
 
 
 def look(place: Place, seen: list[Seen], troubles: list[Trouble]) -> Status:
-    """The state of everything, now."""
+    """The current state of everything."""
     return Status(
         processes=[_process(one) for one in seen],
         health=_health(place),
@@ -113,7 +112,7 @@ def look(place: Place, seen: list[Seen], troubles: list[Trouble]) -> Status:
 
 
 def mails(folder: Path) -> list[Mail]:
-    """Those in the folder, the newest first: their names begin with the time."""
+    """The mails in the folder, newest first: their names start with the time."""
     return [_mail(path) for path in sorted(folder.glob("*.eml"), reverse=True)]
 
 
@@ -137,7 +136,7 @@ def _process(seen: Seen) -> ProcessFacts:
         try:
             process = psutil.Process(seen.pid)
             family = [process, *process.children(recursive=True)]
-            memory = sum(_or_nothing(lambda one=one: one.memory_info().rss) for one in family)  # type: ignore[misc]
+            memory = sum(_memory(one) for one in family)
         except psutil.Error:
             runs = False
     return ProcessFacts(
@@ -150,11 +149,14 @@ def _process(seen: Seen) -> ProcessFacts:
     )
 
 
-def _or_nothing(ask: Callable[[], int]) -> int:
+def _memory(process: psutil.Process) -> int:
+    """Bytes, of which pages shared with other processes count in proportion: forks share most."""
     try:
-        return ask()
+        info = process.memory_full_info()
     except psutil.Error:
         return 0
+    proportional: int = getattr(info, "pss", info.uss)  # macOS has no PSS.
+    return proportional
 
 
 def _duration(seconds: float) -> str:
@@ -187,7 +189,7 @@ def _health(place: Place) -> list[tuple[str, str]]:
 
 
 async def _jobs(database: str) -> list[tuple[str, int]]:
-    """How many jobs there are in each state; nothing while the database cannot say."""
+    """The number of jobs in each state; empty while the database is unavailable."""
     try:
         connection = await asyncpg.connect(database, timeout=_PATIENCE)
     except (OSError, asyncpg.PostgresError, TimeoutError):

@@ -1,4 +1,4 @@
-"""Serves the status page on loopback, to this machine's own names alone."""
+"""Serves the status page on loopback, only under this machine's own names."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -31,8 +31,8 @@ _TEMPLATES = Environment(
 
 @contextmanager
 def serving(port: int, look: Callable[[], Status], folder: Path | None) -> Iterator[None]:
-    """Serve on this port until the end of the context. ``folder`` is that of the mails."""
-    # Mails hold tokens: a page elsewhere must not read them by a name of its own for loopback.
+    """Serve on this port until the end of the context. ``folder`` holds the mails."""
+    # Mails hold tokens: a foreign page must not read them through a name that resolves to loopback.
     hosts = {f"{name}:{port}" for name in (LOOPBACK, "localhost")}
 
     class Handler(BaseHTTPRequestHandler):
@@ -73,7 +73,7 @@ def serving(port: int, look: Callable[[], Status], folder: Path | None) -> Itera
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nobody wants a line for each look."""
+            """Requests are not logged."""
 
     server = ThreadingHTTPServer((LOOPBACK, port), Handler)
     server.daemon_threads = True

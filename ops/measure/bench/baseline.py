@@ -1,7 +1,7 @@
-"""The limit: what a service costs that does nothing beyond the work itself.
+"""The baseline: the cost of a service that does only the work itself.
 
-A bare ASGI program on asyncpg, PyJWT and orjson, with no framework, validation, log or limits. What
-it costs more than this is the price of a real service.
+A bare ASGI program on asyncpg, PyJWT and orjson, without framework, validation, log or limits. The
+difference to this is the price of a real service.
 """
 
 import datetime
@@ -20,6 +20,7 @@ type Send = Callable[[Message], Awaitable[None]]
 
 _SECRET = os.environ["AUTH_JWT_SECRET"]
 _USER = "SELECT id, email, is_active, is_superuser, created_at, updated_at FROM users WHERE id = $1"
+# begin slice: items
 _FIELDS = "id, title, description, version, created_at, updated_at"
 _LIST = (
     f"SELECT {_FIELDS} FROM items WHERE owner_id = $1 AND deleted_at IS NULL"  # noqa: S608
@@ -30,13 +31,14 @@ _CREATE = (
     " VALUES ($1, $2, $3, $4)"
     " RETURNING id, title, description, version, created_at, updated_at"
 )
+# end slice: items
 _JSON = [(b"content-type", b"application/json")]
-_LAST = uuid.UUID(int=2**128 - 1)
+_LAST = uuid.UUID(int=2**128 - 1)  # slice: items
 _pool: asyncpg.Pool | None = None
 
 
 async def app(scope: Message, receive: Receive, send: Send) -> None:
-    """Serve `/health/live`, `/api/v1/users/me` and `/api/v1/items`."""
+    """Serve the paths of the workloads in api.py."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
         return
@@ -45,8 +47,10 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
         assert _pool
         row = await _pool.fetchrow(_USER, _caller(scope))
         body = orjson.dumps(dict(row), default=str)
+    # begin slice: items
     elif scope["path"] == "/api/v1/items":
         status, body = await _items(scope, receive)
+    # end slice: items
     await send({"type": "http.response.start", "status": status, "headers": _JSON})
     await send({"type": "http.response.body", "body": body})
 
@@ -63,6 +67,7 @@ def _caller(scope: Message) -> uuid.UUID:
     return uuid.UUID(claims["sub"])
 
 
+# begin slice: items
 async def _items(scope: Message, receive: Receive) -> tuple[int, bytes]:
     assert _pool
     owner = _caller(scope)
@@ -76,6 +81,7 @@ async def _items(scope: Message, receive: Receive) -> tuple[int, bytes]:
     return 201, orjson.dumps(dict(row), default=str)
 
 
+# end slice: items
 async def _lifespan(receive: Receive, send: Send) -> None:
     global _pool
     await receive()

@@ -1,7 +1,8 @@
-"""Receivers on loopback: of traces (OTLP over HTTP), and of error reports (Sentry's envelopes)."""
+"""Receivers on loopback for traces (OTLP over HTTP) and error reports (Sentry envelopes)."""
 
 import gzip
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 @dataclass(frozen=True)
 class Span:
-    """A span as it came."""
+    """A received span."""
 
     service: str
     name: str
@@ -30,9 +31,10 @@ class Span:
 
 @dataclass
 class Received:
-    """What came until now, and where it is to be sent."""
+    """The received data, and the endpoints that receive it."""
 
     port: int = 0
+    scheme: str = "http"
     spans: list[Span] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
@@ -40,19 +42,22 @@ class Received:
     @property
     def traces_url(self) -> str:
         """The endpoint of traces."""
-        return f"http://127.0.0.1:{self.port}/v1/traces"
+        return f"{self.scheme}://127.0.0.1:{self.port}/v1/traces"
 
     @property
     def dsn(self) -> str:
-        """The address of error reports."""
-        return f"http://public@127.0.0.1:{self.port}/1"
+        """The DSN for error reports."""
+        return f"{self.scheme}://public@127.0.0.1:{self.port}/1"
 
 
 @contextmanager
-def receiving(*, keep: bool = True, pause: float = 0) -> Iterator[Received]:
-    """Receive, on a port of its own, while the block runs.
+def receiving(
+    *, keep: bool = True, pause: float = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[Received]:
+    """Receive on a free port while the block runs.
 
-    Without `keep` nothing is looked at. `pause` is how many seconds each report takes.
+    Without `keep` nothing is parsed. `pause` is how many seconds each report takes. With `tls` it
+    accepts only HTTPS.
     """
     received = Received()
 
@@ -82,6 +87,12 @@ def receiving(*, keep: bool = True, pause: float = 0) -> Iterator[Received]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     received.port = server.server_address[1]
+    if tls is not None:
+        received.scheme = "https"
+        # In the connection's thread: an error must not stop the server.
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield received
@@ -114,7 +125,9 @@ def _spans(body: bytes) -> Iterator[Span]:
 
 
 def _items(envelope: bytes) -> Iterator[dict[str, Any]]:
-    """Events and transactions of an envelope: a line of headers, then header and payload each."""
+    """The events and transactions of an envelope: a header line, then a header and a payload for
+    each.
+    """
     position = envelope.index(b"\n") + 1
     while position < len(envelope):
         end = envelope.index(b"\n", position)

@@ -1,10 +1,10 @@
-"""What each part of observability costs: processor time for 1,000 requests, with it and without.
+"""Measures the cost of each part of observability: CPU time per 1,000 requests, on and off.
 
-    python -m ops.bench.costs [--seconds 1] [--rounds 15] [--write]
+    python -m ops.measure.bench.costs [--seconds 1] [--rounds 15] [--write]
 
-One API for each variant serves on the same PostgreSQL and Redis, with one worker process. They are
-asked one after another, round by round, and each round from another one on. Traces and reports go
-to a receiver here that looks at nothing; what it costs is not counted.
+One API per variant serves on the same PostgreSQL and Redis, with one worker process. The variants
+are loaded one after another, round by round, and each round starts with a different one. Traces and
+reports go to a receiver here that discards them; its own cost is not counted.
 """
 
 import json
@@ -20,18 +20,18 @@ from typing import Annotated
 import psutil
 import typer
 
-from ops.bench import load, pages, serving
-from ops.bench.collector import receiving
-from ops.bench.load import Load
-from ops.bench.serving import Subject
 from ops.dev import places
+from ops.measure.bench import load, pages, serving
+from ops.measure.bench.collector import receiving
+from ops.measure.bench.load import Load
+from ops.measure.bench.serving import Subject
 
-PROGRAM = "ops/bench/costs.py"
+PROGRAM = "ops/measure/bench/costs.py"
 FIGURES = pages.ROOT / "docs/performance/costs.json"
 BARE = "all off"
-# Once more the same: how far two alike are apart is what cannot be told from nothing.
+# The same variant twice: their difference is the noise of the measurement.
 AGAIN = "all off, once more"
-# One connection: of requests that come at once some work is shared, more on a busy machine.
+# One connection: concurrent requests share some work, more so on a busy machine.
 WORKLOADS = {
     "me": Load("/api/v1/users/me", connections=1),
     "add a job": Load(
@@ -42,7 +42,7 @@ WORKLOADS = {
 
 @dataclass(frozen=True)
 class Cost:
-    """Processor seconds for 1,000 requests, and how many times those of the bare one."""
+    """Processor seconds per 1,000 requests, and the ratio to the bare variant."""
 
     workload: str
     variant: str
@@ -51,7 +51,7 @@ class Cost:
 
 
 def variants(traces: str, dsn: str) -> dict[str, dict[str, str]]:
-    """The settings of each. "1 in 10" is a share of requests."""
+    """The settings of each variant. "1 in 10" is a sampling rate."""
     off = {"LOG_LEVEL": "ERROR", "METRICS_PORT": "0"}
     logs = {"LOG_LEVEL": "INFO"}
     metrics = {"METRICS_PORT": str(places.free_port())}
@@ -76,11 +76,11 @@ def variants(traces: str, dsn: str) -> dict[str, dict[str, str]]:
 
 
 def main(
-    seconds: Annotated[int, typer.Option(help="How long each measurement lasts.", min=1)] = 1,
-    rounds: Annotated[int, typer.Option(help="How often each is repeated.", min=1)] = 15,
-    write: Annotated[bool, typer.Option("--write", help="Into docs.")] = False,
+    seconds: Annotated[int, typer.Option(help="Seconds per measurement.", min=1)] = 1,
+    rounds: Annotated[int, typer.Option(help="Number of rounds.", min=1)] = 15,
+    write: Annotated[bool, typer.Option("--write", help="Write the results into docs.")] = False,
 ) -> None:
-    """Measure what each part costs, on this machine."""
+    """Measure the cost of each part on this machine."""
     measured = measure(seconds, rounds)
     costs = summarise(measured)
     text = table(costs)
@@ -99,12 +99,12 @@ def main(
         pages.write(pages.OBSERVABILITY, PROGRAM, text)
 
 
-# By workload and variant, processor seconds for 1,000 requests, of each round.
+# By workload and variant, the processor seconds per 1,000 requests of each round.
 type Rounds = Mapping[tuple[str, str], list[float]]
 
 
 def measure(seconds: int, rounds: int) -> Rounds:
-    """Ask all, round by round; the first round warms up and does not count."""
+    """Load all variants, round by round; the first round is a warm-up and does not count."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="costs-")))
         received = stack.enter_context(receiving(keep=False))
@@ -134,7 +134,7 @@ def _spent(subject: Subject, asked: Load, folder: Path) -> float:
 
 
 def summarise(measured: Rounds) -> list[Cost]:
-    """The least of all rounds, since what else the machine does only adds to it."""
+    """The minimum of all rounds, since other activity on the machine only adds to it."""
     return [
         Cost(workload, variant, min(figures), min(figures) / min(measured[workload, BARE]))
         for variant in variants("", "")
@@ -144,7 +144,7 @@ def summarise(measured: Rounds) -> list[Cost]:
 
 
 def table(costs: list[Cost]) -> str:
-    """As Markdown, a row for each variant."""
+    """A Markdown table with a row per variant."""
     lines = ["| | " + " | ".join(f"{name}, CPU s | times {BARE}" for name in WORKLOADS) + " |"]
     lines.append("|---" * (1 + 2 * len(WORKLOADS)) + "|")
     for variant in dict.fromkeys(cost.variant for cost in costs):

@@ -1,11 +1,11 @@
-"""Follows one request by its id, from the caller to the job that it asked for.
+"""Follows one request by its ID, from the caller to the job that it enqueued.
 
-    python -m ops.bench.follow [--write]
+    python -m ops.measure.bench.follow [--write]
 
 API, relay and worker run as processes on throwaway servers; traces go to a collector here. One
-request asks for a job, with an id and a trace of its caller's. What is then found by the two ids,
-in the log lines, in PostgreSQL's own log, among the spans and in the metrics, goes to standard
-output as Markdown; with `--write`, between the marks of docs/observability.md.
+request enqueues a job, with the caller's request ID and trace. Everything found by the two IDs, in
+log lines, PostgreSQL's own log, spans and metrics, goes to standard output as Markdown, or, with
+`--write`, between the markers of docs/observability.md.
 """
 
 import json
@@ -22,15 +22,15 @@ import httpx2
 import typer
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.bench import pages, serving
-from ops.bench.collector import Span, receiving
 from ops.dev import places, waiting
+from ops.measure.bench import pages, serving
+from ops.measure.bench.collector import Span, receiving
 
-PROGRAM = "ops/bench/follow.py"
+PROGRAM = "ops/measure/bench/follow.py"
 PATH = "/api/v1/jobs/word-count"
 SECONDS = 60
 _PROGRAMS = ("api", "relay", "worker")
-# What changes by itself, whether somebody asks or not.
+# Metrics that change without any request.
 _OWN = ("process_", "event_loop_", "db_pool_")
 
 Samples = dict[str, float]
@@ -38,7 +38,7 @@ Samples = dict[str, float]
 
 @dataclass(frozen=True)
 class Followed:
-    """All that was found of a request. Log lines and metrics by the name of who has them."""
+    """Everything that was found for a request. Log lines and metrics by program."""
 
     request_id: str
     trace_id: str
@@ -49,9 +49,11 @@ class Followed:
 
 
 def main(
-    write: Annotated[bool, typer.Option("--write", help="Into docs/observability.md.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the results into docs/observability.md.")
+    ] = False,
 ) -> None:
-    """Follow one request through everything."""
+    """Follow one request through the whole system."""
     with tempfile.TemporaryDirectory(prefix="follow-") as folder:
         text = page(follow(Path(folder)))
     print(text)
@@ -60,12 +62,14 @@ def main(
 
 
 def follow(folder: Path) -> Followed:
-    """Start everything, ask once, and gather. Raises UpError when something does not start."""
+    """Start everything, send the request, and collect. Raises UpError if a program does not
+    start.
+    """
     request_id, trace_id = f"follow-{secrets.token_hex(6)}", secrets.token_hex(16)
     parent = f"00-{trace_id}-{secrets.token_hex(8)}-01"
     worker = places.free_port()
     with receiving() as received, serving.servers(folder, "-clog_statement=all") as environ:
-        # The caller's trace is recorded; none begins here.
+        # The caller's trace is recorded; no new trace starts here.
         environ |= {"TRACING_ENDPOINT": received.traces_url, "TRACING_SAMPLE": "0"}
         environ["DATABASE_SQL_COMMENTS"] = "true"
         ports = {"API": int(environ["METRICS_PORT"]), "worker": worker}
@@ -83,7 +87,7 @@ def follow(folder: Path) -> Followed:
             _wait_for(folder / "worker.log", request_id)
             _wait_for(folder / "api.log", request_id)
             metrics = {name: _changed(before[name], _samples(at)) for name, at in ports.items()}
-        # All have ended, and sent what they had.
+        # All programs have ended and exported their data.
         spans = [span for span in received.spans if span.trace == trace_id]
     lines = {name: list(_lines(folder / f"{name}.log", request_id)) for name in _PROGRAMS}
     statements = list(_statements(folder / "postgres.log", request_id))
@@ -99,7 +103,7 @@ def _lines(log: Path, request_id: str) -> Iterator[str]:
 
 
 def _statements(log: Path, request_id: str) -> Iterator[str]:
-    """The statements in PostgreSQL's log that name the request, each as one line."""
+    """The statements in PostgreSQL's log that name the request, one line each."""
     for entry in re.split(r"^(?=[A-Z]+:  )", log.read_text(), flags=re.MULTILINE):
         found = re.match(r"LOG:  (?:execute [^:]*|statement): (.*)", entry, re.DOTALL)
         if found and request_id in entry:
@@ -107,7 +111,7 @@ def _statements(log: Path, request_id: str) -> Iterator[str]:
 
 
 def _samples(port: int) -> Samples:
-    """What is counted, by name and labels."""
+    """The metric samples, by name and labels."""
     reply = httpx2.get(f"http://{places.LOOPBACK}:{port}/metrics", timeout=30)
     counted: Samples = {}
     for family in text_string_to_metric_families(reply.raise_for_status().text):
@@ -124,7 +128,7 @@ def _changed(before: Samples, after: Samples) -> Samples:
 
 
 def page(found: Followed) -> str:
-    """As Markdown."""
+    """The result as Markdown."""
     logged = [f"{name:7}{_short(line)}" for name, lines in found.lines.items() for line in lines]
     changed = [
         f"{name:7}{sample} +{value:g}"

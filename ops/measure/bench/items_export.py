@@ -1,8 +1,8 @@
-"""How much memory an export of many rows takes: `python -m ops.bench.items_export [ROWS]`.
+"""Memory use of an export of many rows: `python -m ops.measure.bench.items_export [ROWS]`.
 
-A throwaway PostgreSQL, one process of the API, one reader. It prints the API's resident memory
-before the export and the most that it had during it, and fails when that grew by more than
-LIMIT_MB: the memory must not depend on the rows.
+A throwaway PostgreSQL, one API process, one reader. It prints the API's resident memory before the
+export and the peak during it, and fails if that grew by more than LIMIT_MB: memory use must not
+depend on the number of rows.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ async def _wait(url: str) -> None:
 
 
 async def measure(url: str, database: str, server: psutil.Process, rows: int) -> None:
-    """Fill, export once, and report."""
+    """Insert the rows, export once, and report."""
     await _wait(url)
     async with httpx2.AsyncClient(base_url=f"{url}/api/v1", timeout=600) as client:
         await client.post("/auth/register", json={"email": EMAIL, "password": PASSWORD})
@@ -87,7 +87,7 @@ async def measure(url: str, database: str, server: psutil.Process, rows: int) ->
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)

@@ -1,9 +1,9 @@
-"""Measures background jobs beside Celery alone: `python -m ops.bench.jobs`.
+"""Benchmark background jobs against plain Celery: `python -m ops.measure.bench.jobs`.
 
-PostgreSQL that waits for its disk, Redis, a relay, and one worker process, which does one job at a
-time or, with threads, sixteen. It writes a log line and metrics for each, as in production. The
-limit is the same worker doing tasks that are nothing but Celery's. Rounds take turns; each counts
-what Redis holds, whichever it is. The table goes to standard output, all figures to `--output`.
+PostgreSQL with durable commits, Redis, a relay, and one worker process, which runs one job at a
+time or, with threads, sixteen. It writes a log line and metrics for each job, as in production. The
+baseline is the same worker running plain Celery tasks. Rounds alternate; each processes what Redis
+holds. The table goes to standard output, all figures to `--output`.
 """
 
 import asyncio
@@ -28,24 +28,23 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from fastapi_base.core.config import DatabaseSettings, RedisSettings, Settings
-from fastapi_base.core.queue import celery_app
-from fastapi_base.core.queues import Queue
-from fastapi_base.db.database import EngineDatabase
+from fastapi_base.core.messaging.publisher import celery_app, lengths
+from fastapi_base.core.messaging.queues import Queue
+from fastapi_base.db.session import EngineDatabase
 from fastapi_base.services.jobs.enqueue import enqueue
-from ops.bench.noop import JOB, TASK, Nothing
-from ops.bench.serving import servers
 from ops.dev import guard, waiting
+from ops.measure.bench.noop import JOB, TASK, EmptyPayload
+from ops.measure.bench.serving import servers
 
 READY_SECONDS = 60.0
 PATIENCE_SECONDS = 300.0
 AT_ONCE = 500
-# Kombu's: where the messages are that a worker holds, and the list of each priority.
+# Kombu's key of the messages that a worker has reserved.
 UNACKED = "unacked"
-LISTS = [f"{Queue.DEFAULT}\x06\x16{step}" if step else str(Queue.DEFAULT) for step in (0, 3, 6, 9)]
 RELAY = [sys.executable, "-m", "fastapi_base.cli", "relay"]
 WORKER = [
     *(sys.executable, "-m", "celery", "--app=fastapi_base.tasks.app", "worker"),
-    *("--include=ops.bench.noop", "--without-gossip", "--without-mingle"),
+    *("--include=ops.measure.bench.noop", "--without-gossip", "--without-mingle"),
 ]
 POOLS = {
     "one at a time": ["--concurrency=1"],
@@ -56,7 +55,9 @@ POOLS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """One round: so many of what, in how many seconds, with how much CPU time of each program."""
+    """One round: what was counted, how much, in how many seconds, with the CPU time of each
+    program.
+    """
 
     what: str
     pool: str
@@ -66,7 +67,7 @@ class Measured:
 
 
 class Bench:
-    """What is measured, with the programs of it that run now."""
+    """The benchmark and its running programs."""
 
     def __init__(self, folder: Path, environ: dict[str, str], postgres: psutil.Process) -> None:
         self._folder = folder
@@ -82,7 +83,7 @@ class Bench:
 
     @contextmanager
     def program(self, name: str, command: list[str], sign: str) -> Iterator[None]:
-        """Run it, from when it says that it is ready."""
+        """Run a program, from the moment it reports ready."""
         log = self._folder / f"{name}.log"
         with guard.process(command, log, signal.SIGTERM, environ=self._environ) as process:
 
@@ -105,13 +106,15 @@ class Bench:
         return self.program("worker", [*WORKER, *POOLS[pool]], " ready.")
 
     def latencies(self, jobs: int) -> list[float]:
-        """Milliseconds from the beginning of the transaction that added a job to its own begin."""
+        """Milliseconds from the start of the transaction that added a job to the start of the
+        job.
+        """
 
         async def one_after_another(database: EngineDatabase) -> None:
             for _ in range(jobs):
                 await asyncio.sleep(random.uniform(0.02, 0.06))  # noqa: S311
                 async with database.transaction() as session:
-                    await enqueue(session, JOB, Nothing())
+                    await enqueue(session, JOB, EmptyPayload())
 
         self._asynchronously(one_after_another)
         _until(lambda: not self._unfinished(), "the jobs are done")
@@ -119,18 +122,18 @@ class Bench:
         return [float(seconds) * 1000 for seconds in waited]
 
     def add_jobs(self, count: int) -> None:
-        """Add jobs, many in each transaction."""
+        """Add jobs, many per transaction."""
 
         async def add(database: EngineDatabase) -> None:
             for start in range(0, count, AT_ONCE):
                 async with database.transaction() as session:
                     for _ in range(min(AT_ONCE, count - start)):
-                        await enqueue(session, JOB, Nothing())
+                        await enqueue(session, JOB, EmptyPayload())
 
         self._asynchronously(add)
 
     def add_tasks(self, count: int) -> None:
-        """Send tasks that are no jobs."""
+        """Send plain tasks."""
         app = celery_app("bench", self._settings)
         with app.producer_or_acquire() as producer:
             for _ in range(count):
@@ -138,7 +141,7 @@ class Bench:
         app.close()
 
     def published(self, count: int) -> Measured:
-        """How a relay puts so many jobs on their way."""
+        """Measure a relay publishing this many jobs."""
         before = self._cpu()
         with self.relay():
             _until(lambda: self._waiting() > 0, "the relay begins")
@@ -147,7 +150,7 @@ class Bench:
             return self._measured("jobs published", "a relay", count - there, begun, before)
 
     def done(self, what: str, pool: str, count: int) -> Measured:
-        """How a worker that is started now does so many that wait in Redis."""
+        """Measure a newly started worker running this many jobs that wait in Redis."""
         with self.worker(pool):
             _until(lambda: self._waiting() < count, "the worker begins")
             begun, before, there = time.perf_counter(), self._cpu(), self._waiting()
@@ -157,7 +160,7 @@ class Bench:
         return measured
 
     def clear(self) -> None:
-        """Forget all jobs."""
+        """Delete all jobs."""
         self._sql("TRUNCATE jobs")
         self._redis.flushall()
 
@@ -170,14 +173,11 @@ class Bench:
         return Measured(what, pool, count, seconds, spent)
 
     def _cpu(self) -> dict[str, float]:
-        """CPU seconds of each program and its children, until now."""
+        """CPU seconds used so far by each program and its children."""
         return {name: _family_cpu(root) for name, root in self._running.items()}
 
     def _waiting(self) -> int:
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for name in LISTS:
-                pipeline.llen(name)
-            return sum(pipeline.execute())
+        return sum(lengths(self._redis, [Queue.DEFAULT]).values())
 
     def _held(self) -> int:
         return self._redis.hlen(UNACKED)
@@ -208,15 +208,19 @@ def _until(ready: Callable[[], bool], what: str) -> None:
 
 
 def main(
-    jobs: Annotated[int, typer.Option(help="How many of each in a round.", min=1)] = 5000,
-    rounds: Annotated[int, typer.Option(help="How often each is repeated.", min=1)] = 3,
-    output: Annotated[Path | None, typer.Option(help="A file for all figures, as JSON.")] = None,
+    jobs: Annotated[int, typer.Option(help="Number of jobs of each kind per round.", min=1)] = 5000,
+    rounds: Annotated[int, typer.Option(help="Number of rounds.", min=1)] = 3,
+    output: Annotated[
+        Path | None, typer.Option(help="Output file for all figures, as JSON.")
+    ] = None,
 ) -> None:
-    """Measure jobs beside Celery alone, on this machine."""
+    """Benchmark jobs against plain Celery on this machine."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         environ = stack.enter_context(servers(folder))
         environ["DATABASE_POOL_SIZE"] = "20"
+        # A round starts with all its jobs in the broker.
+        environ["JOBS_WINDOW"] = "1000000"
         (postgres,) = [one for one in psutil.Process().children() if one.name() == "postgres"]
         bench = Bench(folder, environ, postgres)
         with bench.relay(), bench.worker("one at a time"):
@@ -248,7 +252,7 @@ def main(
 
 
 def summarise(measured: list[Measured]) -> list[dict[str, float | str]]:
-    """Medians of each, with milliseconds of CPU time for each job."""
+    """Medians of each, with milliseconds of CPU time per job."""
     groups: dict[tuple[str, str], list[Measured]] = {}
     for one in measured:
         groups.setdefault((one.what, one.pool), []).append(one)
@@ -269,7 +273,7 @@ def summarise(measured: list[Measured]) -> list[dict[str, float | str]]:
 
 
 def table(summary: list[dict[str, float | str]]) -> str:
-    """The summary as Markdown; the time is the processor's."""
+    """The summary as Markdown, with CPU time."""
     lines = [
         "| what | by | a second | worker ms each | relay ms each | PostgreSQL ms each |",
         "|---|---|---|---|---|---|",
@@ -284,7 +288,7 @@ def table(summary: list[dict[str, float | str]]) -> str:
 def _family_cpu(root: psutil.Process) -> float:
     total = sum(root.cpu_times()[:4])
     for child in root.children(recursive=True):
-        # One that has ended meanwhile is counted with who started it.
+        # A child that has ended is counted with its parent.
         with suppress(psutil.NoSuchProcess):
             total += sum(child.cpu_times()[:4])
     return total

@@ -1,4 +1,4 @@
-"""Load from outside: wrk, out of a locked Debian package."""
+"""Generates load with wrk, from a locked Debian package."""
 
 import json
 import re
@@ -14,15 +14,15 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
 class LoadError(Exception):
-    """The load was not answered as it should be."""
+    """The replies to the load were not the expected ones."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """Requests to send: by how many connections, and for how many seconds."""
+    """Requests to send: over how many connections, and for how many seconds."""
 
     url: str
-    # Taken in turn; each is of one caller.
+    # Used in turn; each belongs to one caller.
     tokens: Sequence[str] = ()
     connections: int = 16
     seconds: int = 3
@@ -32,13 +32,13 @@ class Load:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it. Times are milliseconds."""
+    """The result of a load. Times are milliseconds."""
 
     requests: int
     per_second: float
     p50: float
     p99: float
-    # Replies that were no success.
+    # Replies with an error status.
     refused: int = 0
 
 
@@ -48,7 +48,7 @@ def program() -> list[str]:
 
 
 def start(load: Load, folder: Path) -> subprocess.Popen[str]:
-    """Begin to send."""
+    """Start sending."""
     command = [*program(), "--threads", "1", "--latency", "--timeout", "30s"]
     command += ["--connections", str(load.connections), "--duration", f"{load.seconds}s"]
     script = folder / f"load-{secrets.token_hex(4)}.lua"
@@ -58,7 +58,7 @@ def start(load: Load, folder: Path) -> subprocess.Popen[str]:
 
 
 def _script(load: Load) -> str:
-    """Makes the requests before the load begins, so that wrk takes little of the processor."""
+    """Builds the requests before the load starts, so that wrk itself needs little CPU."""
     method = "GET" if load.body is None else "POST"
     heads: list[dict[str, str]] = [{"Authorization": f"Bearer {token}"} for token in load.tokens]
     made = []
@@ -76,7 +76,7 @@ def _script(load: Load) -> str:
 
 
 def finish(process: subprocess.Popen[str], *, may_refuse: bool = False) -> Outcome:
-    """Wait for the end. Raises LoadError when a reply was an error, unless it may be."""
+    """Wait for the end. Raises LoadError if a reply was an error, unless errors are allowed."""
     said, _ = process.communicate()
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     if process.returncode or "Socket errors" in said or (refused and not may_refuse):

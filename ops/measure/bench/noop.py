@@ -1,4 +1,4 @@
-"""Nothing, done as a job and as a task of Celery alone, for workers that include this module."""
+"""A no-op as a job and as a plain Celery task, for workers that include this module."""
 
 from celery import shared_task
 from pydantic import BaseModel
@@ -8,21 +8,21 @@ from fastapi_base.services.jobs.kinds import Kind
 from fastapi_base.tasks.running import runs
 
 
-class Nothing(BaseModel):
-    """What is to be done."""
+class EmptyPayload(BaseModel):
+    """The empty payload."""
 
 
-JOB = Kind("bench-nothing", Nothing)
+JOB = Kind("bench-nothing", EmptyPayload)
 TASK = "bench.nothing"
 
 
-async def nothing(job: JobContext, payload: Nothing) -> None:
-    """The job."""
+async def nothing(job: JobContext, payload: EmptyPayload) -> None:
+    """The no-op job."""
 
 
 @shared_task(name=TASK)  # type: ignore[untyped-decorator]
 def nothing_of_celery() -> None:
-    """The task."""
+    """The no-op Celery task."""
 
 
 runs(JOB, nothing)

@@ -1,18 +1,18 @@
-"""Text that programs write into pages, between two marks that name the program."""
+"""Writes generated text into pages, between two markers that name the program."""
 
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OBSERVABILITY = ROOT / "docs/observability.md"
 
 
 def write(page: Path, program: str, text: str) -> None:
-    """Put the text between the marks of the program. Raises ValueError when there are none."""
+    """Replace the text between the program's markers. Raises ValueError if there are none."""
     page.write_text(written(page.read_text(), program, text))
 
 
 def written(document: str, program: str, text: str) -> str:
-    """The page with this text between the marks of the program. Raises ValueError."""
+    """The page with this text between the program's markers. Raises ValueError."""
     begin, end = f"<!-- {program} writes from here -->", f"<!-- {program} writes to here -->"
     before, begun, rest = document.partition(begin)
     _, ended, after = rest.partition(end)

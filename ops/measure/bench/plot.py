@@ -1,6 +1,6 @@
-"""Draws what `make bench` measured: processor time of each request beside the limit's.
+"""Draws the results of `make bench`: CPU time per request next to the baseline's.
 
-python -m ops.bench.plot docs/performance/api.json docs/pictures/performance.svg
+python -m ops.measure.bench.plot docs/performance/api.json docs/pictures/performance.svg
 """
 
 import json
@@ -10,11 +10,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ops.bench.api import GOALS
+from ops.measure.bench.api import GOALS
 
 LEFT, WIDTH, BAR, GAP, EDGE = 110, 560, 18, 22, 10
 COLOURS = {
-    "limit": "#b0b7c3",
+    "baseline": "#b0b7c3",
     "ours": "#4c78a8",
     "tutorial": "#f58518",
     "full-stack-fastapi-template": "#54a24b",
@@ -23,10 +23,10 @@ COLOURS = {
 
 
 def draw(summary: list[dict[str, Any]]) -> str:
-    """The picture, as SVG."""
+    """The picture as SVG."""
     times = {(row["workload"], row["subject"]): row["cpu_ms_per_request"] for row in summary}
     ratios = {
-        (workload, subject): time / times[workload, "limit"]
+        (workload, subject): time / times[workload, "baseline"]
         for (workload, subject), time in times.items()
         if workload in GOALS
     }
@@ -37,7 +37,7 @@ def draw(summary: list[dict[str, Any]]) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="12" role="img">',
-        "<title>Processor time of a request, in times of the limit's</title>",
+        "<title>CPU time per request, relative to the baseline</title>",
         '<rect width="100%" height="100%" fill="#fff"/>',
         *_legend(subjects),
     ]
@@ -70,7 +70,7 @@ def _group(workload: str, ratios: dict[str, float], top: int, scale: float) -> I
             f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 3}"'
             f' fill="{COLOURS[subject]}"/>'
         )
-        if subject != "limit":
+        if subject != "baseline":
             yield f'<text x="{LEFT + length + 5:.1f}" y="{y + 12}">{ratio:.1f}</text>'
     at = LEFT + GOALS[workload] * scale
     yield f'<path d="M{at:.1f} {top - 3}v{size + 3}" stroke="#e45756" stroke-width="2"/>'

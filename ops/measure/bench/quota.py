@@ -1,7 +1,7 @@
-"""Gives processes a part of a processor each, by control groups of either version (cgroups(7)).
+"""Gives processes a CPU quota each, with control groups of either version (cgroups(7)).
 
-So more processes than processors can be compared with one: what they do not get is free for the
-load and for the servers.
+So more processes than processors can be compared with one: the unused part is free for the load and
+for the servers.
 """
 
 import secrets
@@ -16,14 +16,14 @@ _PERIOD_MICROSECONDS = 10_000
 
 
 class QuotaError(Exception):
-    """This machine does not let us."""
+    """This machine does not permit quotas."""
 
 
 @contextmanager
 def limited(processes: Iterable[psutil.Process], share: float) -> Iterator[None]:
-    """Let each have so much of a processor, 0.1 to 1, for the time of the block.
+    """Limit each process to this share of a processor, 0.1 to 1, during the block.
 
-    Needs root and a file system of control groups that can be written. Raises QuotaError.
+    Needs root and a writable file system of control groups. Raises QuotaError.
     """
     with ExitStack() as stack:
         for process in processes:
@@ -60,7 +60,7 @@ def _limited(process: psutil.Process, share: float) -> Iterator[None]:
 
 
 def _group_of(pid: int, *, unified: bool) -> str:
-    """Where it is, below the root: the line of version 2 has no names of controllers."""
+    """Its path below the root: the line of version 2 names no controllers."""
     file = Path(f"/proc/{pid}/cgroup")
     for line in file.read_text().splitlines():
         _, names, path = line.split(":", 2)

@@ -1,8 +1,8 @@
-"""Measures how the API behaves under more of everything: `./pants run ops/bench/scale.py`.
+"""Measures how the API scales: `./pants run ops/measure/bench/scale.py`.
 
-More connections, more processes, more requests; and what the cache gives. All subjects are the API,
-on the same PostgreSQL and Redis, asked in turn, several rounds. On a machine whose processors are
-busy with the load and the servers, two processes cannot be twice as fast as one.
+More connections, more processes, more requests; and the effect of the cache. All subjects are the
+API, on the same PostgreSQL and Redis, measured in turn, several rounds. On a machine whose
+processors are busy with the load and the servers, two processes cannot be twice as fast as one.
 """
 
 import json
@@ -19,20 +19,20 @@ import httpx2
 import psutil
 import typer
 
-from ops.bench import quota, serving
-from ops.bench.api import WORKLOADS, Measured, grouped, measure
-from ops.bench.load import Load
-from ops.bench.serving import Subject
+from ops.measure.bench import quota, serving
+from ops.measure.bench.api import WORKLOADS, Measured, grouped, measure
+from ops.measure.bench.load import Load
+from ops.measure.bench.serving import Subject
 
 CONNECTIONS = (16, 64, 500, 2000)
 ME = WORKLOADS["me"]
 
 
 def main(
-    seconds: Annotated[int, typer.Option(help="How long each measurement lasts.", min=1)] = 4,
-    rounds: Annotated[int, typer.Option(help="How often each is repeated.", min=1)] = 3,
+    seconds: Annotated[int, typer.Option(help="Seconds per measurement.", min=1)] = 4,
+    rounds: Annotated[int, typer.Option(help="Number of rounds.", min=1)] = 3,
     requests: Annotated[
-        int, typer.Option(help="How many requests memory is watched over.", min=0)
+        int, typer.Option(help="Number of requests during which memory is measured.", min=0)
     ] = 0,
     share: Annotated[
         float | None,
@@ -43,7 +43,9 @@ def main(
             max=1,
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="A file for all figures, as JSON.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Output file for all figures, as JSON.")
+    ] = None,
 ) -> None:
     """Measure the API under more connections, with more processes, and with its cache."""
     try:
@@ -59,13 +61,13 @@ def main(
         def started(name: str, **settings: str) -> Subject:
             place = folder / name.replace(" ", "-")
             place.mkdir()
-            # None is replaced while it is measured.
+            # No worker is replaced during the measurement.
             given = {**environ, "METRICS_PORT": "0", "API_MAX_REQUESTS": "0", **settings}
             return stack.enter_context(serving.api(place, given, name))
 
         one = started("one process")
         two = started("two processes", API_WORKERS="2")
-        uncached = started("without cache", CACHE_ENABLED="false")
+        uncached = started("without cache", CACHE_ENABLED="false")  # slice: items
         tokens = serving.log_in(one)
         asked = replace(ME, tokens=tokens, seconds=seconds)
         single = Load(_item(one, tokens[0]), tokens=tokens[:1], seconds=seconds)  # slice: items
@@ -78,7 +80,7 @@ def main(
             for subject in (one, two):
                 measured.append(measure("me", subject, asked, folder))
             if share:
-                # Enough that each has work, however they are spread.
+                # Enough that each process has work, however connections are distributed.
                 many = replace(asked, connections=64)
                 workload = f"me, 64 connections, {share:g} of a processor each"
                 for subject in (one, two):
@@ -89,7 +91,7 @@ def main(
             for connections in CONNECTIONS:
                 crowd = replace(asked, connections=connections)
                 measured.append(measure(f"me, {connections} connections", one, crowd, folder))
-                # Comes after what the load left behind, in the same queue.
+                # Follows the leftovers of the load in the same queue.
                 head = {"Authorization": f"Bearer {tokens[0]}"}
                 httpx2.get(f"{one.url}{ME.url}", headers=head, timeout=60).raise_for_status()
         crowded = one.memory()
@@ -108,7 +110,7 @@ def main(
 
 
 def _memory(subject: Subject, asked: Load, requests: int, folder: Path) -> dict[int, float]:
-    """Megabytes after the first requests, then now and then until there were so many."""
+    """Megabytes after the first requests, then at intervals up to this many requests."""
     sent = measure("me", subject, asked, folder).outcome.requests
     found = {sent: subject.memory()}
     while sent < requests:

@@ -1,4 +1,4 @@
-"""The service as processes of their own on throwaway servers, for what measures or watches it."""
+"""Runs the service as separate processes on throwaway servers, for programs that measure it."""
 
 import signal
 import sys
@@ -16,7 +16,7 @@ from ops.dev import guard, places, postgres, waiting
 from ops.dev.postgres import Postgres
 from ops.dev.redis import Redis
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECRET = "benchmark-secret-of-more-than-32-bytes"
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
 READY_SECONDS = 60
@@ -25,30 +25,30 @@ SESSIONS = 8
 
 @dataclass(frozen=True)
 class Subject:
-    """A program that serves."""
+    """A running server program."""
 
     name: str
     url: str
     process: psutil.Process
-    # Seconds from its start to its first good reply.
+    # Seconds from its start to its first successful reply.
     started: float
 
     def cpu(self) -> float:
-        """CPU seconds of it and its children until now."""
+        """CPU seconds used so far by it and its children."""
         family = [self.process, *self.process.children(recursive=True)]
         return sum(sum(member.cpu_times()[:2]) for member in family)
 
     def memory(self) -> float:
-        """Megabytes that are its own, and its share of what it shares, of the serving process."""
+        """Megabytes of the serving process: its private memory and its share of shared memory."""
         serving = [*self.process.children(recursive=True), self.process][0]
         return round(float(serving.memory_full_info().pss) / 1e6, 1)
 
 
 @contextmanager
 def servers(folder: Path, *options: str) -> Iterator[dict[str, str]]:
-    """PostgreSQL, migrated, and Redis; gives the settings of the service on them.
+    """A migrated PostgreSQL, and Redis; yields the service's settings for them.
 
-    `options` are PostgreSQL's. Raises typer.Exit when the migrations fail.
+    `options` are PostgreSQL's. Raises typer.Exit if the migrations fail.
     """
     with running(folder, *options) as (server, redis):
         yield migrated(folder, server, redis)
@@ -56,7 +56,7 @@ def servers(folder: Path, *options: str) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def running(folder: Path, *options: str) -> Iterator[tuple[Postgres, Redis]]:
-    """PostgreSQL, with nothing in it, and Redis. `options` are PostgreSQL's."""
+    """An empty PostgreSQL, and Redis. `options` are PostgreSQL's."""
     server = Postgres(folder / "data", places.free_port(), "benchmark", options)
     server.prepare(postgres.throwaway_run)
     redis = Redis(places.free_port())
@@ -73,7 +73,7 @@ def running(folder: Path, *options: str) -> Iterator[tuple[Postgres, Redis]]:
 
 
 def migrated(folder: Path, server: Postgres, redis: Redis) -> dict[str, str]:
-    """The settings of the service on these, once its tables are there. Raises typer.Exit."""
+    """The service's settings for these servers, after creating its tables. Raises typer.Exit."""
     environ = {
         "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
         "DATABASE_URL": server.ensure_database("bench", "bench", "benchmark"),
@@ -81,7 +81,7 @@ def migrated(folder: Path, server: Postgres, redis: Redis) -> dict[str, str]:
         "AUTH_JWT_SECRET": SECRET,
         "API_WORKERS": "1",
         "LOG_FORMAT": "json",
-        # On, and never reached.
+        # Enabled, and never reached.
         "RATE_LIMIT_PRINCIPAL": "100000000/minute",
         "RATE_LIMIT_ADDRESS": "100000000/minute",
         "RATE_LIMIT_ROUTES": "POST /api/v1/jobs/word-count=100000000/minute",
@@ -99,7 +99,7 @@ def migrated(folder: Path, server: Postgres, redis: Redis) -> dict[str, str]:
 
 @contextmanager
 def api(folder: Path, environ: dict[str, str], name: str = "ours") -> Iterator[Subject]:
-    """The API by gunicorn."""
+    """The API, run by gunicorn."""
     command = [sys.executable, "-m", "gunicorn", "--config", "python:fastapi_base.gunicorn_conf"]
     command.append("fastapi_base.main:create_app()")
     with process(name, command, places.free_port(), folder, environ) as subject:
@@ -119,7 +119,7 @@ def process(
 ) -> Iterator[Subject]:
     """A program that serves at this port; its log is `name`.log.
 
-    It serves as soon as `live` answers 200.
+    It counts as serving as soon as `live` answers 200.
     """
     url = f"http://{places.LOOPBACK}:{port}"
     given = {**environ, "API_PORT": str(port)}
@@ -140,7 +140,7 @@ def process(
 
 @contextmanager
 def background(folder: Path, environ: dict[str, str], metrics: int) -> Iterator[psutil.Process]:
-    """A relay and a worker with its metrics at this port; gives the worker."""
+    """A relay and a worker with its metrics at this port; yields the worker."""
     relay = [sys.executable, "-m", "fastapi_base.cli", "relay"]
     worker = [sys.executable, "-m", "celery", "--app=fastapi_base.tasks.app", "worker"]
     given = {**environ, "CELERY_CONCURRENCY": "1", "METRICS_PORT": str(metrics)}
@@ -164,7 +164,7 @@ def log_in(subject: Subject) -> list[str]:
 
 
 def tokens(client: httpx2.Client, url: str, username: str) -> list[str]:
-    """Access tokens of several sessions, by OAuth2's form for passwords (RFC 6749, 4.3)."""
+    """Access tokens of several sessions, with OAuth2's password form (RFC 6749, 4.3)."""
     form = {"username": username, "password": PASSWORD}
     replies = [client.post(url, data=form) for _ in range(SESSIONS)]
     return [reply.raise_for_status().json()["access_token"] for reply in replies]

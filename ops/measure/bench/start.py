@@ -1,10 +1,10 @@
-"""How long the API takes from its start, in its image, to its first reply.
+"""Measure how long the API takes from the start of its container to its first reply.
 
-    make load && python -m ops.bench.start [--rounds 7] [--json FILE]
+    make load && python -m ops.measure.bench.start [--rounds 7] [--json FILE]
 
-Runs the images that `make load` has loaded, on a network of their own. In each round, in turn: the
-API, and a bare server of the standard library in the same image, which is what the container engine
-and the interpreter take. The parts are measured inside the image, each in a process of its own.
+Runs the images that `make load` has loaded, on a separate network. Each round starts, in turn, the
+API and a bare server of the standard library in the same image, which shows the share of the
+container engine and the interpreter. The phases are measured inside the image, in a process each.
 """
 
 import argparse
@@ -40,11 +40,11 @@ import fastapi_base.gunicorn_conf, fastapi_base.main
 marks.append(time.perf_counter())
 fastapi_base.main.create_app()
 marks.append(time.perf_counter())
-from fastapi_base.core.config import Settings
+from fastapi_base.core.config import load_settings, Settings
 from fastapi_base.db.database import EngineDatabase, check
 from fastapi_base.db.engine import create_engine
 async def connect():
-    settings = Settings.load().database
+    settings = load_settings().database
     engine = create_engine(settings, "bench")
     await check(EngineDatabase.of(settings, engine))
     marks.append(time.perf_counter())
@@ -56,7 +56,7 @@ print(json.dumps({name: b - a for name, a, b in zip(names, marks, marks[1:])}))
 
 
 def docker(*arguments: str) -> str:
-    """What the client says; ends the program when it fails."""
+    """The output of the client; exits if it fails."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"docker {' '.join(arguments[:2])} failed: {done.stderr.strip()}")
@@ -64,7 +64,7 @@ def docker(*arguments: str) -> str:
 
 
 class Containers:
-    """Containers on a network of their own."""
+    """Containers on a separate network."""
 
     def __init__(self) -> None:
         self.network = f"fastapi-base-start-{secrets.token_hex(4)}"
@@ -74,7 +74,7 @@ class Containers:
     def create(
         self, image: str, environ: dict[str, str], *options: str, command: Sequence[str] = ()
     ) -> str:
-        """The id of a container of the image that does not run yet."""
+        """The ID of a container of the image that is not running yet."""
         given = [part for name in environ for part in ("--env", f"{name}={environ[name]}")]
         one = docker(
             *("create", "--network", self.network, "--read-only", "--tmpfs", "/tmp"),  # noqa: S108
@@ -84,19 +84,19 @@ class Containers:
         return one
 
     def remove(self, container: str) -> None:
-        """End it, and forget it."""
+        """Stop and remove it."""
         docker("rm", "--force", "--volumes", container)
         self._started.remove(container)
 
     def close(self) -> None:
-        """Remove what is left."""
+        """Remove the remaining containers."""
         for container in [*self._started]:
             self.remove(container)
         docker("network", "rm", self.network)
 
 
 def replies(url: str) -> bool:
-    """Whether a GET of it succeeds."""
+    """Whether a GET request succeeds."""
     try:
         with urlopen(url, timeout=5) as reply:
             return bool(reply.status == 200)
@@ -106,7 +106,7 @@ def replies(url: str) -> bool:
 
 @contextmanager
 def service() -> Iterator[tuple[Containers, dict[str, str]]]:
-    """PostgreSQL, migrated, and Redis; gives the settings of the API."""
+    """A migrated PostgreSQL, and Redis; yields the API's settings."""
     password = secrets.token_hex(12)
     given = {"POSTGRES_USER": "bench", "POSTGRES_PASSWORD": password, "POSTGRES_DB": "bench"}
     containers = Containers()
@@ -137,7 +137,9 @@ def service() -> Iterator[tuple[Containers, dict[str, str]]]:
 def started(
     containers: Containers, environ: dict[str, str], paths: Sequence[str], *bare: str
 ) -> list[float]:
-    """Seconds from the start of a container to the first good reply of each path, in order."""
+    """Seconds from the start of a container to the first successful reply of each path, in
+    order.
+    """
     options = ("--publish", "127.0.0.1::8000", *(("--entrypoint", PYTHON) if bare else ()))
     container = containers.create("api", environ, *options, command=bare)
     try:
@@ -158,7 +160,7 @@ def started(
 
 
 def measure(rounds: int) -> dict[str, list[float]]:
-    """Seconds of each round, by what was measured."""
+    """The seconds of each round, by measurement."""
     seconds: dict[str, list[float]] = {}
     with service() as (containers, environ):
         for number in range(rounds + 1):
@@ -180,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the medians, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="also write every figure there")
+    parser.add_argument("--json", type=Path, help="output file for all figures, as JSON")
     chosen = parser.parse_args(arguments)
     seconds = measure(chosen.rounds)
     medians = {name: statistics.median(values) for name, values in seconds.items()}

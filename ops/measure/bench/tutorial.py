@@ -1,7 +1,7 @@
-"""A peer: the same service as tutorials write it, with nothing done for speed.
+"""A peer: the same service in the style of tutorials, without optimisation.
 
-FastAPI on SQLAlchemy's ORM: a session for each request, the caller loaded as an entity, one
-middleware class of Starlette's that logs. No limits, no metrics, no sessions that can be ended.
+FastAPI on SQLAlchemy's ORM: a session per request, the caller loaded as an entity, one Starlette
+middleware class that logs. No limits, no metrics, no revocable sessions.
 """
 
 import logging
@@ -34,7 +34,7 @@ _bearer = OAuth2PasswordBearer("/api/v1/auth/login")
 
 
 class Base(DeclarativeBase):
-    """What all tables have."""
+    """The base class of all tables."""
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), FetchedValue())
@@ -97,10 +97,10 @@ class ItemsOut(BaseModel):
 
 
 class AccessLog(BaseHTTPMiddleware):
-    """A line for each request."""
+    """Logs a line per request."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
-        """Called with each request."""
+        """Called for each request."""
         start = time.perf_counter()
         reply = await call_next(request)
         milliseconds = (time.perf_counter() - start) * 1000
@@ -137,7 +137,7 @@ app.add_middleware(AccessLog)
 
 @app.get("/health/live")
 async def live() -> dict[str, str]:
-    """A sign of life."""
+    """Liveness."""
     return {"status": "ok"}
 
 

@@ -1,11 +1,11 @@
-"""Beat with schedules of which each moment counts, for `beat --scheduler`."""
+"""Beat with schedules whose every moment counts, for `beat --scheduler`."""
 
 from datetime import datetime
 from typing import Any
 
 from fastapi_base.services.jobs.schedules import Missed, Schedule
 from fastapi_base.tasks import beat
-from ops.chaos.effects import TICK, Tick
+from ops.measure.chaos.effects import TICK, Tick
 
 SCHEDULES = 10
 
@@ -18,7 +18,7 @@ def _schedule(number: int) -> Schedule[Tick]:
 
 
 class Scheduler(beat.Scheduler):
-    """Has these, and no others."""
+    """Uses only these schedules."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

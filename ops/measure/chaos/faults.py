@@ -1,4 +1,4 @@
-"""One fault again and again while jobs are submitted and run, and what became of each job."""
+"""Repeats one fault while jobs are submitted and run, and counts the outcome of each job."""
 
 import asyncio
 import random
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from fastapi_base.core.errors import DomainError
-from fastapi_base.db.database import Database, EngineDatabase
 from fastapi_base.db.engine import create_engine
-from ops.chaos.loads import Load, Moments, Requests, Transactions
-from ops.chaos.stack import Stack
+from fastapi_base.db.session import Database, EngineDatabase
+from ops.measure.chaos import states
+from ops.measure.chaos.check import Check
+from ops.measure.chaos.loads import Load, Moments, Poisoned, Requests, Transactions
+from ops.measure.chaos.stack import Stack
 
-# How long no job may be over once everything works again, on a busy machine.
+# The longest time without a finished job after recovery, on a busy machine.
 PATIENCE_SECONDS = 120.0
 
 
@@ -32,7 +34,7 @@ class Outcome:
 
     @property
     def well(self) -> bool:
-        """Whether each accepted job took effect once."""
+        """Whether each accepted job took effect exactly once."""
         return self.with_effect == self.submitted and self.duplicates == 0
 
 
@@ -61,18 +63,33 @@ def _kill_redis(stack: Stack, turn: int) -> None:
     stack.start_redis()
 
 
-def _flush_redis(stack: Stack, turn: int) -> None:
+def flush_redis(stack: Stack, turn: int) -> None:
     stack.flush()
 
 
-def _crash_postgres(stack: Stack, turn: int) -> None:
-    # "Immediate shutdown": as a crash is, it recovers from its log at the next start.
+def _demote_redis(stack: Stack, turn: int) -> None:
+    # As in a planned failover and back; every other time it may not serve stale data either.
+    state = states.without_its_primary if turn % 2 else states.demoted
+    with stack.redis() as server, state(server):
+        time.sleep(random.uniform(0.5, 3))  # noqa: S311
+
+
+def _strand_network(stack: Stack, turn: int) -> None:
+    stack.network.strand()
+
+
+def _nothing(stack: Stack, turn: int) -> None:
+    """The load itself is the fault."""
+
+
+def crash_postgres(stack: Stack, turn: int) -> None:
+    # "Immediate shutdown": as after a crash, it recovers from its log at the next start.
     stack.kill("postgres", signal.SIGQUIT)
     stack.start_postgres()
 
 
 def _kill_api(stack: Stack, turn: int) -> None:
-    # The process that answers, which the first one replaces; or all, which are started again.
+    # Either the process that answers, which its supervisor replaces; or all, which are restarted.
     if turn % 2:
         stack.kill("api")
         stack.start_api()
@@ -96,7 +113,7 @@ def _break_network(stack: Stack, turn: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is done again and again, and how jobs are asked for meanwhile."""
+    """What is repeated, and how jobs are submitted meanwhile."""
 
     strike: Callable[[Stack, int], None]
     load: Callable[[], Load] = Transactions
@@ -109,14 +126,17 @@ FAULTS: Mapping[str, Fault] = {
     "kill -9 of the API": Fault(_kill_api, Requests),
     "kill -9 of Beat": Fault(_kill_beat, Moments),
     "Redis killed, all lost": Fault(_kill_redis),
-    "Redis FLUSHALL": Fault(_flush_redis),
+    "Redis FLUSHALL": Fault(flush_redis),
+    "Redis demoted, promoted": Fault(_demote_redis),
     "network to Redis frozen, cut": Fault(_break_network),
-    "PostgreSQL crashes": Fault(_crash_postgres),
+    "connections to Redis go silent": Fault(_strand_network),
+    "a job that kills its process": Fault(_nothing, Poisoned),
+    "PostgreSQL crashes": Fault(crash_postgres),
 }
 
 
 async def under(stack: Stack, fault: str, jobs: int, times: int) -> Outcome:
-    """Submit so many jobs while the fault comes so many times, and wait for the last one."""
+    """Submit this many jobs while the fault occurs this many times, and wait for the last one."""
     engine = create_engine(stack.settings.database, "chaos")
     load = FAULTS[fault].load()
     try:
@@ -131,7 +151,7 @@ async def _under(
     stack: Stack, database: Database, load: Load, fault: str, jobs: int, times: int
 ) -> Outcome:
     start = time.monotonic()
-    # Jobs come for as long as faults do.
+    # Jobs are submitted as long as faults occur.
     pause = 1.2 * times / jobs
     submitting = asyncio.create_task(load.submit(stack, database, jobs, pause))
     for turn in range(times):
@@ -153,7 +173,7 @@ async def _under(
 
 
 async def _all_over(database: Database) -> None:
-    """Wait until all are, or nothing more happens."""
+    """Wait until all jobs are finished, or there is no more progress."""
     statement = text("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')")
     left, since = -1, time.monotonic()
     while left and time.monotonic() - since < PATIENCE_SECONDS:
@@ -168,7 +188,7 @@ async def _all_over(database: Database) -> None:
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """As Markdown."""
+    """A Markdown table."""
     lines = [
         "| fault | times | jobs accepted | with effect | duplicates | seconds |",
         "|---|---|---|---|---|---|",
@@ -179,3 +199,6 @@ def table(outcomes: list[Outcome]) -> str:
         for one in outcomes
     ]
     return "\n".join(lines)
+
+
+CHECK = Check(FAULTS, Stack, under, table)

@@ -1,4 +1,4 @@
-"""Ways to ask for jobs, and to count what became of each."""
+"""Ways to submit jobs, and to count the effects of each."""
 
 import asyncio
 import random
@@ -11,12 +11,12 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import DomainError
-from fastapi_base.db.database import Database
+from fastapi_base.db.session import Database
 from fastapi_base.services.jobs.enqueue import enqueue
 from fastapi_base.services.jobs.groups import Step, enqueue_all, parts
-from ops.chaos.beating import SCHEDULES
-from ops.chaos.effects import MARK, TABLE, Mark
-from ops.chaos.stack import Stack
+from ops.measure.chaos.beating import SCHEDULES
+from ops.measure.chaos.effects import MARK, POISON, TABLE, Mark, Poison
+from ops.measure.chaos.stack import Stack
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
 REQUEST_SECONDS = 5.0
@@ -24,35 +24,35 @@ START_SECONDS = 60.0
 
 
 class Load(Protocol):
-    """One way."""
+    """A way to submit jobs."""
 
     async def prepare(self, stack: Stack, database: Database) -> None:
-        """Before the first job."""
+        """Called before the first job."""
 
     async def submit(self, stack: Stack, database: Database, jobs: int, pause: float) -> None:
-        """Ask for so many jobs, with so many seconds between them where that can be chosen."""
+        """Submit this many jobs, with this many seconds between them where that can be chosen."""
 
     async def promised(self, database: Database) -> set[str]:
-        """The names of the jobs that there must be by now."""
+        """The names of the jobs that must take effect."""
 
     async def effects(self, database: Database) -> Counter[str]:
-        """How often each took effect, by its name."""
+        """The number of effects of each job, by name."""
 
     def finish(self, stack: Stack) -> None:
-        """After the last job."""
+        """Called after the last job."""
 
 
 class Transactions:
-    """By transactions of one to ten jobs, in half of which the last comes after the others.
+    """Transactions of one to ten jobs; in half of them the last job runs after the others.
 
-    A commit that was not confirmed is no promise.
+    An unconfirmed commit guarantees nothing.
     """
 
     def __init__(self) -> None:
         self._accepted: set[str] = set()
 
     async def prepare(self, stack: Stack, database: Database) -> None:
-        """Make the table of effects anew."""
+        """Recreate the table of effects."""
         async with database.transaction() as session:
             connection = await session.connection()
             await connection.execute(text("DROP TABLE IF EXISTS chaos_effects"))
@@ -72,7 +72,7 @@ class Transactions:
             await asyncio.sleep(pause * size)
 
     async def promised(self, database: Database) -> set[str]:
-        """Those whose commit was confirmed."""
+        """The jobs whose commit was confirmed."""
         return self._accepted
 
     async def effects(self, database: Database) -> Counter[str]:
@@ -82,7 +82,27 @@ class Transactions:
             return Counter(str(row[0]) for row in rows)
 
     def finish(self, stack: Stack) -> None:
-        """Leave all as it is."""
+        """Nothing to stop."""
+
+
+class Poisoned(Transactions):
+    """Transactions, plus jobs that kill their processes, one per twenty others.
+
+    Only the others are guaranteed to take effect.
+    """
+
+    async def submit(self, stack: Stack, database: Database, jobs: int, pause: float) -> None:
+        """See Load."""
+        poisons = max(2, jobs // 20)
+        waiting = asyncio.create_task(super().submit(stack, database, jobs, pause))
+        for _ in range(poisons):
+            try:
+                async with database.transaction() as session:
+                    await enqueue(session, POISON, Poison())
+            except DomainError:
+                continue
+            await asyncio.sleep(pause * jobs / poisons)
+        await waiting
 
 
 async def _add(session: AsyncSession, size: int) -> set[str]:
@@ -95,13 +115,13 @@ async def _add(session: AsyncSession, size: int) -> set[str]:
 
 
 class Requests:
-    """By requests to the API. One without a reply is sent again with its Idempotency-Key.
+    """Requests to the API. A request without a reply is retried with its Idempotency-Key.
 
-    So each text is promised to be counted, and by one job.
+    So each text is guaranteed to be counted by exactly one job.
     """
 
     async def prepare(self, stack: Stack, database: Database) -> None:
-        """Start the API, with an account."""
+        """Start the API and create an account."""
         stack.start_api()
         async with database.transaction() as session:
             connection = await session.connection()
@@ -120,7 +140,7 @@ class Requests:
         async with httpx2.AsyncClient(
             base_url=stack.api_url, timeout=REQUEST_SECONDS, headers=headers
         ) as client:
-            # Four at once: else one request at most is cut off by each fault.
+            # Four at once: otherwise each fault interrupts one request at most.
             waiting = iter(self._texts)
 
             async def caller() -> None:
@@ -144,15 +164,15 @@ class Requests:
             return Counter(await connection.scalars(text(statement)))
 
     def finish(self, stack: Stack) -> None:
-        """End the API."""
+        """Stop the API."""
         stack.kill("api")
 
 
 class Moments:
-    """By two Beats. Each moment of their schedules is promised one job."""
+    """Schedules run by two Beats. Each moment is guaranteed one job."""
 
     async def prepare(self, stack: Stack, database: Database) -> None:
-        """Forget the schedules, and start the Beats."""
+        """Delete the schedules, and start the Beats."""
         async with database.transaction() as session:
             connection = await session.connection()
             await connection.execute(text("DELETE FROM jobs WHERE kind = 'chaos-tick'"))
@@ -169,7 +189,7 @@ class Moments:
                 seen = len(await self.promised(database))
 
     async def promised(self, database: Database) -> set[str]:
-        """Of each schedule those from the first that had a job to the last that was seen to."""
+        """For each schedule, the moments from the first with a job to the last one processed."""
         statement = """
             SELECT n || ' ' || extract(epoch FROM due)::bigint FROM (
                 SELECT right(name, 1) AS n, last_at,
@@ -192,7 +212,7 @@ class Moments:
             return Counter(await connection.scalars(text(statement)))
 
     def finish(self, stack: Stack) -> None:
-        """End the Beats."""
+        """Stop the Beats."""
         for name in stack.beats:
             stack.kill(name)
 
@@ -207,6 +227,7 @@ async def _post(client: httpx2.AsyncClient, asked: str) -> None:
             continue
         if reply.status_code == 202:
             return
-        # Not now, or the first attempt is under way; anything else is a fault of the service.
+        # Unavailable, or the first attempt is in progress; any other status is a fault of the
+        # service.
         assert reply.status_code in {409, 503}, reply.text
         await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""PostgreSQL, Redis, relays and workers as processes that can be killed one by one."""
+"""PostgreSQL, Redis, relays and workers as processes that can be killed individually."""
 
 import contextlib
 import os
@@ -16,24 +16,31 @@ import redis
 
 from fastapi_base.core.config import DatabaseSettings, RedisSettings, Settings
 from fastapi_base.migrations import runner
-from ops.chaos.proxy import Proxy
 from ops.dev import places, postgres, waiting
 from ops.dev.postgres import Postgres
 from ops.dev.redis import Redis
+from ops.measure.chaos.proxy import Proxy
 
 READY_SECONDS = 90.0
-# Nothing waits for the disk, since no machine crashes here. A commit that is confirmed has left the
-# server's own memory: else its crash would lose it, as it may where synchronous_commit is off.
+# No fsync, since no machine crashes here. A confirmed commit has left the server's own memory:
+# otherwise a server crash would lose it, as is possible with synchronous_commit off.
 NO_DISK = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=on")
 CELERY = (sys.executable, "-m", "celery", "--app=fastapi_base.tasks.app")
-WORKER = (*CELERY, "worker", "--include=ops.chaos.effects", "--without-gossip", "--without-mingle")
+WORKER = (
+    *CELERY,
+    "worker",
+    "--include=ops.measure.chaos.effects",
+    "--without-gossip",
+    "--without-mingle",
+)
 COMMANDS: dict[str, Sequence[str]] = {
     "relay": (sys.executable, "-m", "fastapi_base.cli", "relay"),
     "worker": (*WORKER, "--concurrency=1"),
-    "beat": (*CELERY, "beat", "--scheduler=ops.chaos.beating:Scheduler"),
+    "beat": (*CELERY, "beat", "--scheduler=ops.measure.chaos.beating:Scheduler"),
     "threads": (*WORKER, "--pool=threads", "--concurrency=8"),
 }
-API = (
+API, SECOND_API = "api", "api-1"
+GUNICORN = (
     *(sys.executable, "-m", "gunicorn", "--config=python:fastapi_base.gunicorn_conf"),
     "fastapi_base.main:create_app()",
 )
@@ -42,38 +49,49 @@ API = (
 class Stack:
     """Use as a context: at its end everything that was started is killed."""
 
-    def __init__(self, folder: Path, relays: int = 2, workers: int = 2) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        relays: int = 2,
+        workers: int = 2,
+        threads: int = 1,
+        *,
+        snapshots: bool = False,
+    ) -> None:
+        """With `snapshots` Redis starts with the last state of save_redis(), otherwise empty."""
         self._folder = folder
-        # Nothing on disk: a Redis that is killed has lost all that it had.
-        self._redis = Redis(places.free_port())
-        # Between Redis and all who use it.
-        self.network = Proxy(self._redis.port)
-        self._api_port = places.free_port()
+        self._redis = Redis(places.free_port(), data=folder / "redis" if snapshots else None)
+        # Between Redis and all its clients except the second API, which has its own network.
+        self.network, self.second_network = Proxy(self._redis.port), Proxy(self._redis.port)
+        self._api_ports = {API: places.free_port(), SECOND_API: places.free_port()}
         self._postgres = Postgres(
             folder / "data", places.free_port(), secrets.token_urlsafe(12), NO_DISK
         )
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.relays = [f"relay-{number}" for number in range(relays)]
         self.workers = [f"worker-{number}" for number in range(workers)]
-        # Started by whom they serve.
+        self._threads = [f"threads-{number}" for number in range(threads)]
+        # Started by the loads that need them.
         self.beats = ["beat-0", "beat-1"]
         self._contexts = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         try:
             self._contexts.enter_context(self.network)
+            self._contexts.enter_context(self.second_network)
+            self._redis.prepare()
             self._postgres.prepare(postgres.throwaway_run)
             self.start_postgres()
             self.start_redis()
             runner.upgrade(self._database_url)
-            for name in [*self.relays, *self.workers, "threads-0"]:
+            for name in [*self.relays, *self.workers, *self._threads]:
                 self.start(name)
         except BaseException:
             self.__exit__(None, None, None)
             raise
         self.settings = Settings(
             database=DatabaseSettings.model_validate({"url": self._database_url}),
-            redis=RedisSettings.model_validate({"url": self._redis_url}),
+            redis=RedisSettings.model_validate({"url": _redis_url(self.network)}),
         )
         return self
 
@@ -88,32 +106,40 @@ class Stack:
         self._contexts.close()
 
     @property
-    def _redis_url(self) -> str:
-        return f"redis://{places.LOOPBACK}:{self.network.port}/0"
-
-    @property
     def api_url(self) -> str:
-        """Where the API's routes are."""
-        return f"http://{places.LOOPBACK}:{self._api_port}/api/v1"
+        """The base URL of the API's routes."""
+        return self.url_of(API)
+
+    def url_of(self, api: str) -> str:
+        """The base URL of the routes of the first or of the second API."""
+        return f"http://{places.LOOPBACK}:{self._api_ports[api]}/api/v1"
 
     @property
     def _database_url(self) -> str:
         return self._postgres.url().replace("postgresql://", "postgresql+asyncpg://", 1)
 
     def start_postgres(self) -> None:
-        """Start PostgreSQL, and wait until it serves."""
+        """Start PostgreSQL, and wait until it is ready."""
         self._spawn("postgres", self._postgres.command())
         self._wait(self._postgres.ready, "PostgreSQL")
 
     def start_redis(self) -> None:
-        """Start Redis, empty, and wait until it serves."""
-        self._spawn("redis", self._redis.command(), self._redis.configuration())
+        """Start Redis, and wait until it is ready. It is empty, or has the last saved state."""
+        configuration = self._redis.configuration() + b"appendonly no\nsave ''\n"
+        self._spawn("redis", self._redis.command(), configuration)
         self._wait(self._redis.ready, "Redis")
 
-    def start_api(self) -> None:
-        """Start the API with one process that answers, and wait until it does."""
-        self._spawn("api", API)
-        self._wait(lambda: places.listens(self._api_port), "the API")
+    def save_redis(self) -> None:
+        """Make Redis save its current state to the file that it starts from."""
+        client = redis.Redis.from_url(self._redis.url())
+        client.save()
+        client.close()
+
+    def start_api(self, name: str = API) -> None:
+        """Ensure that an API with one worker process runs, and wait until it answers."""
+        if name not in self._processes:
+            self._spawn(name, GUNICORN)
+        self._wait(lambda: places.listens(self._api_ports[name]), "the API")
 
     def start(self, name: str) -> None:
         """Start a relay, a worker or a Beat."""
@@ -123,7 +149,7 @@ class Stack:
         self._spawn(name, command)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """End a process at once, with those that it started."""
+        """Kill a process at once, with its children."""
         process = self._processes.pop(name)
         try:
             family = psutil.Process(process.pid).children(recursive=True)
@@ -136,25 +162,37 @@ class Stack:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     child.kill()
 
+    def pause(self, name: str) -> None:
+        """Suspend a process: connections stay open, and nothing is answered."""
+        self._processes[name].send_signal(signal.SIGSTOP)
+
+    def go_on(self, name: str) -> None:
+        """Resume a suspended process."""
+        self._processes[name].send_signal(signal.SIGCONT)
+
     def kill_child(self, name: str) -> None:
-        """End the process that does the work, not the one that watches over it."""
+        """Kill the process that does the work, not its supervisor."""
         for child in psutil.Process(self._processes[name].pid).children():
             child.kill()
 
     def flush(self) -> None:
-        """Have Redis forget everything."""
-        client = redis.Redis.from_url(self._redis.url())
-        client.flushall()
-        client.close()
+        """Make Redis delete everything."""
+        with self.redis() as client:
+            client.flushall()
+
+    def redis(self) -> redis.Redis:
+        """A client of Redis itself, bypassing the network, that holds one connection."""
+        return redis.Redis.from_url(self._redis.url(), single_connection_client=True)
 
     def _spawn(self, name: str, command: Sequence[str], stdin: bytes | None = None) -> None:
+        network = self.second_network if name == SECOND_API else self.network
         modules = os.pathsep.join(str(Path(place).absolute()) for place in sys.path)
         environment = os.environ | {
             "PYTHONPATH": modules,
             "DATABASE_URL": self._database_url,
-            "REDIS_URL": self._redis_url,
+            "REDIS_URL": _redis_url(network),
             "LOG_FORMAT": "json",
-            "API_PORT": str(self._api_port),
+            "API_PORT": str(self._api_ports.get(name, self._api_ports[API])),
             "API_WORKERS": "1",
             "RATE_LIMIT_ENABLED": "false",
             "JOBS_LEASE_SECONDS": "5",
@@ -176,3 +214,7 @@ class Stack:
 
     def _wait(self, ready: Callable[[], bool], what: str) -> None:
         waiting.until(ready, what, READY_SECONDS, said=lambda: f"see {self._folder}")
+
+
+def _redis_url(network: Proxy) -> str:
+    return f"redis://{places.LOOPBACK}:{network.port}/0"

@@ -1,11 +1,11 @@
-"""How long an image takes after an edit: by Pants, and by Docker's builder on our Dockerfile.
+"""Measure how long an image build takes after an edit, with Pants and with Docker's builder.
 
-    python ops/bench/build/build.py [--rounds 5] [--json FILE]
+    python ops/measure/bench/build/build.py [--rounds 5] [--json FILE]
 
-Works in a copy of the checkout, with warm caches. In each round one line of the application is
-edited; then both make the API's image of it, in turns that alternate, each followed by a run in
-which nothing has changed. Docker's way is ops/production.Dockerfile; it includes the PEX binary
-that this installs, made by Pants as well, and takes it alone as context. Prints medians, ratios.
+Works in a copy of the checkout, with warm caches. Each round edits one line of the application;
+then both build the API's image, in alternating order, each followed by a build without a change.
+Docker's build uses ops/production.Dockerfile; it includes the PEX binary that this file installs,
+also built by Pants, and has only that binary as its context. Prints medians and ratios.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 EDITED = Path("src/fastapi_base/main.py")
 ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "amd64"
 IMAGE = "fastapi-base-bench"
@@ -30,12 +30,12 @@ IMAGE = "fastapi-base-bench"
 
 @dataclass
 class Times:
-    """Seconds of each round, by what was measured."""
+    """The seconds of each round, by measurement."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
     def take(self, name: str, run: Callable[[], None]) -> None:
-        """Measure a run."""
+        """Time a run."""
         start = time.perf_counter()
         run()
         self.seconds.setdefault(name, []).append(time.perf_counter() - start)
@@ -64,7 +64,7 @@ class Checkout:
         (self.context / "dist").mkdir(parents=True)
 
     def run(self, *command: str, where: Path | None = None) -> None:
-        """Run a command in the checkout, or tell what it wrote and end."""
+        """Run a command in the checkout; on failure print its output and exit."""
         done = subprocess.run(
             command, cwd=where or self.folder, capture_output=True, text=True, check=False
         )
@@ -77,12 +77,12 @@ class Checkout:
         (self.folder / EDITED).write_text(f"{text}\n# Edit {number} of {os.getpid()}.\n")
 
     def by_pants(self) -> None:
-        """The archive of the API's image."""
+        """Build the archive of the API's image with Pants."""
         self.run("./pants", "package", f"ops/images:api#{ARCHITECTURE}")
 
     def by_docker(self) -> None:
-        """The API's image in the engine."""
-        self.run("./pants", "package", "ops/binaries:api-linux")
+        """Build the API's image in the engine with Docker."""
+        self.run("./pants", "package", "ops/images/binaries:api-linux")
         name = "fastapi-base-api-linux.pex"
         shutil.copy2(self.folder / "dist" / name, self.context / "dist" / name)
         arguments = ["--build-arg", "PROGRAM=api", "--tag", IMAGE]
@@ -90,7 +90,7 @@ class Checkout:
         self.run("docker", "build", *arguments, "--file", dockerfile, ".", where=self.context)
 
     def prepare(self) -> None:
-        """Fill the caches: what is the same after every edit is there already."""
+        """Fill the caches with everything that edits do not change."""
         self.run("./pants", "package", f"ops/images:python#{ARCHITECTURE}")
         suffix = "-arm64" if ARCHITECTURE == "arm64" else ""
         self.run("docker", "load", "--input", f"dist/python{suffix}.oci.tar")
@@ -102,7 +102,7 @@ class Checkout:
 
 
 def measure(rounds: int) -> Times:
-    """Build in rounds; who comes first alternates."""
+    """Build in rounds; the order alternates."""
     times = Times()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         checkout = Checkout(Path(folder))
@@ -118,7 +118,7 @@ def measure(rounds: int) -> Times:
 
 
 def table(medians: dict[str, float]) -> str:
-    """Medians in seconds, and how much longer Docker's builder takes."""
+    """Medians in seconds, and the ratio of Docker's builder to Pants."""
     lines = ["| | Pants, s | docker build, s | ratio |", "|---|---|---|---|"]
     for case in ("one line edited", "nothing changed"):
         ours, theirs = medians[f"pants, {case}"], medians[f"docker, {case}"]
@@ -130,10 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="also write every figure there")
+    parser.add_argument("--json", type=Path, help="output file for all figures, as JSON")
     chosen = parser.parse_args(arguments)
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-        sys.exit("docker does not answer: start it, or set DOCKER_HOST to its socket")
+        sys.exit("Docker does not respond: start it, or set DOCKER_HOST to its socket")
     times = measure(chosen.rounds)
     if chosen.json:
         figures = {"cpus": os.cpu_count(), "seconds": times.seconds, "medians": times.medians()}

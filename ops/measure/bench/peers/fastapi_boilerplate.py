@@ -1,24 +1,25 @@
 """benavlabs/FastAPI-boilerplate: FastAPI with FastCRUD, SQLAlchemy and asyncpg, arq and Redis.
 
 Version 0.17, in its state with structured logging: the last one with JWT and with posts. Since 0.18
-it has sessions in cookies, and nothing of the kind of an item.
+it has sessions in cookies, and no equivalent of an item.
 
 In production, by its own compose files, gunicorn runs it with Uvicorn's worker, so with uvloop and
-httptools; here with one worker instead of four. It makes its tables at its start. Each request goes
-to its log twice: to the console, and as JSON to `src/app/logs`. The admin pages are mounted, as by
-default, and keep an SQLite file in `src`. Their first administrator is given by settings, but is
-no account of the API before a script was run on tables that are there only once it serves: an
+httptools; here with one worker instead of four. It creates its tables at its start. Each request is
+logged twice: to the console, and as JSON to `src/app/logs`. The admin pages are mounted, as by
+default, and keep an SQLite file in `src`. Settings define their first administrator, which becomes
+an account of the API only after a script has run on tables that exist only once it serves: an
 account is registered through the API instead, as anybody may.
 
-- "health" is `/health`, which asks nothing of the database.
-- "me" is `/user/me/`: it looks for the token among the blacklisted ones, then for the account.
-- "create" is a post, which has a title and a text; also reads the account once more, by its name.
-- "list of 50" is the page of the account's posts, the only such list. It needs no token, and for 60
-  seconds the reply is out of Redis, so nearly all are: neither authentication nor SQL.
+- "health" is `/health`, which does not query the database.
+- "me" is `/user/me/`: it checks the token against the blacklist, then loads the account.
+- "create" is a post, which has a title and a text; it also reads the account once more, by name.
+- "list of 50" is the page of the account's posts, the only such list. It needs no token, and the
+  reply is cached in Redis for 60 seconds, so nearly all come from there: neither authentication nor
+  SQL.
 
-Of its database connections five stay open: of more requests at once, some open one of their own.
-Only its route for tasks has a rate limit, and logins have none: nothing is raised. Its tokens are
-of whole seconds: of the eight, those of one second are the same.
+Its pool keeps five database connections open; additional concurrent requests open new ones.
+Only its route for tasks has a rate limit, and logins have none: no limit had to be raised. Its
+tokens have a resolution of seconds: of the eight, those of one second are the same.
 """
 
 import urllib.parse
@@ -26,10 +27,10 @@ from collections.abc import Mapping
 
 import httpx2
 
-from ops.bench import serving
-from ops.bench.load import Load
-from ops.bench.peers.peer import Peer, logged_in
 from ops.dev import places
+from ops.measure.bench import serving
+from ops.measure.bench.load import Load
+from ops.measure.bench.peers.peer import Peer, logged_in
 
 _API = "/api/v1"
 _USERNAME = "ada"

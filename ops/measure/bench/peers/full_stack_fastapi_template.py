@@ -1,17 +1,17 @@
 """The backend of fastapi/full-stack-fastapi-template, its authors' starting point for a product.
 
-Measured: release 0.10.0 with the changes until February 2026, by the versions of its lock file then
-(FastAPI 0.128.8, Starlette 0.46.2, SQLModel 0.0.31, psycopg 3.3), on CPython 3.13 as ours is. The
-newest state needs CPython 3.14.
+Measured: release 0.10.0 with the changes until February 2026, with the versions of its lock file at
+that time (FastAPI 0.128.8, Starlette 0.46.2, SQLModel 0.0.31, psycopg 3.3), on CPython 3.13 like
+this project. The latest state needs CPython 3.14.
 
 It is run as its Dockerfile and its deployment guide say: the steps of scripts/prestart.sh, with the
-tables made by its metadata instead of its migrations; then `fastapi run`, which is uvicorn with
-uvloop and httptools and writes the access log through Rich, at some 0.4 ms a line. One worker
+tables created from its metadata instead of its migrations; then `fastapi run`, which is uvicorn
+with uvloop and httptools and writes the access log through Rich, at some 0.4 ms a line. One worker
 process here, four there. ENVIRONMENT is production, CORS is on, Sentry and mail are off, as they
-are until somebody names an address. It has no rate limits and no login throttle.
+are until somebody configures a DSN and a host. It has no rate limits and no login throttle.
 
-"health" is what its Compose file asks for, a fixed `true`. "me", "create" and "list of 50" are the
-endpoints of the same meaning, for an account that signs up, as anybody may. A reply to "create" is
+"health" is the URL of its Compose health check, a constant `true`. "me", "create" and "list of 50"
+are the equivalent endpoints, for an account that signs up, as anybody may. A reply to "create" is
 200.
 """
 
@@ -20,17 +20,17 @@ from collections.abc import Mapping
 
 import httpx2
 
-from ops.bench import serving
-from ops.bench.load import Load
-from ops.bench.peers.peer import Peer, logged_in
 from ops.dev import places
+from ops.measure.bench import serving
+from ops.measure.bench.load import Load
+from ops.measure.bench.peers.peer import Peer, logged_in
 
 _API = "/api/v1"
 _ITEMS = f"{_API}/items/"
 _HEALTH = f"{_API}/utils/health-check/"
 _TEAPOT = '{"title": "Teapot", "description": "Short and stout"}'
-# Its migrations need the PostgreSQL extension uuid-ossp on the way, which asks for a library that
-# few machines have. What they come to is in its metadata.
+# Its migrations temporarily need the PostgreSQL extension uuid-ossp, whose library few machines
+# have. Its metadata describes the resulting schema.
 _TABLES = (
     "from app.core.db import engine\n"
     "from app.models import SQLModel\n"
@@ -39,7 +39,7 @@ _TABLES = (
 
 
 def _environ(database: str, _redis: str) -> Mapping[str, str]:
-    """It takes its database in parts, and uses no Redis."""
+    """It takes its database URL in parts, and uses no Redis."""
     parts = urllib.parse.urlsplit(database)
     return {
         "ENVIRONMENT": "production",

@@ -1,4 +1,4 @@
-"""What an adapter says, and a peer that serves by it."""
+"""The description of a peer in an adapter, and a peer that serves by it."""
 
 import os
 import shutil
@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx2
 import typer
 
-from ops.bench import serving
-from ops.bench.load import Load
-from ops.bench.serving import Subject
 from ops.dev import places
+from ops.measure.bench import serving
+from ops.measure.bench.load import Load
+from ops.measure.bench.serving import Subject
 
 PREPARE_SECONDS = 120
 # More than a page.
@@ -23,27 +23,27 @@ ITEMS = 60
 
 @dataclass(frozen=True)
 class Peer:
-    """How a project is run and asked.
+    """How a project is run and called.
 
-    Programs are those of the virtual environment `.venv` in the checkout, or in `folder`.
-    `{port}` in `serve` becomes a free port.
+    Programs are those of the virtual environment `.venv` in the checkout, or in `folder`. `{port}`
+    in `serve` is replaced by a free port.
     """
 
-    # Where its programs run, below the checkout.
+    # The directory of its programs, relative to the checkout.
     folder: str
-    # How its virtual environment is made: said when there is none.
+    # How to create its virtual environment: shown when there is none.
     install: str
-    # Its settings, by the addresses of an empty database and of Redis.
+    # Its settings, from the addresses of an empty database and of Redis.
     environ: Callable[[str, str], Mapping[str, str]]
-    # Makes its tables and first account.
+    # Creates its tables and first account.
     prepare: Sequence[Sequence[str]]
     # One process of it, as in production.
     serve: Sequence[str]
-    # Answers 200 as soon as it serves.
+    # A path that answers 200 as soon as it serves.
     live: str
-    # Access tokens, and whatever the workloads need besides.
+    # Returns access tokens, after creating whatever else the workloads need.
     log_in: Callable[[httpx2.Client], list[str]]
-    # By the names of ops/bench/api.py.
+    # By the names of ops/measure/bench/api.py.
     workloads: Mapping[str, Load]
 
 
@@ -51,7 +51,7 @@ class Peer:
 def serving_peer(
     name: str, peer: Peer, checkout: Path, folder: Path, database: str, redis: str
 ) -> Iterator[Subject]:
-    """The peer of this checkout. Raises typer.BadParameter when there is none to be run."""
+    """The peer of this checkout. Raises typer.BadParameter if it cannot be run."""
     place = checkout / peer.folder
     programs = next(
         (path for path in (place / ".venv/bin", checkout / ".venv/bin") if path.is_dir()), None
@@ -60,7 +60,7 @@ def serving_peer(
         raise typer.BadParameter(
             f"{checkout} has no .venv, or is no checkout of {name}: make it by `{peer.install}`"
         )
-    # Ours stay out: the peer has modules of its own, and other settings.
+    # Without this project's variables: the peer has its own modules and settings.
     environ = {
         **peer.environ(database, redis),
         "PATH": f"{programs}:{os.environ['PATH']}",
@@ -87,7 +87,7 @@ def serving_peer(
 
 
 def logged_in(client: httpx2.Client, url: str, username: str, items: str, item: str) -> list[str]:
-    """Access tokens of an account that then has many items."""
+    """Access tokens of an account that then owns many items."""
     tokens = serving.tokens(client, url, username)
     heads = {"Authorization": f"Bearer {tokens[0]}", "Content-Type": "application/json"}
     for _ in range(ITEMS):

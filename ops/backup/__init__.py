@@ -1,1 +1,0 @@
-"""Backups of PostgreSQL, and the way back."""

@@ -1,1 +1,0 @@
-"""Measurements, as ratios against a limit in one run."""

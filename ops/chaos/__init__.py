@@ -1,1 +1,0 @@
-"""Breaks things under load, and counts what became of the jobs."""

@@ -1,0 +1,1 @@
+"""Benchmarks, as ratios to a baseline in the same run."""

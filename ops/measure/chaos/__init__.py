@@ -1,0 +1,1 @@
+"""Injects faults under load, and counts the outcomes of the jobs."""

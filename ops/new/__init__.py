@@ -1,1 +1,0 @@
-"""A repository of your own out of this one."""

@@ -1,1 +1,0 @@
-"""The toolchain that flake.nix pins: checks that need neither a network nor nixpkgs."""

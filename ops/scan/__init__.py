@@ -1,1 +1,0 @@
-"""Looks for secrets in files, licences, advisories, and packages that Debian has replaced."""

@@ -1,1 +1,0 @@
-"""Slices of the service that can be taken out."""

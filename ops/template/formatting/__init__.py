@@ -1,0 +1,1 @@
+"""Formatting of generated and edited trees."""

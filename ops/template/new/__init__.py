@@ -1,0 +1,1 @@
+"""Creates a renamed repository from this one."""

@@ -1,0 +1,1 @@
+"""Removable slices of the service."""
