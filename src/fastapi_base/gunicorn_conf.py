@@ -11,22 +11,29 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar
 
+import structlog
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from uvicorn import Config, Server
 from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
-from fastapi_base.core import drain
-from fastapi_base.core.config import Settings, SettingsError
-from fastapi_base.core.logging import configure_logging, write_behind
-from fastapi_base.core.metrics_endpoint import MetricsEndpoint, MetricsPortTaken
+from fastapi_base.core.config import Settings, SettingsError, load_settings
+from fastapi_base.core.config.checks import public_keys
+from fastapi_base.core.config.urls import is_loopback, written
+from fastapi_base.core.observability.logging import configure_logging, write_behind
+from fastapi_base.core.observability.metrics_endpoint import MetricsEndpoint, MetricsPortTaken
+from fastapi_base.core.runtime import drain
 from fastapi_base.serving import machine
+from fastapi_base.serving.connections import Connections
 from fastapi_base.serving.protocol import LimitedProtocol
+from fastapi_base.utils.addresses import Networks
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 def _settings() -> Settings:
     try:
-        return Settings.load()
+        return load_settings()
     except SettingsError as error:
         sys.exit(f"The settings cannot be used:\n{error}")
 
@@ -39,15 +46,15 @@ def _metrics() -> MetricsEndpoint | None:
 
 
 _loaded = _settings()
-# Before any worker: they share its socket, and its folder.
+# Before any worker is forked: workers share its socket and directory.
 _endpoint = _metrics()
 
 
 class EventLogger(Logger):  # type: ignore[misc]
-    """Hands gunicorn's messages to our logging. The access log is the application's."""
+    """Routes gunicorn's messages to the service's logging. The access log is the application's."""
 
     def setup(self, cfg: Any) -> None:
-        """Called by gunicorn at start and at reload."""
+        """Called by gunicorn on start and reload."""
         self.cfg = cfg
         configure_logging(_loaded.log, to="stdout")
         self.error_log.handlers.clear()
@@ -57,15 +64,27 @@ class EventLogger(Logger):  # type: ignore[misc]
 
 
 class DrainingServer(Server):
-    """On SIGTERM readiness fails at once; some seconds later the server finishes and ends.
+    """On SIGTERM, readiness fails immediately; the server stops after `seconds`.
 
-    In between, load balancers see it and send their requests elsewhere.
+    In the meantime, load balancers detect this and send requests elsewhere. If the parent process
+    is killed, the server stops at once: nothing would replace or stop it, and the port would stay
+    in use.
     """
 
-    def __init__(self, config: Config, seconds: float) -> None:
+    def __init__(self, config: Config, seconds: float, parent: int) -> None:
         super().__init__(config)
         self._seconds = seconds
+        self._parent = parent
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called by uvicorn ten times a second; returns whether to stop."""
+        ends = await super().on_tick(counter)
+        if not ends and counter % 10 == 0 and os.getppid() != self._parent:
+            log.critical("the parent process is gone; this worker finishes its requests and ends")
+            drain.start()
+            return True
+        return ends
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Called by uvicorn."""
@@ -73,9 +92,9 @@ class DrainingServer(Server):
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called by Python when a signal came, between any two steps of the loop."""
-        first = not drain.begun()
-        drain.begin()
+        """Called by Python on a signal, between any two steps of the event loop."""
+        first = not drain.started()
+        drain.start()
         if self._loop and self._seconds and first and sig == signal.SIGTERM:
             end = super().handle_exit
             self._loop.call_soon_threadsafe(self._loop.call_later, self._seconds, end, sig, frame)
@@ -84,15 +103,21 @@ class DrainingServer(Server):
 
 
 class Protocol(LimitedProtocol):
-    """HTTP with the limits of the settings."""
+    """HTTP with limits from the settings."""
 
     max_head_bytes = _loaded.api.max_header_bytes
     max_fields = _loaded.api.max_headers
     head_timeout = _loaded.api.header_timeout
+    bounds = Connections(
+        machine.connections(_loaded.api.max_connections),
+        _loaded.api.connections_per_address,
+        Networks(_loaded.api.forwarded_allow_ips),
+        _loaded.api.write_timeout,
+    )
 
 
 class ApiWorker(UvicornWorker):  # type: ignore[misc]
-    """uvicorn on uvloop and httptools; it fails when they are missing, rather than run slowly."""
+    """uvicorn with uvloop and httptools. It fails if they are missing, rather than run slowly."""
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         "loop": "uvloop",
@@ -100,28 +125,46 @@ class ApiWorker(UvicornWorker):  # type: ignore[misc]
         "ws": "none",
         "lifespan": "on",
         "access_log": False,
+        # The application does it (api/middleware/forwarded.py), for all forms of addresses.
+        "proxy_headers": False,
         "server_header": False,
-        # Before gunicorn's own patience ends and it kills the worker.
+        # Shorter than gunicorn's timeout, after which it kills the worker.
         "timeout_graceful_shutdown": max(1, _loaded.api.graceful_timeout - 2),
     }
 
     sockets: list[Any]
+    ppid: int
+
+    def init_signals(self) -> None:
+        """Called by gunicorn in the new process, after reading the settings."""
+        super().init_signals()
+        # A signal that arrived during the fork now has its default action, which ends the process.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # It gave uvicorn the handlers of gunicorn, which has none of its own here.
+        # UvicornWorker gave uvicorn the handlers of gunicorn's logger, which has none here.
         logging.getLogger("uvicorn.error").propagate = True
 
     def run(self) -> None:
         """Called by gunicorn in the new process."""
-        # uvloop closes what it listens on; gunicorn's own objects complain when that was done.
+        # uvloop closes the listening sockets; gunicorn's wrappers report an error for closed ones.
         self.sockets = [listener.sock for listener in self.sockets]
+        for listening in self.sockets:
+            machine.limit_unread(listening, _loaded.api.write_timeout)
         super().run()
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
-        server = DrainingServer(self.config, _loaded.api.drain_seconds)
-        self._install_sigquit_handler()
+        # os.getppid() would be wrong here if the parent was killed while this process started.
+        server = DrainingServer(self.config, _loaded.api.drain_seconds, self.ppid)
+
+        def quit_now() -> None:
+            # gunicorn's quick shutdown: a worker that does not stop is killed eventually.
+            drain.start()
+            server.should_exit = server.force_exit = True
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, quit_now)
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
@@ -129,9 +172,8 @@ class ApiWorker(UvicornWorker):  # type: ignore[misc]
 
 _shared_memory = Path("/dev/shm")  # noqa: S108
 
-_host = f"[{_loaded.api.host}]" if ":" in _loaded.api.host else _loaded.api.host
 wsgi_app = "fastapi_base.main:create_app()"
-bind = f"{_host}:{_loaded.api.port}"
+bind = written((_loaded.api.host, _loaded.api.port))
 backlog = _loaded.api.backlog
 workers = _loaded.api.workers or machine.workers()
 max_requests = _loaded.api.max_requests
@@ -141,21 +183,45 @@ logger_class = EventLogger
 timeout = _loaded.api.request_timeout
 graceful_timeout = _loaded.api.graceful_timeout + _loaded.api.drain_seconds
 keepalive = _loaded.api.keepalive
-forwarded_allow_ips = ",".join(_loaded.api.forwarded_allow_ips)
-reload = _loaded.api.reload
-# Workers are forked from one process that has loaded the application, and share its memory.
-preload_app = not reload
+# Workers are forked from a process that has loaded the application, and share its memory.
+preload_app = True
 accesslog = None
 control_socket_disable = True
 proc_name = "fastapi-base-api"
-# The sign of life is a file's time; on a slow disk, writing it could stall the worker.
+# The heartbeat is the time of a file; on a slow disk, updating it could block the worker.
 worker_tmp_dir = str(_shared_memory) if os.access(_shared_memory, os.W_OK) else None
+
+
+# A new worker starts with its parent's signal handlers, which only queue signals that nothing
+# processes in the worker: a worker that is stopped at that moment would run until it is killed.
+# Therefore these signals are blocked from before the fork until the worker has reset its handlers.
+_ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
+os.register_at_fork(
+    after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING),
+)
+
+
+def when_ready(arbiter: Any) -> None:
+    """Called by gunicorn when it listens, before any request is answered.
+
+    The listening addresses may come from the command line or from the parent process.
+    """
+    if _loaded.app.environment == "production":
+        return
+    for listener in arbiter.LISTENERS:
+        place = listener.sock.getsockname()
+        # A Unix domain socket is local to this machine.
+        if not isinstance(place, tuple) or is_loopback(place[0]):
+            continue
+        if unsafe := public_keys(_loaded, f"{place[0]}:{place[1]}"):
+            sys.exit(f"The settings cannot be used:\n{unsafe[0]}")
 
 
 def pre_fork(_: object, __: object) -> None:
     """Called by gunicorn before each new worker."""
-    # The collector would write to every object that it looks at, and so make each page a copy.
+    # A garbage collection writes to every tracked object, which would copy each shared page.
     gc.freeze()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
 
 def pre_exec(arbiter: Any) -> None:
@@ -171,14 +237,15 @@ def post_fork(_: object, __: object) -> None:
 
 
 def post_worker_init(_: object) -> None:
-    """Called by gunicorn in each new worker, when it has loaded the application."""
+    """Called by gunicorn in each new worker, after loading the application."""
     write_behind(_loaded.log, sys.stdout)
-    # A request leaves no cycles behind, and a crowd that waits is no garbage: looking through it at
-    # Python's own pace (2,000, 10, 10) took a third of the processor time of 2,000 connections.
+    # Requests create no reference cycles, and many waiting requests are not garbage. With Python's
+    # default thresholds (2,000, 10, 10), collections took a third of the CPU time at 2,000
+    # connections.
     gc.set_threshold(50_000, 20, 100)
 
 
 def on_exit(_: object) -> None:
-    """Called by gunicorn at the end of the process that started the workers."""
+    """Called by gunicorn when the parent process of the workers exits."""
     if _endpoint:
         _endpoint.close()

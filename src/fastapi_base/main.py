@@ -1,4 +1,4 @@
-"""The application, put together."""
+"""The application factory."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,43 +10,81 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from fastapi_base import VERSION
-from fastapi_base.api import errors, health, openapi, telemetry, well_known
-from fastapi_base.api.dispatch import DispatchMiddleware, Table
+from fastapi_base.api import docs, errors, health, openapi, well_known
 from fastapi_base.api.middleware.access_log import AccessLogMiddleware
 from fastapi_base.api.middleware.admission import AdmissionMiddleware
-from fastapi_base.api.middleware.body_limit import BodyLimitMiddleware
+from fastapi_base.api.middleware.body import BodyLimits, BodyMiddleware
 from fastapi_base.api.middleware.compression import CompressionMiddleware
 from fastapi_base.api.middleware.deadline import DeadlineMiddleware
-from fastapi_base.api.middleware.rate_limit import RateLimitMiddleware
+from fastapi_base.api.middleware.forwarded import ForwardedMiddleware
+from fastapi_base.api.middleware.head import HeadMiddleware
+from fastapi_base.api.middleware.media_type import MediaTypeMiddleware
+from fastapi_base.api.middleware.path_prefix import PathPrefixMiddleware
+from fastapi_base.api.middleware.rate_limit import RateLimitMiddleware, warn_of_unmatched
 from fastapi_base.api.middleware.request_id import RequestIdMiddleware
 from fastapi_base.api.middleware.security_headers import SecurityHeadersMiddleware
 from fastapi_base.api.middleware.trusted_host import TrustedHostMiddleware
 from fastapi_base.api.middleware.unhandled import UnhandledErrorMiddleware
-from fastapi_base.api.request_metrics import RequestMetrics
+from fastapi_base.api.observability import telemetry
+from fastapi_base.api.observability.request_metrics import RequestMetrics
 from fastapi_base.api.resources import OpenResources, open_resources
+from fastapi_base.api.routing.dispatch import DispatchMiddleware, Table, planner
 from fastapi_base.api.v1.router import router
-from fastapi_base.core import tracing
-from fastapi_base.core.config import Settings
+from fastapi_base.core import emails
+from fastapi_base.core.config import ApiSettings, Settings, load_settings
+from fastapi_base.core.config.notices import log_notices
 from fastapi_base.core.errors import DeadlineExceeded, RateLimited
-from fastapi_base.core.logging import configure_logging
+from fastapi_base.core.observability import tracing
+from fastapi_base.core.observability.logging import configure_logging
+
+# Request headers that routes and tracing read, allowed in cross-origin requests (Fetch standard,
+# CORS). Browsers' tracing SDKs add theirs to every request.
+REQUEST_HEADERS = (
+    "Authorization",
+    "Baggage",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "Sentry-Trace",
+    "Traceparent",
+    "Tracestate",
+    "X-CSRF-Token",
+    "X-Request-ID",
+)
+# Response headers exposed to cross-origin pages, in addition to the safelisted ones.
+REPLY_HEADERS = (
+    "Content-Disposition",
+    "ETag",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+)
 
 
 def create_app(
     settings: Settings | None = None, resources: OpenResources = open_resources
 ) -> FastAPI:
-    """The application. Without `settings` it reads them from the environment.
+    """Create the application. Reads settings from the environment if none are given.
 
-    Nothing is opened before the lifespan starts. Raises SettingsError for settings that cannot be
-    used or must not be used in production.
+    No resources are opened before the lifespan starts. Raises SettingsError for settings that are
+    invalid, or unsafe in production.
     """
-    settings = settings or Settings.load()
+    settings = settings or load_settings()
     configure_logging(settings.log)
-    # What all need is made here, before processes are forked: they share its memory.
+    emails.allow_special_domains(settings.auth.email_allow_special_domains)
+    log_notices(settings)
+    # Imported before workers are forked, so that they share its memory.
     if settings.passkey.rp_id:
-        import_module("fastapi_base.services.passkeys")
+        import_module("fastapi_base.services.identity.passkeys")
     if settings.oidc.providers:
-        import_module("fastapi_base.services.oidc")
-    # Before resources are opened: what they open is watched.
+        import_module("fastapi_base.services.identity.oidc")
+    # Before resources are opened, so that they are instrumented.
     observed = telemetry.start(settings)
 
     @asynccontextmanager
@@ -56,35 +94,47 @@ def create_app(
             yield
         await telemetry.stop()
 
-    table = Table()
+    table = Table(planner(enabled=settings.api.plans))
     app = FastAPI(
         title="fastapi-base",
         summary="A production base for HTTP services.",
         description=openapi.DESCRIPTION,
         version=VERSION,
         openapi_tags=openapi.TAGS,
-        openapi_url="/openapi.json" if settings.api.docs else None,
+        servers=[{"url": settings.api.path_prefix}] if settings.api.path_prefix else None,
+        openapi_url=docs.OPENAPI if settings.api.docs else None,
+        # FastAPI's documentation pages load scripts from another host.
+        docs_url=None,
         redoc_url=None,
+        # A redirect would use an absolute URL built from Host, which the client controls.
+        redirect_slashes=False,
         lifespan=lifespan,
         middleware=_middleware(settings, table),
         telemetry=observed,
         generate_unique_id_function=openapi.operation_id,
     )
-    # Any route can be refused so; those with more to say of 429 or 503 say it themselves.
-    app.include_router(router, responses=openapi.problems(RateLimited, DeadlineExceeded))
+    # Any route can fail with these. Routes that document 429 or 503 in more detail override them.
+    app.include_router(router, responses=openapi.problems(422, RateLimited, DeadlineExceeded))
     app.include_router(health.router)
     app.include_router(well_known.router)
+    if settings.api.docs:
+        app.include_router(docs.router)
     errors.install(app)
     app.openapi = openapi.schema(app)  # type: ignore[method-assign]
+    if settings.rate_limit.enabled:
+        warn_of_unmatched(app, settings.rate_limit)
     table.fill(app)
     configure_mappers()
     return app
 
 
 def _middleware(settings: Settings, table: Table) -> list[Middleware]:
-    """Outermost first."""
+    """The middleware, outermost first."""
     production = settings.app.environment == "production"
+    prefix = settings.api.path_prefix
     chain = [
+        *([Middleware(PathPrefixMiddleware, prefix=prefix)] if prefix else []),
+        Middleware(ForwardedMiddleware, trusted=settings.api.forwarded_allow_ips),
         *telemetry.transactions(settings),
         Middleware(
             RequestIdMiddleware, trace_id=tracing.trace_id if settings.tracing.endpoint else None
@@ -100,38 +150,46 @@ def _middleware(settings: Settings, table: Table) -> list[Middleware]:
                 CORSMiddleware,
                 allow_origins=settings.api.cors_origins,
                 allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-                expose_headers=[
-                    "ETag",
-                    "Link",
-                    "Location",
-                    "RateLimit",
-                    "RateLimit-Policy",
-                    "Retry-After",
-                    "X-Request-ID",
-                ],
+                allow_headers=REQUEST_HEADERS,
+                expose_headers=REPLY_HEADERS,
                 max_age=600,
             )
         )
     if "*" not in settings.api.trusted_hosts:
         chain.append(Middleware(TrustedHostMiddleware, hosts=settings.api.trusted_hosts))
+    # Outside of compression, so that HEAD returns the headers of GET.
+    chain.append(Middleware(HeadMiddleware))
     if settings.api.compress_from_bytes:
         chain.append(
             Middleware(CompressionMiddleware, minimum_size=settings.api.compress_from_bytes)
         )
-    chain += [
-        Middleware(UnhandledErrorMiddleware, debug=settings.app.debug),
+    chain.append(Middleware(UnhandledErrorMiddleware, debug=settings.app.debug))
+    # Limits for slow or frequent clients precede the shared limit on concurrent requests.
+    if settings.rate_limit.enabled:
+        chain.append(Middleware(RateLimitMiddleware, settings=settings.rate_limit))
+    return [
+        *chain,
+        Middleware(MediaTypeMiddleware),
+        Middleware(BodyMiddleware, limits=_body_limits(settings.api), table=table),
         Middleware(
             AdmissionMiddleware,
             at_once=settings.api.concurrency,
             patience=settings.api.queue_seconds,
         ),
-        Middleware(DeadlineMiddleware, seconds=settings.api.deadline),
-    ]
-    if settings.rate_limit.enabled:
-        chain.append(Middleware(RateLimitMiddleware, settings=settings.rate_limit))
-    return [
-        *chain,
-        Middleware(BodyLimitMiddleware, limit=settings.api.max_body_bytes),
+        Middleware(
+            DeadlineMiddleware,
+            seconds=settings.api.deadline,
+            stream_seconds=settings.api.stream_seconds,
+        ),
         Middleware(DispatchMiddleware, table=table),
     ]
+
+
+def _body_limits(settings: ApiSettings) -> BodyLimits:
+    return BodyLimits(
+        one=settings.max_body_bytes,
+        total=settings.pending_body_bytes,
+        seconds=settings.body_timeout,
+        pause=settings.body_pause,
+        of_address=settings.pending_bodies_per_address,
+    )

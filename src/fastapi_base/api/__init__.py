@@ -1,1 +1,1 @@
-"""The HTTP edge: parse, authorise, call one service, shape the reply."""
+"""The HTTP layer: parse the request, authorise it, call one service, build the response."""

@@ -1,26 +1,36 @@
-"""Every error as a problem document (RFC 9457): one table from domain error to status."""
+"""Every error as a problem document (RFC 9457): one table maps domain errors to statuses."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import compile_path
 
 from fastapi_base.api.middleware.request_id import request_id_of
 from fastapi_base.core import errors
+from fastapi_base.db.failures import UNAVAILABLE, unusable
 from fastapi_base.schemas.problem import InvalidField, Problem
 
+log = structlog.stdlib.get_logger(__name__)
+
 MEDIA_TYPE = "application/problem+json"
+# Bounds on reported validation errors: their number, the parts of each location, and the characters
+# of each part and each message.
+ERRORS_MAX = 50
+PARTS_MAX = 20
+PART_LENGTH = 100
+MESSAGE_LENGTH = 300
+DETAIL_LENGTH = 1000
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _SOON = {"Retry-After": "1"}
 
-# A subclass counts as its nearest ancestor here.
+# A subclass uses the status of its nearest ancestor in this table.
 STATUS: dict[type[errors.DomainError], int] = {
     errors.InvalidCredentials: 401,
     errors.NotAuthenticated: 401,
@@ -33,6 +43,7 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.OidcRefused: 401,
     errors.EmailNotVouchedFor: 403,
     errors.WrongPassword: 403,
+    errors.PasswordNeeded: 403,
     errors.Forbidden: 403,
     errors.InvalidLink: 400,
     errors.EmailNotVerified: 403,
@@ -51,6 +62,7 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.IdempotencyKeyReused: 422,
     errors.TooManyAttempts: 429,
     errors.RateLimited: 429,
+    errors.TooManyAtOnce: 429,
     errors.Overloaded: 503,
     errors.Unavailable: 503,
 }
@@ -67,13 +79,13 @@ _HEADERS: dict[type[errors.DomainError], Mapping[str, str]] = {
 
 
 class ProblemResponse(JSONResponse):
-    """A reply with a problem document."""
+    """A response with a problem document."""
 
     media_type = MEDIA_TYPE
 
 
 def type_uri(code: str) -> str:
-    """The `type` member: a stable name of the kind of problem."""
+    """The `type` member: a stable URI reference that identifies the kind of problem."""
     return f"urn:fastapi-base:{code}"
 
 
@@ -83,7 +95,7 @@ def status_of(error: type[errors.DomainError]) -> int:
 
 
 def domain_problem(request: Request, error: errors.DomainError) -> Response:
-    """The reply to a failure that the domain foresees."""
+    """The response to a domain error."""
     headers = next((_HEADERS[kind] for kind in type(error).__mro__ if kind in _HEADERS), {})
     if error.retry_after is not None:
         headers = {**headers, "Retry-After": str(error.retry_after)}
@@ -102,7 +114,7 @@ def domain_problem(request: Request, error: errors.DomainError) -> Response:
 
 
 def http_problem(request: Request, error: HTTPException) -> Response:
-    """The reply to what the framework refuses: no such route, method, too large, bad form."""
+    """The response to an error of the framework: unknown route or method, too large, bad form."""
     phrase = HTTPStatus(error.status_code).phrase
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -112,57 +124,96 @@ def http_problem(request: Request, error: HTTPException) -> Response:
         status=error.status_code,
         code=phrase.lower().replace(" ", "-"),
         title=phrase,
-        detail=str(error.detail or phrase),
+        detail=_unreadable(error.__cause__) or str(error.detail or phrase),
         headers=headers,
     )
 
 
+def _unreadable(cause: BaseException | None) -> str | None:
+    """Why a body could not be parsed, where Python's parser knows and FastAPI omits it."""
+    if isinstance(cause, RecursionError):
+        return "The body nests too deeply"
+    if isinstance(cause, UnicodeDecodeError):
+        return f"The body is not valid UTF-8 at byte offset {cause.start}"
+    # sys.get_int_max_str_digits
+    if isinstance(cause, ValueError) and "digits" in str(cause):
+        return "A number in the body has too many digits"
+    return None
+
+
 def _methods(request: Request) -> list[str]:
-    """All methods of a path (RFC 9110, 15.5.6). The router names those of one route only."""
+    """All methods of a path (RFC 9110, 15.5.6). The router reports those of one route only."""
     path = request.scope["path"]
-    return sorted(
+    found = {
         method
         for found in iter_route_contexts(request.app.routes)
-        if found.path and compile_path(found.path)[0].match(path)
-        for method in found.methods or ()
-    )
+        # Mounted applications have no methods of their own.
+        if found.methods and found.path_regex.match(path)
+        for method in found.methods
+    }
+    # HeadMiddleware serves HEAD.
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 def invalid_problem(request: Request, error: RequestValidationError) -> Response:
-    """The reply to a request that does not fit its schema. It does not repeat what was sent."""
+    """The response to a request that does not match its schema.
+
+    Of the input it repeats only truncated member names, and its length is bounded.
+    """
+    found = error.errors()
     fields = [
-        InvalidField(location=list(item["loc"]), message=item["msg"], type=item["type"])
-        for item in error.errors()
+        InvalidField(
+            location=[_cut(part, PART_LENGTH) for part in item["loc"][:PARTS_MAX]],
+            message=str(_cut(item["msg"], MESSAGE_LENGTH)),
+            type=item["type"],
+        )
+        for item in found[:ERRORS_MAX]
     ]
+    extra: dict[str, Any] = {"errors": [field.model_dump() for field in fields]}
+    if left_out := len(found) - len(fields):
+        extra["errors_left_out"] = left_out
     return _reply(
         request,
         status=422,
         code="invalid-request",
-        title="The request is not valid",
-        detail=f"{len(fields)} part(s) of the request are wrong; see errors",
-        extra={"errors": [field.model_dump() for field in fields]},
+        title="The request is invalid",
+        detail=f"{len(found)} part(s) of the request are invalid; see errors"
+        + (f", which lists the first {len(fields)}" if left_out else ""),
+        extra=extra,
     )
 
 
+def _cut(part: str | int, length: int) -> str | int:
+    """The part as text that a response can contain, with an ellipsis if it was truncated."""
+    if isinstance(part, int):
+        return part
+    text = part if len(part) <= length else f"{part[:length]}\u2026"
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
+
+
 def unexpected_problem(request: Request, error: Exception | None) -> Response:
-    """The reply to an error that nobody foresaw. It names the error only when one is passed."""
+    """The response to an unexpected error. It names the error only if one is passed."""
     return _reply(
         request,
         status=500,
         code="internal-error",
-        title="The service failed",
+        title="Internal error",
         detail=f"{type(error).__name__}: {error}"
         if error
-        else "It was logged with this request id",
+        else "The error was logged with this request id",
     )
 
 
 def install(app: FastAPI) -> None:
-    """Register the handlers."""
+    """Register the exception handlers."""
 
-    # The types of add_exception_handler know only handlers of Exception.
+    # The types of add_exception_handler accept only handlers of Exception.
     async def domain(request: Request, error: Exception) -> Response:
         assert isinstance(error, errors.DomainError)
+        if error.__cause__ is not None and isinstance(error, UNAVAILABLE):
+            # This program may have caused the state of the connection; the traceback shows where.
+            trace = error if unusable(error.__cause__) else None
+            log.warning(error.detail, error=errors.cause(error), exc_info=trace)
         return domain_problem(request, error)
 
     async def http(request: Request, error: Exception) -> Response:
@@ -194,7 +245,8 @@ def _reply(
             "type": type_uri(code),
             "title": title,
             "status": status,
-            "detail": detail,
+            # The message may quote client input.
+            "detail": _cut(detail, DETAIL_LENGTH),
             "instance": request.url.path,
             "request_id": request_id_of(request.scope),
         }

@@ -1,19 +1,19 @@
-"""Health endpoints, outside the versioned API since probers outlive versions."""
+"""Health endpoints, outside the versioned API because probes outlive versions."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 
-from fastapi_base.api.deps import ResourcesDep
+from fastapi_base.api.deps import ResourcesDep, bearer_token
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import NotReady
-from fastapi_base.schemas.health import Live, Ready, Started
+from fastapi_base.schemas.health.health import Live, Ready, Started
 
 router = APIRouter(prefix="/health", tags=["health"])
 
 
 async def _details(request: Request, resources: ResourcesDep) -> bool:
-    return resources.health.operator(request.headers.get("authorization", ""))
+    return resources.health.operator(bearer_token(request.headers))
 
 
 Details = Annotated[bool, Depends(_details)]
@@ -21,35 +21,35 @@ Details = Annotated[bool, Depends(_details)]
 
 @router.get(
     "/live",
-    summary="Is the process alive",
-    description="Needs nothing but the process: restart it when this fails.",
+    summary="Check liveness",
+    description="Depends only on the process. Restart the process when this fails.",
     response_description="Alive",
 )
 async def read_live() -> Live:
-    """Say that the process answers."""
+    """Report that the process responds."""
     return Live()
 
 
 @router.get(
     "/startup",
-    summary="Has it started",
-    description="Fails until the service was ready once. Leave the other probes until then.",
+    summary="Check startup",
+    description="Fails until the process has been ready once. Start the other probes after that.",
     response_description="Started",
     responses=problems(NotReady),
 )
 async def read_startup(resources: ResourcesDep, details: Details) -> Started:
-    """Say whether the process was ready once."""
+    """Report whether the process has been ready once."""
     return await resources.health.started(resources.database, resources.redis, details=details)
 
 
 @router.get(
     "/ready",
-    summary="Can it take requests",
-    description="Asks PostgreSQL and Redis. Send no requests while this fails. Checks are shown to"
-    " operators only.",
+    summary="Check readiness",
+    description="Checks PostgreSQL and Redis. Route no requests here while this fails. Only"
+    " operators see the checks.",
     response_description="Ready",
     responses=problems(NotReady),
 )
 async def read_ready(resources: ResourcesDep, details: Details) -> Ready:
-    """Say whether PostgreSQL and Redis answer."""
+    """Report whether PostgreSQL and Redis respond."""
     return await resources.health.ready(resources.database, resources.redis, details=details)

@@ -1,4 +1,4 @@
-"""The API's description: problem documents for errors, one operation id a function."""
+"""The OpenAPI description: problem documents for errors, one operation id per function."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,37 +15,37 @@ from fastapi_base.schemas.problem import Problem
 DESCRIPTION = """
 Register, log in (or press **Authorize**), then call the rest with the access token.
 
-Errors are problem documents ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). `type` names the
-kind and does not change; quote `request_id` when asking for help.
+Errors are problem documents ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). `type` is a
+stable identifier of the kind of error. Quote `request_id` in support requests.
 """
 
 TAGS = [
     {"name": "auth", "description": "Registration, login, tokens."},
-    {"name": "sessions", "description": "Where an account is logged in."},
+    {"name": "sessions", "description": "The sessions of an account."},
     {"name": "users", "description": "Accounts."},
     {"name": "admin", "description": "Accounts and the audit log, for superusers."},
-    {"name": "api-keys", "description": "Keys for programs."},
-    {"name": "invitations", "description": "Who may register; for superusers."},
-    {"name": "jobs", "description": "Work that goes on after the reply."},
-    {"name": "items", "description": "The example of a resource that users own."},  # slice: items
-    {"name": "feature-flags", "description": "What can be switched while the service runs."},
+    {"name": "api-keys", "description": "API keys for programs."},
+    {"name": "invitations", "description": "Invitations to register, for superusers."},
+    {"name": "jobs", "description": "Background jobs."},
+    {"name": "items", "description": "An example of a resource that users own."},  # slice: items
+    {"name": "feature-flags", "description": "Feature flags that can be changed at run time."},
     {"name": "health", "description": "For load balancers and orchestrators."},
 ]
 
 _FRAMEWORK = {
     400: ("bad-request", "Bad Request", "There was an error parsing the body"),
     413: ("content-too-large", "Content Too Large", "The body has more than 1048576 bytes"),
-    415: ("unsupported-media-type", "Unsupported Media Type", "Send text/csv"),
-    422: ("invalid-request", "The request is not valid", "1 part(s) of the request are wrong"),
+    415: ("unsupported-media-type", "Unsupported Media Type", "The media type is not supported"),
+    422: ("invalid-request", "The request is invalid", "1 part(s) of the request are invalid"),
 }
 _REF = "#/components/schemas/Problem"
 
 # The `responses` of a route that enqueues a job.
-JOB_ADDED: dict[int | str, dict[str, Any]] = {
+JOB_ENQUEUED: dict[int | str, dict[str, Any]] = {
     202: {
         "headers": {
             "Location": {
-                "description": "Where to look at the job.",
+                "description": "The URL of the job.",
                 "schema": {"type": "string", "format": "uri-reference"},
             }
         }
@@ -54,7 +54,7 @@ JOB_ADDED: dict[int | str, dict[str, Any]] = {
 
 
 def problems(*kinds: type[DomainError] | int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that can fail in these ways: domain errors, or 400 to 422."""
+    """The `responses` of a route that can raise these domain errors or return 400 or 422."""
     by_status: dict[int, dict[str, tuple[str, str, str]]] = defaultdict(dict)
     for kind in kinds:
         if isinstance(kind, int):
@@ -90,12 +90,12 @@ def _example(status: int, code: str, title: str, detail: str) -> dict[str, Any]:
 
 
 def operation_id(route: APIRoute) -> str:
-    """The function's name: short, and stable when paths move. A test proves that it is unique."""
+    """The function's name: short, and stable when paths change. A test asserts uniqueness."""
     return route.name
 
 
 def schema(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """What `app.openapi` is replaced by: made once, and errors described as they are."""
+    """The replacement of `app.openapi`: generated once, with the error responses described."""
 
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -106,6 +106,7 @@ def schema(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 description=app.description,
                 routes=app.routes,
                 tags=app.openapi_tags,
+                servers=app.servers,
                 separate_input_output_schemas=app.separate_input_output_schemas,
             )
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
@@ -113,9 +114,14 @@ def schema(app: FastAPI) -> Callable[[], dict[str, Any]]:
             described = Problem.model_json_schema(ref_template=reference)
             schemas.update(described.pop("$defs", {}))
             schemas["Problem"] = described
-            # FastAPI's own description of validation errors, which no reply here follows.
+            # FastAPI's schemas of validation errors, which this API does not use.
             schemas.pop("HTTPValidationError", None)
             schemas.pop("ValidationError", None)
+            # Clients resolve a path here against the host, without the path of the server.
+            prefix = app.servers[0]["url"] if app.servers else ""
+            for scheme in document["components"].get("securitySchemes", {}).values():
+                for flow in scheme.get("flows", {}).values():
+                    flow["tokenUrl"] = prefix + flow["tokenUrl"]
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -1,52 +1,57 @@
-"""What one process of the API holds open, made in one place and closed in one place."""
+"""The resources that one API process holds open: created and closed in one place."""
 
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import openfeature.api
 from redis.asyncio import Redis
 
-from fastapi_base.api import vitals
-from fastapi_base.core import metrics, tracing
+from fastapi_base.api.observability import vitals
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config_cache import CacheSettings
-from fastapi_base.core.config_login import OidcSettings
-from fastapi_base.core.encryption import Cipher
+from fastapi_base.core.config.cache import CacheSettings
 from fastapi_base.core.flags import parse_defaults
-from fastapi_base.core.redis import create_redis
-from fastapi_base.core.security import PasswordHasher, TokenCodec
-from fastapi_base.db.database import Database, EngineDatabase
+from fastapi_base.core.messaging.redis import create_redis
+from fastapi_base.core.observability import metrics, tracing
+from fastapi_base.core.security.encryption import Cipher
+from fastapi_base.core.security.passwords import PasswordHasher
+from fastapi_base.core.security.tls import client_context
+from fastapi_base.core.security.tokens import TokenCodec
 from fastapi_base.db.engine import create_engine, create_replica_engine
-from fastapi_base.services.accounts import Accounts
-from fastapi_base.services.api_keys import UseRecorder
-from fastapi_base.services.auth import Auth, Callers, find_callers
-from fastapi_base.services.browsers import Browsers
-from fastapi_base.services.challenges import Challenges
-from fastapi_base.services.email_change import EmailChange
-from fastapi_base.services.flags import Flags
-from fastapi_base.services.health import Health
+from fastapi_base.db.session import Database, EngineDatabase
+from fastapi_base.services.flags.flags import Flags
+from fastapi_base.services.flags.openfeature import DOMAIN, FlagProvider
+from fastapi_base.services.health.health import Health
+from fastapi_base.services.identity.accounts import Accounts
+from fastapi_base.services.identity.api_keys import UseRecorder
+from fastapi_base.services.identity.auth import Auth
+from fastapi_base.services.identity.browsers import Browsers
+from fastapi_base.services.identity.callers import Callers, find_callers
+from fastapi_base.services.identity.challenges import Challenges
+from fastapi_base.services.identity.email_change import EmailChange
+from fastapi_base.services.identity.lifecycle import Lifecycle
+from fastapi_base.services.identity.second_factor import SecondFactor
+from fastapi_base.services.identity.throttle import Throttle
 from fastapi_base.services.jobs.watch import Watch
-from fastapi_base.services.lifecycle import Lifecycle
-from fastapi_base.services.mailer import Mailer
-from fastapi_base.services.openfeature import DOMAIN, FlagProvider
-from fastapi_base.services.rate_limit import RateLimiter
-from fastapi_base.services.second_factor import SecondFactor
-from fastapi_base.services.throttle import Throttle
+from fastapi_base.services.limits.rate_limit import RateLimiter
+from fastapi_base.services.limits.streams import Streams
+from fastapi_base.services.mail.request import Mailer
+from fastapi_base.utils.addresses import Networks
 from fastapi_base.utils.cache import Cache, LocalTier, Outcome
 from fastapi_base.utils.pagination import CursorCodec
 
-# Their libraries are a tenth of the start, and are not loaded where nobody uses them.
+# These libraries account for a tenth of the start-up time; they are loaded only on demand.
 if TYPE_CHECKING:
-    from fastapi_base.services.oidc import Oidc
-    from fastapi_base.services.oidc_provider import Provider
-    from fastapi_base.services.passkeys import Passkeys
+    from fastapi_base.services.identity.oidc import Oidc
+    from fastapi_base.services.identity.oidc_provider import Provider
+    from fastapi_base.services.identity.passkeys import Passkeys
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Everything that routes need and that lives longer than a request."""
+    """Everything that routes need and that outlives a request."""
 
     database: Database
     redis: Redis
@@ -68,10 +73,11 @@ class Resources:
     settings: Settings
     health: Health
     watch: Watch
+    streams: Streams
 
     @property
     def auth(self) -> Auth:
-        """Login and what follows from it."""
+        """Login and sessions."""
         return Auth(
             self.database,
             self.hasher,
@@ -85,48 +91,46 @@ class Resources:
 
     @property
     def second_factor(self) -> SecondFactor:
-        """Codes of authenticator applications."""
+        """The TOTP second factor."""
         return SecondFactor(self.auth, self.cipher)
 
     @property
     def accounts(self) -> Accounts:
-        """The life of an account."""
+        """Registration, verification and recovery of accounts."""
         return Accounts(
             self.database, self.hasher, self.mail_throttle, self.mailer, self.settings.auth
         )
 
     @property
     def email_change(self) -> EmailChange:
-        """Changes of addresses."""
+        """Changes of e-mail addresses."""
         return EmailChange(self.auth, self.mail_throttle)
 
     @property
     def oidc(self) -> "Oidc":
-        """Login with providers of identities."""
-        from fastapi_base.services.oidc import Oidc
+        """Login with identity providers."""
+        from fastapi_base.services.identity.oidc import Oidc
 
         return Oidc(self.auth, self.providers)
 
     @property
     def passkeys(self) -> "Passkeys":
         """Passkeys, and login with them."""
-        from fastapi_base.services.passkeys import Passkeys
+        from fastapi_base.services.identity.passkeys import Passkeys
 
         return Passkeys(self.auth, self.settings.passkey)
 
     @property
     def lifecycle(self) -> Lifecycle:
-        """The end of an account."""
+        """Deactivation and deletion of an account."""
         return Lifecycle(self.auth)
 
 
-_READS = metrics.counter(
-    "cache_reads", "Reads of the cache, by kind of entry and by outcome", "namespace", "outcome"
-)
+_READS = metrics.counter("cache_reads", "Reads of the cache", "namespace", "outcome")
 
 
 def open_cache(redis: Redis, settings: CacheSettings) -> Cache:
-    """The cache of one process, which counts how its reads went."""
+    """The cache of one process, which counts hits and misses."""
 
     def record(namespace: str, outcome: Outcome) -> None:
         _READS.child(namespace, str(outcome)).inc()
@@ -135,13 +139,17 @@ def open_cache(redis: Redis, settings: CacheSettings) -> Cache:
     return Cache(redis, record, enabled=settings.enabled, local=local)
 
 
-def _providers(settings: OidcSettings) -> dict[str, "Provider"]:
-    if not settings.providers:
+def _providers(settings: Settings) -> dict[str, "Provider"]:
+    given, skew = settings.oidc, settings.auth.clock_skew_seconds
+    if not given.providers:
         return {}
-    from fastapi_base.services.oidc_provider import Provider
+    from fastapi_base.services.identity.oidc_provider import Provider
 
+    tls = settings.tls
+    verify: ssl.SSLContext | Literal[True] = client_context(tls) if tls.ca_file else True
     return {
-        name: Provider(name, given, settings.timeout) for name, given in settings.providers.items()
+        name: Provider(name, one, given.timeout, skew, verify)
+        for name, one in given.providers.items()
     }
 
 
@@ -150,24 +158,28 @@ OpenResources = Callable[[Settings], AbstractAsyncContextManager[Resources]]
 
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
-    """Resources as the settings say. Nothing connects yet: the API starts without its servers."""
+    """Create the configured resources.
+
+    Connections open lazily, so the API starts without its servers.
+    """
     async with AsyncExitStack() as stack:
-        engine = create_engine(settings.database, "fastapi-base-api")
+        engine = create_engine(settings.database, "fastapi-base-api", settings.tls)
         stack.push_async_callback(engine.dispose)
-        redis = create_redis(settings.redis)
+        redis = create_redis(settings.redis, settings.tls)
         tracing.watch_redis(redis)
         stack.push_async_callback(redis.aclose)
         cache = open_cache(redis, settings.cache)
         stack.push_async_callback(cache.aclose)
         hasher = PasswordHasher(settings.auth)
         stack.callback(hasher.close)
-        replica = create_replica_engine(settings.database, "fastapi-base-api")
+        replica = create_replica_engine(settings.database, "fastapi-base-api", settings.tls)
         if replica is not None:
             stack.push_async_callback(replica.dispose)
         database = EngineDatabase.of(settings.database, engine, replica)
         if settings.metrics.port:
             engines = {"primary": engine, **({"replica": replica} if replica is not None else {})}
-            await stack.enter_async_context(vitals.watched(engines, hasher))
+            limit = settings.database.pool_size + settings.database.pool_overflow
+            await stack.enter_async_context(vitals.watched(engines, limit, hasher))
         watch = Watch(database, None if settings.database.pgbouncer else engine)
         stack.push_async_callback(watch.close)
         key_uses = UseRecorder()
@@ -197,10 +209,16 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             limiter=RateLimiter(redis),
             flags=flags,
             cipher=Cipher(settings.auth),
-            providers=_providers(settings.oidc),
+            providers=_providers(settings),
             browsers=Browsers(redis, settings.auth.refresh_token_seconds),
             challenges=Challenges(redis, settings.auth.challenge_seconds),
             settings=settings,
             health=Health(settings),
             watch=watch,
+            streams=Streams(
+                redis,
+                total=settings.api.streams,
+                per_account=settings.api.streams_per_account,
+                exempt=Networks(settings.rate_limit.exempt),
+            ),
         )

@@ -7,34 +7,34 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from fastapi_base.cli_base import fail, load_settings, with_database
-from fastapi_base.core.caller import Origin
-from fastapi_base.core.queues import Queue
-from fastapi_base.db.database import Database
-from fastapi_base.schemas.job import Status
+from fastapi_base.cli.base import fail, settings_or_exit, with_database
+from fastapi_base.core.messaging.queues import Queue
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.db.session import Database
+from fastapi_base.schemas.jobs.job import Status
 from fastapi_base.services.jobs import operating
 from fastapi_base.tasks.relay import serve
 
 LIMIT = 1000
 
-jobs = typer.Typer(help="See background jobs, run them again, end them.", no_args_is_help=True)
+jobs = typer.Typer(help="List, retry and cancel background jobs.", no_args_is_help=True)
 
-JobId = Annotated[uuid.UUID, typer.Argument(metavar="JOB_ID", help="Which, as `list` shows it.")]
+JobId = Annotated[uuid.UUID, typer.Argument(metavar="JOB_ID", help="Job id, as shown by `list`.")]
 
 
 def relay() -> None:
-    """Hand jobs from PostgreSQL to the broker, until it is stopped. Several may run."""
-    asyncio.run(serve(load_settings()))
+    """Publish jobs from PostgreSQL to the broker until stopped. Several instances may run."""
+    asyncio.run(serve(settings_or_exit()))
 
 
 @jobs.command("list")
 def list_jobs(
-    state: Annotated[Status | None, typer.Option(help="Only of this state.")] = None,
-    kind: Annotated[str | None, typer.Option(help="Only of this kind.")] = None,
-    queue: Annotated[Queue | None, typer.Option(help="Only of this queue.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=LIMIT, help="At most so many.")] = 50,
+    state: Annotated[Status | None, typer.Option(help="Only jobs in this state.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only jobs of this kind.")] = None,
+    queue: Annotated[Queue | None, typer.Option(help="Only jobs in this queue.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=LIMIT, help="Maximum number of jobs.")] = 50,
 ) -> None:
-    """List jobs, the newest first, with tabs between the columns."""
+    """List jobs, newest first, as tab-separated columns."""
 
     async def find(database: Database) -> Any:
         async with database.read() as connection:
@@ -50,12 +50,12 @@ def list_jobs(
         columns = (job.id, job.state, job.kind, job.queue, attempts, created, job.error or "")
         typer.echo("\t".join(_printable(column) for column in columns))
     if len(found) > limit:
-        typer.echo(f"There are more; --limit takes up to {LIMIT}.", err=True)
+        typer.echo(f"There are more jobs; --limit accepts up to {LIMIT}.", err=True)
 
 
 @jobs.command()
 def show(job_id: JobId) -> None:
-    """Show all that is known of a job, except what it was given to do."""
+    """Show all details of a job except its payload."""
 
     async def find(database: Database) -> Any:
         async with database.read() as connection:
@@ -71,17 +71,17 @@ def show(job_id: JobId) -> None:
 def retry(
     job_id: Annotated[
         uuid.UUID | None,
-        typer.Argument(metavar="JOB_ID", help="One that failed or was cancelled."),
+        typer.Argument(metavar="JOB_ID", help="A failed or cancelled job."),
     ] = None,
-    kind: Annotated[str | None, typer.Option(help="All of this kind that failed.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before many are run.")] = False,
+    kind: Annotated[str | None, typer.Option(help="All failed jobs of this kind.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation of --kind.")] = False,
 ) -> None:
-    """Run a job again, or with --kind all of a kind that failed for good.
+    """Retry a job, or with --kind all jobs of a kind that failed permanently.
 
-    Each has all its attempts before it again.
+    The attempt counter of each job starts over.
     """
     if (job_id is None) == (kind is None):
-        raise typer.BadParameter("give either JOB_ID or --kind")
+        raise typer.BadParameter("exactly one of JOB_ID and --kind is required")
     if kind is not None:
         _retry_kind(kind, yes)
     if job_id is not None:
@@ -97,14 +97,14 @@ def retry(
 
 @jobs.command()
 def cancel(job_id: JobId) -> None:
-    """End a job: at once while it waits, within about a second while it runs."""
+    """Cancel a job: immediately while queued, within about a second while running."""
 
     async def end(database: Database) -> Status:
         async with database.transaction() as session:
             return await operating.cancel(session, job_id, Origin())
 
     state = with_database(end, job_id)
-    typer.echo(f"{job_id}: {'its end is asked for' if state == 'running' else state}")
+    typer.echo(f"{job_id}: {'cancellation requested' if state == 'running' else state}")
 
 
 def _retry_kind(kind: str, yes: bool) -> None:
@@ -119,12 +119,12 @@ def _retry_kind(kind: str, yes: bool) -> None:
     failed = with_database(count)
     if kind not in failed:
         others = ", ".join(f"{name} ({number})" for name, number in failed.items()) or "none"
-        fail(f"--kind: no job of kind {kind} failed. Kinds with failed jobs: {others}")
+        fail(f"--kind: there are no failed jobs of kind {kind}. Kinds with failed jobs: {others}")
     if not yes:
-        typer.confirm(f"Run {failed[kind]} failed jobs of kind {kind} again?", abort=True)
-    typer.echo(f"{kind}: jobs queued again: {with_database(again)}")
+        typer.confirm(f"Retry {failed[kind]} failed jobs of kind {kind}?", abort=True)
+    typer.echo(f"{kind}: jobs requeued: {with_database(again)}")
 
 
 def _printable(value: object) -> str:
-    # What a job says of itself must not move the cursor, nor begin a line or a column.
+    # The text of a job must not move the cursor or start a new line or column.
     return "".join(sign if sign.isprintable() else " " for sign in str(value))

@@ -1,38 +1,38 @@
-"""Commands about what is done again and again."""
+"""Commands for schedules."""
 
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
-from fastapi_base.cli_base import fail, load_settings, with_database
-from fastapi_base.core.caller import Origin
-from fastapi_base.db.database import Database
+from fastapi_base.cli.base import fail, settings_or_exit, with_database
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.db.session import Database
 from fastapi_base.services.jobs import timetable
 from fastapi_base.services.jobs.schedules import Schedule
 from fastapi_base.services.jobs.when import BadWhen
 from fastapi_base.tasks.schedules import schedules
 
 schedule = typer.Typer(
-    help="See what Beat has done at which times, and change it while it runs.",
+    help="List and change the schedules of Beat at run time.",
     no_args_is_help=True,
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Which, as `list` shows it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Schedule name, as shown by `list`.")]
 When = Annotated[
     str,
     typer.Argument(
         metavar="WHEN",
-        help='"every 15m" (s, m, h, d; in UTC), or minute, hour, day, month, weekday as cron has'
-        ' them, and maybe a time zone: "30 2 * * MON Europe/Berlin".',
+        help='An interval such as "every 15m" (s, m, h, d; in UTC), or five cron fields with an'
+        ' optional time zone: "30 2 * * MON Europe/Berlin".',
     ),
 ]
 
 
 @schedule.command("list")
 def list_schedules() -> None:
-    """List all schedules, with tabs between the columns."""
-    known = schedules(load_settings())
+    """List all schedules as tab-separated columns."""
+    known = schedules(settings_or_exit())
 
     async def find(database: Database) -> list[timetable.Line]:
         async with database.read() as connection:
@@ -49,32 +49,32 @@ def list_schedules() -> None:
 
 @schedule.command("set")
 def override(name: Name, when: When) -> None:
-    """Give a schedule other times than the code does, from now on."""
+    """Override the times of a schedule."""
     typer.echo(f"{name}: next at {_shown(_override(name, when))}")
 
 
 @schedule.command()
 def reset(name: Name) -> None:
-    """Give a schedule the times of the code again."""
+    """Restore the times of a schedule that the code defines."""
     typer.echo(f"{name}: next at {_shown(_override(name, None))}")
 
 
 @schedule.command()
 def enable(name: Name) -> None:
-    """Turn a schedule on again. What it was due for in the meantime is not made up for."""
+    """Enable a schedule. Runs missed while it was disabled are skipped."""
     typer.echo(f"{name}: enabled, next at {_shown(_enable(name, on=True))}")
 
 
 @schedule.command()
 def disable(name: Name) -> None:
-    """Turn a schedule off. A job that it has added already stays."""
+    """Disable a schedule. A job that it has already enqueued remains."""
     _enable(name, on=False)
     typer.echo(f"{name}: disabled")
 
 
 @schedule.command()
 def run(name: Name) -> None:
-    """Add the job of a schedule now, also when it is disabled."""
+    """Enqueue the job of a schedule now, even if the schedule is disabled."""
     chosen = _named(name)
 
     async def add(database: Database) -> Any:
@@ -94,7 +94,7 @@ def _override(name: str, when: str | None) -> datetime:
     try:
         return with_database(change, name)
     except BadWhen as error:
-        fail(f"WHEN: {when!r} cannot be used: {error}")
+        fail(f"WHEN: {when!r} is invalid: {error}")
 
 
 def _enable(name: str, *, on: bool) -> datetime:
@@ -108,9 +108,9 @@ def _enable(name: str, *, on: bool) -> datetime:
 
 
 def _named(name: str) -> Schedule[Any]:
-    known = {one.name: one for one in schedules(load_settings())}
+    known = {one.name: one for one in schedules(settings_or_exit())}
     if name not in known:
-        fail(f"NAME: no schedule is called {name}. There are: {', '.join(sorted(known))}")
+        fail(f"NAME: the schedule {name} does not exist. Schedules: {', '.join(sorted(known))}")
     return known[name]
 
 

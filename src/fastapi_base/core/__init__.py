@@ -1,1 +1,1 @@
-"""Configuration, security, logging, errors: the lowest floor. It imports no other room."""
+"""Configuration, security, logging, errors: the lowest layer. It imports no other layer."""

@@ -6,10 +6,10 @@ import uuid
 
 
 def uuid7() -> uuid.UUID:
-    """A version 7 UUID (RFC 9562, 5.7): 48 bits of Unix milliseconds, then 74 random bits.
+    """Generate a version 7 UUID (RFC 9562, 5.7): 48 bits of Unix milliseconds, then 74 random bits.
 
-    Keys made one after another lie next to each other in an index, so inserts touch few pages.
-    Python has it from 3.14, PostgreSQL from 18.
+    Keys generated in sequence are adjacent in an index, so inserts touch few pages. The standard
+    library provides it from Python 3.14, PostgreSQL from version 18.
     """
     milliseconds = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10))

@@ -1,7 +1,7 @@
-"""Names the request, or the task, in a comment of each statement.
+"""Adds the id of the request or task to each statement, as an SQL comment.
 
-So that PostgreSQL's log, pg_stat_activity and auto_explain lead back to it. The form is that of
-sqlcommenter: key='value' pairs in order, both URL-encoded, behind the statement.
+It relates entries of PostgreSQL's log, pg_stat_activity and auto_explain to their request. The
+format is sqlcommenter's: ordered key='value' pairs, both URL-encoded, after the statement.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ _NAMED = ("request_id", "task", "task_id", "trace_id")
 
 
 def install(engine: AsyncEngine) -> None:
-    """Comment each statement of this engine that a request or a task causes."""
+    """Add a comment to each statement of this engine that a request or a task issues."""
     event.listen(engine.sync_engine, "before_cursor_execute", _comment, retval=True)
 
 
@@ -28,6 +28,6 @@ def _comment(
     _many: bool,
 ) -> tuple[str, Any]:
     known = structlog.contextvars.get_contextvars()
-    # Encoded, so that nothing in it can end the comment.
+    # Encoded, so that no value can end the comment.
     pairs = [f"{key}='{quote(str(known[key]), safe='')}'" for key in _NAMED if key in known]
     return (f"{statement} /*{','.join(pairs)}*/" if pairs else statement), parameters

@@ -1,47 +1,55 @@
-"""The engine and its pool."""
+"""The database engine and its connection pool."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pydantic import SecretStr
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, ExceptionContext, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from fastapi_base.core.config import DatabaseSettings
-from fastapi_base.core.tls import database_tls
-from fastapi_base.db import comments, tracing
+from fastapi_base.core.config.database import DatabaseSettings, TlsSettings
+from fastapi_base.core.config.postgres_url import PostgresUrl
+from fastapi_base.core.postgres import driver_arguments, sqlalchemy_url
+from fastapi_base.db import comments, failures, tracing
 
 
-def create_engine(settings: DatabaseSettings, name: str = "fastapi-base") -> AsyncEngine:
-    """An engine whose every connection has time limits. Connects on first use.
+def create_engine(
+    settings: DatabaseSettings, name: str = "fastapi-base", tls: TlsSettings | None = None
+) -> AsyncEngine:
+    """Create an engine with timeouts on every connection. Connects on first use.
 
-    By default the pool does not grow beyond `pool_size`: PostgreSQL's connections are few, and
-    waiting in line for one costs less than opening one.
+    By default, the pool does not grow beyond `pool_size`: PostgreSQL connections are a limited
+    resource, and waiting for a free one costs less than opening another.
     """
-    return _create(settings, settings.url, name)
+    return _create(settings, settings.primary, name, tls)
 
 
 def create_replica_engine(
-    settings: DatabaseSettings, name: str = "fastapi-base"
+    settings: DatabaseSettings, name: str = "fastapi-base", tls: TlsSettings | None = None
 ) -> AsyncEngine | None:
-    """The engine of the replica, when one is set. It looks at a connection before it hands it out.
+    """The engine of the replica, or None if none is set. It tests connections before use.
 
-    The extra round trip buys that the fall back to the primary is decided before the first
+    Because of this extra round trip, the fallback to the primary is decided before the first
     statement runs.
     """
-    if settings.replica_url is None:
+    if settings.replica is None:
         return None
-    return _create(settings, settings.replica_url, name, pool_pre_ping=True)
+    return _create(settings, settings.replica, name, tls, pool_pre_ping=True)
 
 
 def _create(
-    settings: DatabaseSettings, url: SecretStr, name: str, *, pool_pre_ping: bool = False
+    settings: DatabaseSettings,
+    url: PostgresUrl,
+    name: str,
+    tls: TlsSettings | None,
+    *,
+    pool_pre_ping: bool = False,
 ) -> AsyncEngine:
     limits = _limits(settings)
-    driver: dict[str, Any] = {"timeout": settings.connect_timeout, "ssl": database_tls(settings)}
+    driver = driver_arguments(settings, url, tls) | {"timeout": settings.connect_timeout}
     if settings.pgbouncer:
-        # PgBouncer knows no such parameters at start: the client watches the time too, and
-        # _behind_pgbouncer sets the limits in each transaction.
+        # PgBouncer does not accept these startup parameters. The client enforces the statement
+        # timeout too, and _behind_pgbouncer sets the limits in each transaction.
         driver |= {
             "command_timeout": settings.statement_timeout,
             "statement_cache_size": 0,
@@ -50,40 +58,62 @@ def _create(
         }
     else:
         driver |= {
-            # A statement with the name of its request never comes again.
+            # A statement with a request id in its comment never recurs.
             "prepared_statement_cache_size": 0
             if settings.sql_comments
             else settings.statement_cache_size,
-            "server_settings": {"application_name": name, **limits},
+            "server_settings": {"application_name": name, **driver["server_settings"], **limits},
         }
     engine = create_async_engine(
-        url.get_secret_value(),
+        sqlalchemy_url(url),
         pool_size=settings.pool_size,
         max_overflow=settings.pool_overflow,
         pool_timeout=settings.pool_timeout,
         pool_recycle=settings.pool_recycle,
         pool_use_lifo=True,
         pool_pre_ping=pool_pre_ping,
+        # Errors are logged, and parameters may be secrets.
+        hide_parameters=True,
         connect_args=driver,
     )
     if settings.pgbouncer:
         _behind_pgbouncer(engine, limits)
+    _throw_away(engine)
     if settings.sql_comments:
         comments.install(engine)
     tracing.install(engine)
     return engine
 
 
+def _throw_away(engine: AsyncEngine) -> None:
+    """Discard unusable connections: those closed by the server while idle, and failed ones."""
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def look(connection: Any, _record: Any, _proxy: Any) -> None:
+        # The driver knows without a round trip. The pool reconnects, and no request fails.
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def fail(failed: ExceptionContext) -> None:
+        error = failed.sqlalchemy_exception or failed.original_exception
+        if not failed.is_disconnect and (isinstance(error, OSError) or failures.unusable(error)):
+            failed.is_disconnect = True
+            # By default, SQLAlchemy would discard all connections, as after a restart of the
+            # server.
+            failed.invalidate_pool_on_disconnect = False
+
+
 def _no_name() -> str:
-    # The unnamed statement: no name of one client can meet that of another on a shared connection.
+    # The unnamed statement: names of different clients could collide on a shared connection.
     return ""
 
 
 def _behind_pgbouncer(engine: AsyncEngine, limits: dict[str, str]) -> None:
-    """Make up for connections that change from one transaction to the next.
+    """Adapt the engine to connections that may change between transactions.
 
-    asyncpg prepares a statement and runs it in two steps, which must meet the same connection:
-    everything happens inside transactions, the set-up of a connection too.
+    asyncpg prepares and executes a statement in two steps, which need the same server connection.
+    Therefore everything runs inside transactions, including the set-up of a connection.
     """
     settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in limits.items())
 
@@ -91,7 +121,7 @@ def _behind_pgbouncer(engine: AsyncEngine, limits: dict[str, str]) -> None:
     def limit(connection: Connection) -> None:
         connection.exec_driver_sql(f"SELECT {settings}")
 
-    # The hooks that SQLAlchemy offers dialects for the set-up of types, which asks the server.
+    # SQLAlchemy's dialect hooks for setting up type codecs, which query the server.
     for hook in ("setup_asyncpg_json_codec", "setup_asyncpg_jsonb_codec"):
         set_up = getattr(engine.dialect, hook)
         setattr(engine.dialect, hook, _in_transaction(set_up))

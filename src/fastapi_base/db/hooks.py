@@ -1,9 +1,11 @@
-"""What happens once a unit of work is committed: enqueue a task, drop what a cache holds."""
+"""Actions after the commit of a unit of work, such as enqueuing a task or dropping cached data."""
 
 from collections.abc import Awaitable, Callable
 
 import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastapi_base.core.observability import reporting
 
 Hook = Callable[[], Awaitable[object]]
 
@@ -12,20 +14,20 @@ _KEY = "fastapi_base.after_commit"
 
 
 def after_commit(session: AsyncSession, hook: Hook) -> None:
-    """Run `hook` when the session's unit of work is committed, before the reply leaves.
+    """Run `hook` after the session's unit of work is committed, before the response is sent.
 
-    Never when it is rolled back. Hooks run one after another, in the order in which they came, and
-    outside the transaction. The change stands whatever they do: an error of one is logged, not
-    raised, and the next runs. Work that must not be lost when the process dies in between belongs
-    into the transaction instead.
+    It does not run after a rollback. Hooks run sequentially, in the order of registration, outside
+    the transaction. They cannot undo the change: an error in a hook is logged, not raised, and the
+    next hook runs. Work that must survive a crash in between belongs in the transaction instead.
     """
     session.info.setdefault(_KEY, []).append(hook)
 
 
 async def run_hooks(session: AsyncSession) -> None:
-    """Called by the unit of work, after its commit."""
+    """Called by the unit of work after its commit."""
     for hook in session.info.pop(_KEY, ()):
         try:
             await hook()
-        except Exception:
+        except Exception as error:
             log.exception("a hook failed after the commit")
+            reporting.capture(error)

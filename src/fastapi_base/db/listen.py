@@ -1,43 +1,58 @@
-"""Hears what PostgreSQL's NOTIFY tells. Not through PgBouncer, whose connections change hands."""
+"""Receives PostgreSQL's NOTIFY messages. Not through PgBouncer, which multiplexes connections."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-import structlog
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-log = structlog.stdlib.get_logger(__name__)
+from fastapi_base.core.errors import Unavailable
+from fastapi_base.core.runtime import background
+from fastapi_base.db.failures import UNAVAILABLE, translated
+from fastapi_base.utils.timeouts import occurs, time_limit
 
 PAUSE_SECONDS = 1.0
-_DOWN = (DBAPIError, PoolTimeout, OSError, TimeoutError)
+LONGEST_PAUSE_SECONDS = 5.0
+# A silently lost connection is detected after the sum of both at the latest.
+LOOK_SECONDS = 10.0
+ANSWER_SECONDS = 5.0
 
 
 async def listen(engine: AsyncEngine, channel: str, heard: Callable[[str | None], None]) -> None:
-    """Call `heard` with each notice, and with None whenever some may have been missed.
+    """Call `heard` with each payload, and with None whenever notifications may have been missed.
 
-    Holds one connection, and connects again when it is lost. Runs until it is cancelled.
+    It occupies one connection and reconnects whenever the connection is lost, supervised by
+    core/runtime/background.py: failures are counted, logged, and visible in the health of the
+    process. Runs until it is cancelled.
     """
-    while True:
-        try:
-            await _once(engine, channel, heard)
-        except _DOWN as error:
-            log.warning("notices are not heard", channel=channel, reason=type(error).__name__)
-        await asyncio.sleep(PAUSE_SECONDS)
+    await background.supervised(
+        f"listen {channel}",
+        lambda: _once(engine, channel, heard),
+        expected=UNAVAILABLE,
+        pause=PAUSE_SECONDS,
+        longest=LONGEST_PAUSE_SECONDS,
+    )
 
 
 async def _once(engine: AsyncEngine, channel: str, heard: Callable[[str | None], None]) -> None:
+    """Listen until the connection is lost. Raises Unavailable and Overloaded."""
     gone = asyncio.Event()
-    async with engine.connect() as connection:
+    async with translated(), engine.connect() as connection:
         raw = await connection.get_raw_connection()
         driver: Any = raw.driver_connection
-        driver.add_termination_listener(lambda _: gone.set())
-        await driver.add_listener(channel, lambda *notice: heard(notice[-1]))
-        heard(None)
         try:
-            await gone.wait()
+            driver.add_termination_listener(lambda _: gone.set())
+            await _answer(driver.add_listener(channel, lambda *notice: heard(notice[-1])))
+            heard(None)
+            while not await occurs(gone, LOOK_SECONDS):
+                await _answer(driver.fetchval("SELECT 1"))
         finally:
-            # A connection that listens is not for others.
+            # A listening connection must not return to the pool.
             await connection.invalidate()
+    raise Unavailable("the listening connection was lost")
+
+
+async def _answer(asked: Coroutine[Any, Any, object]) -> None:
+    late = Unavailable("the listening connection does not respond")
+    async with time_limit(ANSWER_SECONDS, late):
+        await asked

@@ -1,4 +1,4 @@
-"""A unit of work that is tried twice."""
+"""Units of work with one retry."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,19 +6,19 @@ import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import Overloaded
-from fastapi_base.db.database import Database
 from fastapi_base.db.failures import may_win_next_time
+from fastapi_base.db.session import Database
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 async def run_twice[T](database: Database, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-    """What `work` returns, in a transaction of its own, committed.
+    """Run `work` in its own transaction, commit, and return its result.
 
-    When another transaction was in the way (serialization failure, deadlock) or a migration changed
-    the tables under it, the whole work is done once more in a new transaction; a second such
-    failure is raised as Overloaded. So `work` must have no effect but in its session: whatever else
-    it does, it may do twice. Hooks of after_commit() run once, for the attempt that is committed.
+    After a conflict with another transaction (serialization failure, deadlock), or if a migration
+    changed the tables, the whole work is retried once in a new transaction. A second such failure
+    raises Overloaded. Therefore `work` must have no side effects outside its session: they could
+    happen twice. Hooks of after_commit() run once, for the committed attempt.
     """
     try:
         async with database.transaction() as session:
@@ -26,6 +26,6 @@ async def run_twice[T](database: Database, work: Callable[[AsyncSession], Awaita
     except Overloaded as error:
         if not may_win_next_time(error.__cause__):
             raise
-        log.info("trying a transaction again", cause=type(error.__cause__).__name__)
+        log.info("retrying a transaction", cause=type(error.__cause__).__name__)
     async with database.transaction() as session:
         return await work(session)

@@ -1,74 +1,88 @@
-"""Units of work: a transaction to write, an autocommit connection to read."""
+"""Units of work: transactions for writing, autocommit connections for reading."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, NewType, Protocol, Self
 
 import structlog
-from asyncpg import InterfaceError
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker
 from sqlalchemy.util import greenlet_spawn
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core import tracing
 from fastapi_base.core.config import DatabaseSettings
-from fastapi_base.db.failures import not_now, translated
+from fastapi_base.core.config.database import TlsSettings
+from fastapi_base.core.errors import NotMigrated, TakesNoWrites
+from fastapi_base.core.observability import tracing
+from fastapi_base.db.engine import create_engine
+from fastapi_base.db.failures import connection_lost, is_temporary, translated, unusable
 from fastapi_base.db.hooks import run_hooks
 from fastapi_base.db.tracing import spanned
 from fastapi_base.utils.statements import InSession, Rows, Statement, Values, execute
 
 log = structlog.stdlib.get_logger(__name__)
 
-# A connection whose answers may be a moment old. A service that takes one says that it can live
-# with that; where a caller must see its own last write, it takes an AsyncConnection.
+# A connection to a replica, whose data may lag slightly. A service that accepts this type tolerates
+# stale reads; one whose callers must see their own writes takes an AsyncConnection.
 ReplicaConnection = NewType("ReplicaConnection", AsyncConnection)
 
 REPLICA_REST_SECONDS = 5.0
 
 
 class Database(Protocol):
-    """Where services read and write."""
+    """Access to the database for services."""
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """A session in one transaction, committed when the block ends well, else rolled back.
+        """A session in one transaction, committed if the block succeeds, otherwise rolled back.
 
-        A violated constraint is raised as its domain error, a database that does not answer as
-        Unavailable. Code inside never commits. Hooks of after_commit() run after the commit.
+        A violated constraint raises its domain error, and an unreachable database raises
+        Unavailable. Code in the block must not commit. Hooks of after_commit() run after the
+        commit.
         """
         ...
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A connection for single reads: each statement its own, no BEGIN and no COMMIT on the way.
+        """A connection for single reads. Each statement autocommits and takes one round trip.
 
-        Select columns with it, not entities. Keep it for the statement, not for the request.
+        Select columns with it, not entities. Hold it for a statement, not for a whole request.
         """
         ...
 
     async def run(self, statement: Statement, values: Values) -> Rows:
-        """The rows of one statement that is a transaction by itself: one round trip.
+        """Run one statement as its own transaction, in one round trip, and return its rows.
 
-        Raises as transaction().
+        Raises the same errors as transaction().
         """
         ...
 
     def read_replica(self) -> AbstractAsyncContextManager[ReplicaConnection]:
-        """A read() to a replica, whose answers may be a moment old.
+        """Like read(), on a replica, whose data may lag slightly.
 
-        It leads to the primary where no replica is set, and while the replica is down.
+        Uses the primary if no replica is set or while the replica is unavailable.
         """
         ...
 
 
-class EngineDatabase:
-    """The database behind an engine, and maybe a replica of it behind another.
+@asynccontextmanager
+async def opened(
+    settings: DatabaseSettings, name: str, tls: TlsSettings
+) -> AsyncIterator["EngineDatabase"]:
+    """A database with its own connections for the block. `name` is their application_name."""
+    engine = create_engine(settings, name, tls)
+    try:
+        yield EngineDatabase.of(settings, engine)
+    finally:
+        await engine.dispose()
 
-    `autocommit=False` gives each read a transaction, as PgBouncer needs it. `direct` lets run() ask
-    the driver itself, which nothing that listens to SQLAlchemy's events sees; it has spans of its
-    own. After a replica did not answer it is left alone for `rest` seconds, so that not every read
-    waits for it.
+
+class EngineDatabase:
+    """A database behind an engine, optionally with a replica behind another.
+
+    `autocommit=False` runs each read in a transaction, as PgBouncer requires. `direct` lets run()
+    call the driver directly, bypassing SQLAlchemy's events; it creates its own spans. If the
+    replica does not answer, it is not tried again for `rest` seconds, so that not every read waits
+    for it.
     """
 
     def __init__(
@@ -94,7 +108,7 @@ class EngineDatabase:
     def of(
         cls, settings: DatabaseSettings, engine: AsyncEngine, replica: AsyncEngine | None = None
     ) -> Self:
-        """The database behind engines of db/engine.py, as the settings say."""
+        """A database for engines of db/engine.py, configured by the settings."""
         return cls(
             engine,
             replica,
@@ -129,21 +143,31 @@ class EngineDatabase:
             async with self.transaction() as session:
                 return await InSession(session).run(statement, values)
         async with translated():
-            pooled = await self._engine.raw_connection()
-            driver: Any = pooled.driver_connection
             try:
-                with spanned(self._tracer, self._name, statement.text):
-                    records = await driver.fetch(statement.text, *statement.arguments(values))
-            except BaseException as error:
-                closed = driver.is_closed()
-                # Who was interrupted in the middle leaves nothing in the pool; so does SQLAlchemy.
-                broken = closed or not isinstance(error, Exception)
-                await greenlet_spawn(pooled.invalidate if broken else pooled.close)
-                if closed and isinstance(error, InterfaceError):
-                    raise ConnectionError(str(error)) from error
-                raise
-            await greenlet_spawn(pooled.close)
+                records = await self._fetch(statement, values)
+            except Exception as error:
+                # A read can be repeated if only the connection failed.
+                if not (statement.reads and connection_lost(error)):
+                    raise
+                log.info("a connection was lost; reading once more", error=type(error).__name__)
+                records = await self._fetch(statement, values)
         return statement.rows(records)
+
+    async def _fetch(self, statement: Statement, values: Values) -> Sequence[Any]:
+        arguments = statement.arguments(values)
+        pooled = await self._engine.raw_connection()
+        driver: Any = pooled.driver_connection
+        try:
+            with spanned(self._tracer, self._name, statement.text):
+                records: Sequence[Any] = await driver.fetch(statement.text, *arguments)
+        except BaseException as error:
+            # A connection that was interrupted during an operation is not reused; SQLAlchemy does
+            # the same.
+            broken = driver.is_closed() or unusable(error) or not isinstance(error, Exception)
+            await greenlet_spawn(pooled.invalidate if broken else pooled.close)
+            raise
+        await greenlet_spawn(pooled.close)
+        return records
 
     @asynccontextmanager
     async def read_replica(self) -> AsyncIterator[ReplicaConnection]:
@@ -159,15 +183,33 @@ class EngineDatabase:
             return None
         try:
             return await stack.enter_async_context(self._replica.connect())
-        except (OSError, TimeoutError, DBAPIError) as error:
-            if isinstance(error, DBAPIError) and not not_now(error):
+        except Exception as error:
+            # Only connecting is attempted here.
+            if not (isinstance(error, (OSError, TimeoutError)) or is_temporary(error)):
                 raise
             self._ask_replica_from = time.monotonic() + self._rest
-            log.warning("the replica does not answer; reading the primary", rest=self._rest)
+            log.warning(
+                "the replica does not answer; reading the primary",
+                rest=self._rest,
+                error=f"{type(error).__name__}: {error}",
+            )
             return None
 
 
+_STATE = text("""
+    SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS read_only,
+        to_regclass('alembic_version') IS NOT NULL AS migrated
+""")
+
+
 async def check(database: Database) -> None:
-    """Ask the database for a sign of life. Raises Unavailable."""
+    """Check that the database is migrated and accepts writes. Raises Unavailable otherwise.
+
+    The subclass of Unavailable gives the reason.
+    """
     async with database.read() as connection:
-        await connection.execute(text("SELECT 1"))
+        state = (await connection.execute(_STATE)).one()
+    if state.read_only:
+        raise TakesNoWrites
+    if not state.migrated:
+        raise NotMigrated

@@ -1,4 +1,4 @@
-"""A span for each statement, where tracing is on."""
+"""Creates a span for each statement if tracing is enabled."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +8,13 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 from sqlalchemy import Connection, ExceptionContext, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fastapi_base.core import tracing
+from fastapi_base.core.observability import tracing
 
 _SPAN = "fastapi_base.span"
 
 
 def install(engine: AsyncEngine) -> None:
-    """Trace the statements of this engine. Their text is sent, their values never are."""
+    """Trace the statements of this engine: their text, never their parameters."""
     makes = tracing.tracer()
     if makes is None:
         return
@@ -26,7 +26,7 @@ def install(engine: AsyncEngine) -> None:
 
 @contextmanager
 def spanned(makes: Tracer | None, database: str, statement: str) -> Iterator[None]:
-    """The span of a statement that the driver runs itself, where tracing is on."""
+    """The span of a statement that is run through the driver, if tracing is enabled."""
     if makes is None:
         yield
         return
@@ -73,7 +73,7 @@ def _fail(failed: ExceptionContext) -> None:
 
 
 def _failed(span: Span, error: BaseException) -> None:
-    # The kind only: a message may hold values.
+    # Only the type: a message may contain values.
     kind = type(error).__name__
     span.set_attribute("error.type", kind)
     span.set_status(StatusCode.ERROR, kind)

@@ -1,8 +1,8 @@
-"""What all tables share: one metadata with names for constraints."""
+"""Shared by all tables: one metadata with a naming convention for constraints."""
 
 from sqlmodel import SQLModel
 
-# Names that can be foreseen: migrations drop constraints by them, errors are mapped by them.
+# Predictable names: migrations drop constraints by name, and errors are mapped by name.
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -10,6 +10,10 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+# `postgresql_ops` for text columns that lists are sorted by. The collation takes the place of an
+# operator class: Alembic would report an expression with a collation as a different index.
+BY_CODE_POINTS = 'COLLATE "C"'
 
 metadata = SQLModel.metadata
 metadata.naming_convention = NAMING_CONVENTION

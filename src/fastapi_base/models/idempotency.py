@@ -1,4 +1,4 @@
-"""Replies to requests that carried an idempotency key."""
+"""Responses to requests with an idempotency key."""
 
 import uuid
 from datetime import datetime
@@ -14,10 +14,10 @@ KEY_LENGTH = 255
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """One request that must not take effect twice, and its reply once there is one.
+    """A request that must take effect at most once, with its response once available.
 
-    The row and the request's effect are written in one transaction: there is never one without the
-    other. `fingerprint` is the SHA-256 digest of what was asked.
+    The row is written in the same transaction as the effects of the request. `fingerprint` is the
+    SHA-256 digest of the request.
     """
 
     __tablename__ = "idempotency_keys"

@@ -1,4 +1,4 @@
-"""Points in time that callers name."""
+"""Points in time that clients send."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 
 def _written_out(value: Any) -> Any:
-    # Pydantic takes numbers too, as seconds since 1970.
+    # Pydantic also accepts numbers, as seconds since 1970.
     if isinstance(value, str) and value[4:5] != "-":
         raise ValueError("must look like 2026-01-31T12:00:00Z")
     return value

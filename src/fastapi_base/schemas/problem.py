@@ -1,4 +1,4 @@
-"""Error replies (RFC 9457)."""
+"""Error responses (RFC 9457)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class InvalidField(BaseModel):
-    """One part of the request that is wrong."""
+    """One invalid part of the request."""
 
     location: list[str | int] = Field(examples=[["body", "email"]])
     message: str = Field(examples=["value is not a valid email address"])
@@ -19,19 +19,25 @@ class Problem(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(
-        description="Names the kind of problem; stable.", examples=["urn:fastapi-base:not-found"]
+        description="A stable identifier of the kind of problem.",
+        examples=["urn:fastapi-base:not-found"],
     )
-    title: str = Field(examples=["There is no such object"])
+    title: str = Field(examples=["The object does not exist"])
     status: int = Field(ge=400, le=599, examples=[404])
-    detail: str = Field(description="What happened this time.", examples=["There is no such job"])
+    detail: str = Field(
+        description="What happened in this case.", examples=["The job does not exist"]
+    )
     instance: str = Field(examples=["/api/v1/jobs/0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"])
     request_id: str | None = Field(
-        default=None, description="Quote it when asking for help.", examples=["5f0c2a9be1d34c07"]
+        default=None, description="Quote it in support requests.", examples=["5f0c2a9be1d34c07"]
     )
     errors: list[InvalidField] | None = Field(
-        default=None, description="Only for requests that are not valid."
+        default=None, description="Only for invalid requests: the first errors."
+    )
+    errors_left_out: int | None = Field(
+        default=None, description="Number of further errors, if any.", examples=[3]
     )
 
     def body(self) -> dict[str, Any]:
-        """As JSON data, without members that say nothing."""
+        """The problem as JSON data, without null members."""
         return self.model_dump(mode="json", exclude_none=True)

@@ -1,1 +1,1 @@
-"""Business rules. They raise domain errors, never commit, and know no HTTP."""
+"""Business rules. They raise domain errors, never commit, and are independent of HTTP."""

@@ -1,1 +1,1 @@
-"""How the API is served: what the machine gives, and how connections are read."""
+"""The API server: limits of the machine and the HTTP protocol."""

@@ -1,1 +1,1 @@
-"""Background work: thin tasks that call services."""
+"""Background work: thin Celery tasks that call services."""

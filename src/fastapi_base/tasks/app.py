@@ -11,38 +11,48 @@ from celery.signals import (
     worker_process_init,
     worker_process_shutdown,
     worker_shutdown,
+    worker_shutting_down,
 )
 
+from fastapi_base.core import emails
 from fastapi_base.core.config import Settings, SettingsError
-from fastapi_base.core.logging import configure_logging, watch_levels
-from fastapi_base.core.queue import celery_app
-from fastapi_base.tasks import logs, metrics, runtime, telemetry
+from fastapi_base.core.config.notices import log_notices
+from fastapi_base.core.messaging.publisher import celery_app
+from fastapi_base.core.observability.logging import configure_logging, watch_levels
+from fastapi_base.tasks import apart, logs, metrics, runtime, stopping, supervising, telemetry
 
 
 def create_tasks_app(settings: Settings) -> Celery:
-    """The application with its tasks, and with our scheduler in Beat."""
+    """The application with its tasks, and with this project's scheduler in Beat."""
+    # Jobs read e-mail addresses too: all programs must agree on which are valid.
+    emails.allow_special_domains(settings.auth.email_allow_special_domains)
     created = celery_app("fastapi_base", settings)
     created.conf.update(
         include=["fastapi_base.tasks.handlers", "fastapi_base.tasks.heartbeat"],
-        # Its schedule is in tasks/schedules.py and in PostgreSQL, not in `beat_schedule`.
+        # Schedules are in tasks/schedules.py and PostgreSQL, not in `beat_schedule`.
         beat_scheduler="fastapi_base.tasks.beat:Scheduler",
         beat_max_loop_interval=settings.jobs.sweep_seconds,
+        worker_consumer="fastapi_base.tasks.consumer:Consumer",
     )
     created.set_default()
+    supervising.install()
 
-    # In this order: each begins with what the one before has named, and the line comes last.
+    # The order matters: each uses names that the previous one binds, and the log line comes last.
     task_prerun.connect(logs.begin)
     telemetry.install(settings)
     task_postrun.connect(logs.end)
     if settings.metrics.port:
         metrics.measure(created, settings)
-    # The first is for processes of the pool, the second for the pool that has none (solo).
-    worker_process_shutdown.connect(runtime.close)
-    worker_shutdown.connect(runtime.close)
+    # The first is for processes of the pool, the second for the pool without processes (solo).
+    for ending in (worker_process_shutdown, worker_shutdown):
+        ending.connect(apart.close)
+        ending.connect(runtime.close)
+    worker_shutting_down.connect(stopping.excuse)
 
-    # That there is a receiver keeps Celery from setting up its own logging.
+    # A connected receiver keeps Celery from configuring logging itself.
     def configure(**_: Any) -> None:
         configure_logging(settings.log, to="stdout")
+        log_notices(settings)
         watch_levels(settings.log)
 
     setup_logging.connect(configure, weak=False)
@@ -53,7 +63,7 @@ def create_tasks_app(settings: Settings) -> Celery:
 
 def _from_environment() -> Celery:
     try:
-        return create_tasks_app(Settings.load())
+        return create_tasks_app(runtime.settings())
     except SettingsError as error:
         sys.exit(f"The settings cannot be used:\n{error}")
 

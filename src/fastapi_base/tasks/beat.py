@@ -1,10 +1,9 @@
-"""Beat: Celery's process, whose memory is in PostgreSQL.
+"""Beat: Celery's scheduler process, with its state in PostgreSQL.
 
-Celery gives the command, the signals and the loop; what is due, and that it is done once, is
-services/jobs/firing.py. Any number of them may run.
+Celery provides the command, the signals and the loop; services/jobs/firing.py decides what is due
+and ensures that it fires once. Any number of Beats may run.
 """
 
-import asyncio
 import signal
 from datetime import timedelta
 from typing import Any
@@ -12,27 +11,30 @@ from typing import Any
 import structlog
 from celery import beat
 
-from fastapi_base.core.queue import Publisher
-from fastapi_base.core.queues import task_name
-from fastapi_base.db.database import Database
-from fastapi_base.db.failures import AWAY, reason
+from fastapi_base.core.errors import Unavailable
+from fastapi_base.core.messaging.publisher import Publisher
+from fastapi_base.core.messaging.queues import task_name
+from fastapi_base.core.observability import reporting
+from fastapi_base.db.session import Database
 from fastapi_base.services.jobs.firing import Turn, turn
 from fastapi_base.tasks import runtime
+from fastapi_base.tasks.failing import report
 from fastapi_base.tasks.schedules import schedules
+from fastapi_base.utils.timeouts import time_limit
 
 log = structlog.stdlib.get_logger(__name__)
 
 PAUSE_SECONDS = 1.0
-# A connection that was cut off without a word says nothing for much longer.
+# A silently broken connection would otherwise block for much longer.
 TURN_SECONDS = 20.0
 
 
 class Scheduler(beat.Scheduler):  # type: ignore[misc]
-    """What Celery's Beat asks again and again. `beat_schedule` is not read."""
+    """The scheduler that Celery's Beat calls periodically. `beat_schedule` is ignored."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # Celery makes one to print its banner too; this connects on first use.
+        # Celery also creates one to print its banner; this one connects on first use.
         self._settings = runtime.settings()
         self._schedules = schedules(self._settings)
         self._runtime: runtime.Runtime | None = None
@@ -41,28 +43,31 @@ class Scheduler(beat.Scheduler):  # type: ignore[misc]
         self._ended = False
 
     def setup_schedule(self) -> None:
-        """Nothing that Celery would keep."""
+        """Load nothing: Celery stores no schedule."""
 
     def tick(self, **_: Any) -> float:
-        """Do what is due; seconds until the next call."""
+        """Fire due schedules. Returns the seconds until the next call."""
         if self._runtime is None:
             self._runtime = runtime.Runtime(self._settings, "fastapi-base-beat")
             self._publisher = Publisher(self._settings)
+            reporting.start(self._settings)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._end)
             log.info("beat started")
         self._in_turn = True
         try:
             done = self._runtime.run(self._turn)
-        except AWAY as error:
-            log.warning("beat cannot work", reason=reason(error))
+        except Exception as error:
+            # Any error: nothing would be scheduled while no Beat runs.
+            report(log, "beat cannot work", error)
             return PAUSE_SECONDS
         finally:
             self._in_turn = False
             if self._ended:
                 raise SystemExit
+        assert self._publisher is not None
         for name in done.tasks:
-            self._pulse(name)
+            self._publisher.pulse(task_name(name), self._settings.celery.heartbeat_seconds)
         return done.wait.total_seconds()
 
     def close(self) -> None:
@@ -71,20 +76,17 @@ class Scheduler(beat.Scheduler):  # type: ignore[misc]
         if self._runtime is not None:
             self._runtime.close()
             self._runtime = None
+            reporting.stop()
             log.info("beat stopped")
 
     def _end(self, *_: Any) -> None:
-        """Takes signals, in place of Celery's, which would end the event loop in its middle."""
+        """Handle signals instead of Celery, which would interrupt the running event loop."""
         self._ended = True
         if not self._in_turn:
             raise SystemExit
 
     async def _turn(self, database: Database) -> Turn:
         longest = timedelta(seconds=self._settings.jobs.sweep_seconds)
-        async with asyncio.timeout(TURN_SECONDS):
+        late = Unavailable(f"the database did not answer in {TURN_SECONDS:g} s")
+        async with time_limit(TURN_SECONDS, late):
             return await turn(database, self._schedules, longest)
-
-    def _pulse(self, name: str) -> None:
-        assert self._publisher is not None
-        if not self._publisher.pulse(task_name(name), self._settings.celery.heartbeat_seconds):
-            log.warning("the broker does not answer", not_sent=name)

@@ -1,22 +1,17 @@
-"""Feature flags in a worker: read when a task asks, at most every few seconds."""
+"""Feature flags in a worker: read on demand, at most every FEATURE_FLAGS_POLL_SECONDS."""
 
 import time
 import uuid
 from functools import cache
 
-import structlog
-
-from fastapi_base.core.errors import Unavailable
 from fastapi_base.core.flags import Flag, FlagValue, parse_defaults
-from fastapi_base.db.database import Database
-from fastapi_base.services.flags import Snapshot
+from fastapi_base.db.session import Database
+from fastapi_base.services.flags.flags import Snapshot
 from fastapi_base.tasks import runtime
-
-log = structlog.stdlib.get_logger(__name__)
 
 
 class WorkerFlags:
-    """What a process of a worker knows. It has no loop of its own that could be told of changes."""
+    """The flags of a worker process, which has no event loop that could receive changes."""
 
     def __init__(self, snapshot: Snapshot, seconds: float) -> None:
         self._snapshot = snapshot
@@ -26,19 +21,15 @@ class WorkerFlags:
     async def value[T: FlagValue](
         self, database: Database, flag: Flag[T], user_id: uuid.UUID | None = None
     ) -> T:
-        """What the flag was at most so many seconds ago; last, where the database is down."""
-        if time.monotonic() - self._read_at >= self._seconds:
-            try:
-                await self._snapshot.read_from(database)
-            except Unavailable as error:
-                log.warning("flags are not fresh: the database does not answer", error=str(error))
-            else:
-                self._read_at = time.monotonic()
+        """The flag's value, at most `seconds` old; the last known one during an outage."""
+        due = time.monotonic() - self._read_at >= self._seconds
+        if due and await self._snapshot.renew(database):
+            self._read_at = time.monotonic()
         return self._snapshot.value(flag, user_id)
 
 
 @cache
 def flags() -> WorkerFlags:
-    """Those of this process."""
+    """The flags of this process."""
     given = runtime.settings().flags
     return WorkerFlags(Snapshot(parse_defaults(given.flags)), given.flags_poll_seconds)

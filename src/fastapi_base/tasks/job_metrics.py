@@ -1,4 +1,4 @@
-"""What a worker tells of the jobs that are not over, and of schedules, whoever will see to them."""
+"""A worker's metrics of unfinished jobs and of schedules, whichever worker will run them."""
 
 import asyncio
 import time
@@ -10,33 +10,33 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Row
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.queues import Queue
-from fastapi_base.db.database import EngineDatabase
-from fastapi_base.db.engine import create_engine
-from fastapi_base.db.failures import AWAY
+from fastapi_base.core.errors import Unavailable
+from fastapi_base.core.messaging.queues import Queue
+from fastapi_base.db.failures import UNAVAILABLE
+from fastapi_base.db.session import opened
 from fastapi_base.services.jobs import backlog
 from fastapi_base.tasks.schedules import schedules
+from fastapi_base.utils.timeouts import time_limit
 
 STATES = ("delayed", "due", "running")
-# However often it is scraped, and by whom: the database is asked no more often.
+# The minimum interval between queries in seconds, however often the metrics are scraped.
 NOT_MORE_OFTEN_THAN = 5.0
-# A scrape must be over in time for what it has besides.
+# A scrape must leave time for the other metrics.
 PATIENCE_SECONDS = 3.0
 
 
 class JobCollector(Collector):
-    """Asks PostgreSQL at a scrape; tells nothing while it does not answer."""
+    """Queries PostgreSQL on each scrape; reports nothing while it does not answer."""
 
     def __init__(self, settings: Settings, pause: float = NOT_MORE_OFTEN_THAN) -> None:
-        self._settings = settings.database
+        self._settings, self._tls = settings.database, settings.tls
         self._schedules = [schedule.name for schedule in schedules(settings)]
         self._pause = pause
         self._found: tuple[Sequence[Row[Any]], Sequence[Row[Any]]] | None = None
         self._next = 0.0
 
     def collect(self) -> Iterator[Metric]:
-        """Jobs by queue and state, the age of the oldest that is due in each queue, and how late
-        schedules are."""
+        """Jobs by queue and state, age of the oldest due job per queue, lateness of schedules."""
         if time.monotonic() >= self._next:
             self._found = asyncio.run(self._ask())
             self._next = time.monotonic() + self._pause
@@ -49,18 +49,20 @@ class JobCollector(Collector):
             counts[row.queue, row.state] = row.jobs
             if row.state == "due":
                 ages[row.queue] = row.oldest
-        jobs = GaugeMetricFamily("jobs_unfinished", "Jobs not over", labels=["queue", "state"])
+        jobs = GaugeMetricFamily("jobs_unfinished", "Unfinished jobs", labels=["queue", "state"])
         for labels, value in counts.items():
             jobs.add_metric(labels, value)
         yield jobs
         oldest = GaugeMetricFamily(
-            "jobs_oldest_due_seconds", "Seconds that the oldest due job waits", labels=["queue"]
+            "jobs_oldest_due_seconds", "How long the oldest due job has been due", labels=["queue"]
         )
         for queue, age in ages.items():
             oldest.add_metric([queue], age)
         yield oldest
         behind = GaugeMetricFamily(
-            "schedule_late_seconds", "Seconds since a schedule is due", labels=["schedule"]
+            "schedule_late_seconds",
+            "How long a schedule has been overdue because no Beat processed it",
+            labels=["schedule"],
         )
         seconds = dict.fromkeys(self._schedules, 0.0) | {row.name: row.late for row in late}
         for name, value in seconds.items():
@@ -68,14 +70,15 @@ class JobCollector(Collector):
         yield behind
 
     async def _ask(self) -> tuple[Sequence[Row[Any]], Sequence[Row[Any]]] | None:
-        # A connection for once: one that is kept would be inherited by processes forked from here.
-        engine = create_engine(self._settings, "fastapi-base-metrics")
-        database = EngineDatabase.of(self._settings, engine)
+        # A connection for one use: processes forked from here would inherit a persistent one.
+        late = Unavailable(f"the database did not answer in {PATIENCE_SECONDS:g} s")
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS), database.read() as connection:
+            async with (
+                opened(self._settings, "fastapi-base-metrics", self._tls) as database,
+                time_limit(PATIENCE_SECONDS, late),
+                database.read() as connection,
+            ):
                 jobs = await backlog.count(connection)
                 return jobs, await backlog.late(connection, self._schedules)
-        except AWAY:
+        except UNAVAILABLE:
             return None
-        finally:
-            await engine.dispose()

@@ -1,4 +1,4 @@
-"""What workers log about tasks: never arguments or results, which are the callers' own."""
+"""Workers' log lines about tasks: never arguments or results, which belong to callers."""
 
 import time
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import structlog
 from celery import Task
 
-from fastapi_base.core.queue import OUTCOME, REQUEST_ID_HEADER, WAITED
+from fastapi_base.core.messaging.publisher import OUTCOME, REQUEST_ID_HEADER, WAITED
 
 log = structlog.stdlib.get_logger("fastapi_base.tasks")
 
 
 def begin(task_id: str, task: Task, **_: Any) -> None:
-    """Put the task, and the id of the request that enqueued it, into every log line from here."""
+    """Bind the task, and the id of the request that enqueued it, to all following log lines."""
     request_id = getattr(task.request, REQUEST_ID_HEADER, None)
     structlog.contextvars.bind_contextvars(
         task=task.name, task_id=task_id, **({"request_id": request_id} if request_id else {})
@@ -21,7 +21,7 @@ def begin(task_id: str, task: Task, **_: Any) -> None:
 
 
 def end(task: Task, state: str, **_: Any) -> None:
-    """Log that the task ended, and how; Celery logs the error of one that failed."""
+    """Log the end of the task and its state; Celery logs the error of a failed one."""
     seconds = time.perf_counter() - task.request.started
     job: dict[str, Any] = {}
     if outcome := getattr(task.request, OUTCOME, None):

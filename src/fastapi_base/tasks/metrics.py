@@ -1,4 +1,4 @@
-"""What workers measure: tasks by name and outcome, and the queue."""
+"""Metrics of workers: tasks by name and outcome, and the queue."""
 
 import time
 from collections import deque
@@ -18,34 +18,31 @@ from celery.signals import (
 from celery.worker.request import Request
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from redis.exceptions import RedisError
 
-from fastapi_base.core import metrics
 from fastapi_base.core.config import Settings
-from fastapi_base.core.metrics_endpoint import MetricsEndpoint, MetricsPortTaken
-from fastapi_base.core.queue import OUTCOME
-from fastapi_base.core.queues import Queue
-from fastapi_base.core.redis import create_blocking_redis
+from fastapi_base.core.errors import Unavailable
+from fastapi_base.core.messaging.publisher import OUTCOME, lengths
+from fastapi_base.core.messaging.queues import Queue
+from fastapi_base.core.messaging.redis import create_blocking_redis
+from fastapi_base.core.observability import metrics
+from fastapi_base.core.observability.metrics_endpoint import MetricsEndpoint, MetricsPortTaken
 from fastapi_base.tasks.job_metrics import JobCollector
-
-# The lists in which Celery on Redis keeps a queue, by priority.
-_STEPS = (0, 3, 6, 9)
 
 TASKS = metrics.histogram(
     "task_duration_seconds",
-    "Seconds that a task ran, by how it ended",
+    "Duration of tasks",
     "task",
     "state",
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
 )
-RUNNING = metrics.gauge("tasks_running", "Tasks that run now")
+RUNNING = metrics.gauge("tasks_running", "Tasks running now")
 LOST = metrics.counter(
-    "tasks_lost", "Tasks whose process ended under them: killed, or out of time", "task"
+    "tasks_lost", "Tasks whose process ended while they ran: killed, or out of time", "task"
 )
 
 
 def measure(app: Celery, settings: Settings) -> None:
-    """Measure tasks, and answer Prometheus from the worker's first process on."""
+    """Measure tasks, and serve metrics to Prometheus from the worker's first process."""
     state: dict[str, MetricsEndpoint] = {}
 
     def start(**_: Any) -> None:
@@ -61,17 +58,18 @@ def measure(app: Celery, settings: Settings) -> None:
         if "endpoint" in state:
             state["endpoint"].close()
 
-    # Celery may tell twice of one: that its time is over, and that its process is gone.
-    told: deque[str] = deque(maxlen=100)
+    # Celery may report a task twice: that its time limit was exceeded, and that its process is
+    # gone.
+    counted: deque[str] = deque(maxlen=100)
 
     def lost(sender: Task, task_id: str, exception: BaseException, **_: Any) -> None:
-        # A task that fails by itself tells of an error of its own.
-        if isinstance(exception, (WorkerLostError, TimeLimitExceeded)) and task_id not in told:
-            told.append(task_id)
+        # A task that fails by itself raises another error.
+        if isinstance(exception, (WorkerLostError, TimeLimitExceeded)) and task_id not in counted:
+            counted.append(task_id)
             LOST.child(sender.name).inc()
 
     class Watched(Request):  # type: ignore[misc]
-        """Celery gives a task whose process was killed back, and tells nobody."""
+        """Celery requeues a task whose process was killed, and sends no signal."""
 
         def on_failure(self, exc_info: Any, *args: Any, **how: Any) -> Any:
             error = exc_info.exception
@@ -81,7 +79,7 @@ def measure(app: Celery, settings: Settings) -> None:
             return super().on_failure(exc_info, *args, **how)
 
     def name_all(**_: Any) -> None:
-        # What begins at 1 has not grown, in Prometheus' eyes.
+        # Prometheus sees no increase in a counter that starts at 1.
         for name in app.tasks:
             if not name.startswith("celery."):
                 LOST.child(name)
@@ -103,29 +101,27 @@ def _begin(task: Task, **_: Any) -> None:
 def _end(task: Task, state: str | None, **_: Any) -> None:
     RUNNING.child().dec()
     seconds = time.perf_counter() - task.request.measured_from
-    # Celery calls a task well done whose job is to be tried again.
+    # Celery reports success for a task whose job will be retried.
     outcome = getattr(task.request, OUTCOME, None) or str(state).lower()
     TASKS.child(task.name, outcome).observe(seconds)
 
 
 class QueueCollector(Collector):
-    """How many messages wait, asked of Redis at each scrape; nothing while it does not answer."""
+    """The number of waiting messages, read from Redis on each scrape; nothing while it is down."""
 
     def __init__(self, settings: Settings) -> None:
-        self._redis = create_blocking_redis(settings.redis)
+        self._redis = create_blocking_redis(settings.redis, settings.tls)
 
     def collect(self) -> Iterator[Metric]:
-        """The length of each queue, of all its priorities."""
+        """The length of each queue, over all priorities."""
         try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                for queue in Queue:
-                    for step in _STEPS:
-                        pipeline.llen(f"{queue}\x06\x16{step}" if step else queue)
-                lengths = pipeline.execute()
-        except (RedisError, OSError):
+            waiting = lengths(self._redis)
+        except Unavailable:
             return
-        family = GaugeMetricFamily("queue_messages", "Messages that wait", labels=["queue"])
-        for number, queue in enumerate(Queue):
-            mine = lengths[number * len(_STEPS) : (number + 1) * len(_STEPS)]
+        family = GaugeMetricFamily(
+            "queue_messages", "Tasks waiting at the broker", labels=["queue"]
+        )
+        for queue in Queue:
+            mine = [count for (name, _), count in waiting.items() if name == queue]
             family.add_metric([queue], float(sum(mine)))
         yield family

@@ -1,20 +1,20 @@
-"""Removes what is over."""
+"""Removes expired data."""
 
 import structlog
 
 from fastapi_base.core.flags import READ_ONLY
 from fastapi_base.services.jobs.context import JobContext
-from fastapi_base.services.jobs.kinds import Nothing
-from fastapi_base.services.purge import Removed, purge
+from fastapi_base.services.jobs.kinds import EmptyPayload
+from fastapi_base.services.privacy.purge import Removed, purge
 from fastapi_base.tasks.flags import flags
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-async def remove_what_is_over(job: JobContext, _: Nothing) -> Removed | None:
-    """The work of a purge. What fails is done by the next run.
+async def remove_expired(job: JobContext, _: EmptyPayload) -> Removed | None:
+    """The work of a purge. The next run repeats what failed.
 
-    So is what is left while the feature flag read-only is on.
+    While the feature flag read-only is on, nothing is removed; a later run removes it.
     """
     if await flags().value(job.database, READ_ONLY):
         log.info("nothing is removed while the service is read-only")

@@ -1,11 +1,13 @@
-"""What Beat has done at which times. Each schedule stands beside the kind of job that it is of."""
+"""The schedules that Beat fires. Each is declared next to its kind of job."""
 
 from typing import Any
 
 from fastapi_base.core.config import Settings
-from fastapi_base.services import heartbeat, purge, statistics
-from fastapi_base.services.items import SCHEDULE as ITEMS  # slice: items
+from fastapi_base.services.health import heartbeat
+from fastapi_base.services.items.items import SCHEDULE as ITEMS  # slice: items
 from fastapi_base.services.jobs.schedules import Schedule
+from fastapi_base.services.privacy import purge
+from fastapi_base.services.statistics import statistics
 
 SCHEDULES: tuple[Schedule[Any], ...] = (
     purge.SCHEDULE,
@@ -15,5 +17,5 @@ SCHEDULES: tuple[Schedule[Any], ...] = (
 
 
 def schedules(settings: Settings) -> tuple[Schedule[Any], ...]:
-    """All of them."""
+    """All schedules."""
     return heartbeat.schedule(settings), *SCHEDULES

@@ -1,4 +1,4 @@
-"""Traces and error reports of workers, begun in each of their processes."""
+"""Traces and error reports of workers, started in each of their processes."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -16,15 +16,15 @@ from celery.signals import (
     worker_shutdown,
 )
 
-from fastapi_base.core import reporting, tracing
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import DomainError
+from fastapi_base.core.observability import reporting, tracing
 
 _CARRIED = ("traceparent", "tracestate")
 
 
 def install(settings: Settings) -> None:
-    """Connect what the settings ask for, and nothing else."""
+    """Install the configured telemetry, and nothing else."""
     if settings.tracing.endpoint is None and settings.sentry.dsn is None:
         return
 
@@ -33,19 +33,19 @@ def install(settings: Settings) -> None:
         reporting.start(settings)
 
     def stop(**_: Any) -> None:
-        # Celery ends its processes without Python's own ending.
+        # Celery ends its processes without Python's normal exit.
         tracing.stop()
         reporting.stop()
 
     def start_here(sender: Any, **_: Any) -> None:
-        # Of the pool of threads no process tells that it begins.
+        # In the threads pool no process signals its start.
         if isinstance(sender.pool, Threads):
             start()
 
     worker_process_init.connect(start, weak=False)
     worker_ready.connect(start_here, weak=False)
     worker_process_shutdown.connect(stop, weak=False)
-    # The pool that has no processes (solo) tells of its beginning alone.
+    # The pool without processes (solo) only signals the worker's start.
     worker_shutdown.connect(stop, weak=False)
     if settings.tracing.endpoint is not None:
         task_prerun.connect(_begin)
@@ -70,6 +70,6 @@ def _end(task: Task, **_: Any) -> None:
 
 
 def _report(exception: BaseException, **_: Any) -> None:
-    # Errors of the domain are answers, not accidents; the jobs' own are met in services/jobs.
+    # Domain errors are expected results; services/jobs handles those of jobs.
     if not isinstance(exception, DomainError):
         reporting.capture(exception)

@@ -1,1 +1,1 @@
-"""Small tools that know nothing of this service."""
+"""Small tools that are independent of this service."""

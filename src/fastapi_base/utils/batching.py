@@ -1,4 +1,4 @@
-"""Many questions at once, asked as one."""
+"""Combines concurrent queries into one call."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,13 +6,15 @@ from typing import cast
 
 
 class Batcher[Question, Answer]:
-    """Puts questions that come at the same time into one call of `ask`, which answers in order.
+    """Combines concurrent questions into one call of `ask`, which returns answers in order.
 
-    A question that finds nothing under way is asked at once, so that a single one never waits.
-    While `at_once` calls are under way the others gather, and make the next call: the busier the
-    service, the less each costs. A question is never answered by a call that began before it, so
-    the answer is as fresh as if it had been asked alone. A call that fails, fails for all in it. It
-    runs in the context (contextvars) of the first.
+    A question that arrives while no call is running is sent immediately, so a single one never
+    waits. While `at_once` calls are running, further questions are collected for the next call, up
+    to `most` each: the higher the load, the lower the cost per question. A question is never
+    answered by a call that started before it, so its answer is as fresh as that of a separate call.
+
+    If a call fails, or returns the wrong number of answers, all of its questions fail. A call runs
+    in the context (contextvars) of its first question.
     """
 
     def __init__(
@@ -29,7 +31,7 @@ class Batcher[Question, Answer]:
         self._calls: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Question) -> Answer:
-        """The answer. Raises what the call raised."""
+        """The answer to the question. Raises the error of the call."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, future))
         if len(self._calls) < self._at_once:
@@ -37,27 +39,45 @@ class Batcher[Question, Answer]:
         return await future
 
     async def _answer_all(self) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             while self._waiting:
-                await self._answer()
+                await self._answer(task)
         finally:
-            # In the step in which nobody waited any more: who comes next begins a call.
-            self._calls.remove(cast("asyncio.Task[None]", asyncio.current_task()))
+            # In the same step in which the queue became empty: the next question starts a new call.
+            self._calls.remove(task)
+            if not self._calls:
+                # Questions are left only if this task was cancelled with the event loop.
+                left, self._waiting = self._waiting, []
+                for _, future in left:
+                    future.cancel()
 
-    async def _answer(self) -> None:
+    async def _answer(self, task: asyncio.Task[None]) -> None:
         batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         try:
             answers = await self._ask([question for question, _ in batch])
-        except asyncio.CancelledError:
+            if len(answers) != len(batch):
+                raise RuntimeError(f"{len(batch)} questions got {len(answers)} answers")
+        except BaseException as error:
+            ended = isinstance(error, asyncio.CancelledError) and task.cancelling()
             for _, future in batch:
-                future.cancel()
-            raise
-        except Exception as error:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
+                # A caller that no longer waits has cancelled its future.
+                if ended:
+                    future.cancel()
+                elif not future.done():
+                    future.set_exception(_given(error))
+            if ended or isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
         else:
             for (_, future), answer in zip(batch, answers, strict=True):
-                # Who does not want the answer any more has cancelled.
                 if not future.done():
                     future.set_result(answer)
+
+
+def _given(error: BaseException) -> BaseException:
+    """The error for callers: one that cannot end their tasks or the process."""
+    if isinstance(error, Exception):
+        return error
+    given = RuntimeError(f"the call was ended by {type(error).__name__}")
+    given.__cause__ = error
+    return given

@@ -1,7 +1,8 @@
-"""Statements that are compiled once, for what is asked all the time.
+"""Compiled statements, for frequent queries.
 
-SQLAlchemy finds a statement's text anew for each call, and wraps cursor and rows: several times the
-work of asyncpg itself. Where a statement's shape is known beforehand, all of that can be done once.
+For each call, SQLAlchemy looks up the compiled text of a statement and wraps the cursor and its
+rows, which costs several times as much as asyncpg itself. If the shape of a statement is known in
+advance, this work can be done once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +24,10 @@ _DIALECT: Any = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
 
 class Statement:
-    """A statement made once, at import; what differs from call to call comes by bindparam().
+    """A statement that is built once, at import, with bindparam() for varying values.
 
-    An INSERT names with `columns` which of them it is given values for. Rows come as mappings by
-    the names of what is selected, or returned.
+    For an INSERT, `columns` names those that get values. Rows are returned as mappings with the
+    names of the selected or returned columns.
     """
 
     def __init__(self, clause: Clause, columns: Sequence[str] | None = None) -> None:
@@ -36,24 +37,26 @@ class Statement:
 
     @cached_property
     def _compiled(self) -> Any:
-        # Late, so that all models are known.
+        # Compiled lazily, after all models are defined.
         return self.clause.compile(
             dialect=_DIALECT, column_keys=None if self._columns is None else list(self._columns)
         )
 
     @cached_property
     def text(self) -> str:
-        """What PostgreSQL gets."""
+        """The SQL text that PostgreSQL receives."""
         return str(self._compiled)
 
     @cached_property
     def _parameters(self) -> list[tuple[str, bool, Any, _Process]]:
-        """Of each its name, whether it must be given, what it is otherwise, and how it is sent."""
+        """For each parameter: name, whether it is required, default, and bind processor."""
         compiled = self._compiled
         defaults = {}
         for column in [*compiled.insert_prefetch, *compiled.update_prefetch]:
             if not column.default.is_scalar:
-                raise TypeError(f"{column} has a default that is made for each row; give it")
+                raise TypeError(
+                    f"{column} has a default that is computed for each row; pass a value"
+                )
             defaults[column.key] = column.default.arg
         return [
             (
@@ -67,7 +70,7 @@ class Statement:
 
     @cached_property
     def _converted(self) -> dict[str, Callable[[Any], Any]]:
-        """What makes of the driver's values those of the column, where they differ."""
+        """Result processors of columns whose values differ from the driver's."""
         found = {
             str(key): column.type.dialect_impl(_DIALECT).result_processor(_DIALECT, oid)
             for key, column in self.clause.exported_columns.items()
@@ -76,7 +79,7 @@ class Statement:
         return {key: process for key, process in found.items() if process}
 
     def arguments(self, values: Values) -> list[Any]:
-        """For the driver, in order. Raises KeyError for what has no value."""
+        """The driver's positional arguments. Raises KeyError for a missing value."""
         return [
             process(value) if process else value
             for name, required, default, process in self._parameters
@@ -84,7 +87,7 @@ class Statement:
         ]
 
     def rows(self, records: Sequence[Any]) -> Rows:
-        """The driver's records with the values of their columns' types."""
+        """Convert the driver's records to mappings with values of the columns' types."""
         if not self._converted:
             return [dict(record) for record in records]
         return [
@@ -94,17 +97,17 @@ class Statement:
 
 
 def _oid(kind: TypeEngine[Any]) -> int | None:
-    """PostgreSQL's number for the type, where the conversion depends on it (pg_type.dat)."""
+    """PostgreSQL's OID of the type, if the conversion depends on it (pg_type.dat)."""
     if isinstance(kind, Float):
         return 701
     return 1700 if isinstance(kind, Numeric) else None
 
 
-class Runs(Protocol):
-    """What runs statements: the database, each as a transaction of its own, or a session."""
+class StatementRunner(Protocol):
+    """Runs statements: a database, each in its own transaction, or a session."""
 
     async def run(self, statement: Statement, values: Values) -> Rows:
-        """Its rows; none for one that returns none."""
+        """The rows of the statement; empty if it returns none."""
         ...
 
 
@@ -115,11 +118,11 @@ class InSession:
         self._session = session
 
     async def run(self, statement: Statement, values: Values) -> Rows:
-        """See Runs."""
+        """See StatementRunner."""
         return await execute(await self._session.connection(), statement, values)
 
 
 async def execute(connection: AsyncConnection, statement: Statement, values: Values) -> Rows:
-    """Run it by SQLAlchemy, in the transaction of the connection."""
+    """Run the statement through SQLAlchemy, in the transaction of the connection."""
     result = await connection.execute(statement.clause, values)
     return [*result.mappings()] if result.returns_rows else []

@@ -1,7 +1,7 @@
-"""What may be kept of a reply (RFC 9111): one mark of a route says it.
+"""Cache-Control of responses (RFC 9111), declared by one marker per route.
 
-A reply without a mark has `no-store`, by SecurityHeadersMiddleware. Where the answer is to be kept
-and asked for again, see preconditions.py.
+SecurityHeadersMiddleware adds `no-store` to a response without a marker. See preconditions.py for
+responses that caches revalidate.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from fastapi import Depends, Response
 
 
 def cache_control(**headers: str) -> Any:
-    """`dependencies=[cache_control(...)]`: a mark that puts these fields into the route's reply."""
+    """`dependencies=[cache_control(...)]`: a marker that sets these fields of the response."""
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
 
     async def kept(response: Response) -> None:
@@ -19,5 +19,5 @@ def cache_control(**headers: str) -> Any:
     return Depends(kept)
 
 
-# RFC 6749, 5.1. Compression leaves such a reply alone too: what is packed together can be guessed.
+# RFC 6749, 5.1. The compression middleware skips such responses too (BREACH).
 HOLDS_SECRET = cache_control(cache_control="no-store", pragma="no-cache")

@@ -1,4 +1,4 @@
-"""The session cookie: set, read and cleared, and what keeps other sites from using it."""
+"""The session cookie: set, read and clear it, and protect it against cross-site requests."""
 
 from urllib.parse import urlsplit
 
@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from fastapi_base.api.resources import Resources
 from fastapi_base.core.errors import CrossSiteRequest
-from fastapi_base.services.browsers import Browser
+from fastapi_base.services.identity.browsers import Browser
 
 CSRF_HEADER = "X-CSRF-Token"
 SECURE_NAME = "__Host-session"
@@ -15,59 +15,74 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def cookie_name(resources: Resources) -> str:
-    """`__Host-session`; `session` in development, where plain HTTP cannot carry the prefix.
+    """`__Host-session`; `session` in development, where plain HTTP cannot use the prefix.
 
-    Browsers take a cookie with that prefix only with Secure, for this host alone and from `/`, so
+    Browsers accept a cookie with this prefix only with Secure, without Domain and with path `/`, so
     neither a sibling domain nor a network attacker can plant one (RFC 6265bis, 4.1.3.2).
     """
     return SECURE_NAME if _secure(resources) else _PLAIN_NAME
 
 
 def cookie_of(request: Request, resources: Resources) -> str | None:
-    """The session cookie of a request, unless it has an Authorization header, which counts alone.
+    """The session cookie of a request without an Authorization header, else None.
 
-    A request is never judged by both: a bad token is refused, whatever cookie came along.
+    A request never uses both: an invalid token is rejected even if a valid cookie accompanies it.
     """
-    if "authorization" in request.headers:
-        return None
+    return None if "authorization" in request.headers else any_cookie_of(request, resources)
+
+
+def any_cookie_of(request: Request, resources: Resources) -> str | None:
+    """The session cookie of a request, whatever other credentials it has: to end that session."""
     return request.cookies.get(cookie_name(resources))
 
 
 async def browser_of(request: Request, resources: Resources, value: str) -> Browser:
     """The browser session of a cookie. Raises NotAuthenticated and CrossSiteRequest.
 
-    Unsafe methods must come from our own pages and bring the token of the session (OWASP Cross-Site
-    Request Forgery Prevention Cheat Sheet: Fetch Metadata, origin check, synchronizer token).
+    Requests with unsafe methods must come from the service's own pages and carry the session's CSRF
+    token (OWASP Cross-Site Request Forgery Prevention Cheat Sheet: Fetch Metadata, origin check,
+    synchronizer token).
     """
-    browser = await resources.browsers.find(value)
+    # A request has one cookie, and several dependencies may ask for its session.
+    known: Browser | None = getattr(request.state, "browser", None)
+    browser = known or await resources.browsers.find(value)
+    request.state.browser = browser
     if request.method not in _SAFE_METHODS:
         refuse_other_sites(request)
         if not browser.is_token(request.headers.get(CSRF_HEADER, "")):
-            raise CrossSiteRequest(f"{CSRF_HEADER} must hold the token of GET /api/v1/auth/csrf")
+            raise CrossSiteRequest(f"{CSRF_HEADER} must contain the token of GET /api/v1/auth/csrf")
     return browser
 
 
 def refuse_other_sites(request: Request) -> None:
-    """Raise CrossSiteRequest unless the browser says that the request comes from our own pages."""
-    site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    if site is not None:
-        own = site == "same-origin"
-    else:
-        # Browsers leave Sec-Fetch-Site out on plain HTTP.
-        given = urlsplit(origin or "")
-        own = (given.scheme, given.netloc) == (
-            request.url.scheme,
-            request.headers.get("host", ""),
-        )
-    if not own:
+    """Raise CrossSiteRequest unless the browser reports a request from the service's own pages."""
+    if not _from_own_page(request):
         raise CrossSiteRequest(
-            "The request must come from a page of this host, by Sec-Fetch-Site or Origin"
+            "Sec-Fetch-Site or Origin must show that the request comes from a page of this host"
         )
+
+
+def from_other_page(request: Request) -> bool:
+    """Whether the browser reports that the request comes from a page of another host."""
+    said = "sec-fetch-site" in request.headers or "origin" in request.headers
+    return said and not _from_own_page(request)
+
+
+def _from_own_page(request: Request) -> bool:
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    # Browsers omit Sec-Fetch-Site on plain HTTP.
+    try:
+        given = urlsplit(request.headers.get("origin", ""))
+    except ValueError:
+        # No browser sends an unbalanced bracket.
+        return False
+    return (given.scheme, given.netloc) == (request.url.scheme, request.headers.get("host", ""))
 
 
 def set_cookie(response: Response, resources: Resources, value: str) -> None:
-    """Give the browser its session."""
+    """Set the session cookie."""
     response.set_cookie(
         cookie_name(resources),
         value,
@@ -80,16 +95,21 @@ def set_cookie(response: Response, resources: Resources, value: str) -> None:
 
 
 async def clear(request: Request, response: Response, resources: Resources) -> None:
-    """Forget the cookie of a request, here and in the browser."""
+    """Delete the cookie of a request, in Redis and in the browser."""
     if value := cookie_of(request, resources):
         await resources.browsers.end(value)
-        response.delete_cookie(
-            cookie_name(resources),
-            path="/",
-            secure=_secure(resources),
-            httponly=True,
-            samesite="strict",
-        )
+        delete_cookie(response, resources)
+
+
+def delete_cookie(response: Response, resources: Resources) -> None:
+    """Delete the cookie in the browser."""
+    response.delete_cookie(
+        cookie_name(resources),
+        path="/",
+        secure=_secure(resources),
+        httponly=True,
+        samesite="strict",
+    )
 
 
 def _secure(resources: Resources) -> bool:

@@ -1,21 +1,28 @@
-"""How the outcome of a login reaches the caller."""
+"""How the caller receives the outcome of a login."""
 
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Request, Response
 
-from fastapi_base.api.caching import HOLDS_SECRET
-from fastapi_base.api.cookies import CSRF_HEADER, cookie_of, refuse_other_sites, set_cookie
+from fastapi_base.api.dependencies.caching import HOLDS_SECRET
+from fastapi_base.api.dependencies.cookies import (
+    CSRF_HEADER,
+    any_cookie_of,
+    delete_cookie,
+    from_other_page,
+    refuse_other_sites,
+    set_cookie,
+)
 from fastapi_base.api.deps import OriginDep, ResourcesDep
 from fastapi_base.api.resources import Resources
-from fastapi_base.core.caller import Origin
 from fastapi_base.core.errors import NotAuthenticated
-from fastapi_base.schemas.auth import CookieRead, TokenRead
-from fastapi_base.services.sessions import Grant
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.schemas.identity.auth import CookieRead, TokenRead
+from fastapi_base.services.identity.sessions import Grant
 
 
 class Delivery:
-    """How the outcome of a login reaches the caller: as tokens, or as a cookie for a browser."""
+    """Delivers the outcome of a login: as tokens, or as a cookie for a browser."""
 
     def __init__(
         self,
@@ -38,17 +45,24 @@ class Delivery:
         return not self._cookie
 
     async def hand_over(self, grant: Grant) -> TokenRead | CookieRead:
-        """The reply to a login that succeeded."""
+        """The response to a successful login."""
+        await self._end_previous()
         if not self._cookie:
             return self._resources.auth.reply(grant)
-        await self._end_previous()
         cookie = await self._resources.browsers.begin(grant.user_id, grant.session_id)
         set_cookie(self._response, self._resources, cookie.value)
         return CookieRead(csrf_token=cookie.csrf_token)
 
     async def _end_previous(self) -> None:
-        """A browser has one session: what its cookie led to before ends."""
-        if value := cookie_of(self._request, self._resources):
+        """End the session of the request's cookie: a browser has one session, in any login mode.
+
+        This ignores an Authorization header. Pages of other sites cannot log a visitor out by
+        logging in: `mode=cookie` is refused for them, and they cannot read tokens.
+        """
+        value = any_cookie_of(self._request, self._resources)
+        if value and not from_other_page(self._request):
+            if not self._cookie:
+                delete_cookie(self._response, self._resources)
             try:
                 previous = await self._resources.browsers.find(value)
             except NotAuthenticated:
@@ -68,13 +82,13 @@ async def _delivery(
     mode: Annotated[
         Literal["tokens", "cookie"],
         Query(
-            description="`cookie` is for browsers: the session goes into a cookie that scripts"
-            f" cannot read, and requests that change something bring `{CSRF_HEADER}`."
+            description="`cookie` is for browsers: the session is stored in an HttpOnly cookie, and"
+            f" unsafe methods require `{CSRF_HEADER}`."
         ),
     ] = "tokens",
 ) -> Delivery:
     if mode == "cookie":
-        # Else another site could log a visitor in to an account of its own (login CSRF).
+        # Otherwise another site could log a visitor in to the attacker's account (login CSRF).
         refuse_other_sites(request)
     return Delivery(request, response, resources, origin, cookie=mode == "cookie")
 

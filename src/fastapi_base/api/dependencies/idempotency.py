@@ -9,21 +9,21 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.api.deps import ResourcesDep, WhoeverCalls
-from fastapi_base.db.database import Database
+from fastapi_base.api.deps import CurrentCaller, ResourcesDep
+from fastapi_base.db.session import Database
 from fastapi_base.models.idempotency import KEY_LENGTH
-from fastapi_base.schemas.user import UserRead
-from fastapi_base.services import idempotency
-from fastapi_base.services.idempotency import StoredReply
-from fastapi_base.utils.statements import InSession, Runs
+from fastapi_base.schemas.identity.user import UserRead
+from fastapi_base.services.limits import idempotency
+from fastapi_base.services.limits.idempotency import StoredReply
+from fastapi_base.utils.statements import InSession, StatementRunner
 
 REPLAYED = "idempotency-replayed"
 IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="Any text that this request alone has, best a UUID. Sent again with the same"
-        " key, the request has no second effect and gets the first reply.",
+        description="A unique key of the request, preferably a UUID. A repeated request with the"
+        " same key has no further effect and returns the first response.",
         min_length=1,
         max_length=KEY_LENGTH,
         pattern=r"^[\x21-\x7e]+$",
@@ -33,7 +33,7 @@ IdempotencyKey = Annotated[
 
 
 class Once:
-    """Does the work of a request unless its key says that it was done."""
+    """Performs the work of a request unless its idempotency key shows that it was done."""
 
     def __init__(
         self,
@@ -54,20 +54,20 @@ class Once:
     async def __call__[T: BaseModel](
         self, model: type[T], work: Callable[[AsyncSession], Awaitable[T]], *, status: int
     ) -> T:
-        """What `work` returns, or what it returned the first time, with status and headers.
+        """The result of `work`, or the stored first result with its status and headers.
 
-        `work` writes by the session that it is given alone, which commits before this returns. When
-        it raises, nothing is kept, and the next attempt does the work.
+        `work` must write only through the session it receives, which commits before this returns.
+        If `work` raises, nothing is stored, and the next attempt performs the work.
         """
         async with self._database.transaction() as session:
             if self._key is None:
                 return await work(session)
             return await self._keyed(self._key, session, model, work, status)
 
-    async def alone[T: BaseModel](
-        self, model: type[T], work: Callable[[Runs], Awaitable[T]], *, status: int
+    async def single_statement[T: BaseModel](
+        self, model: type[T], work: Callable[[StatementRunner], Awaitable[T]], *, status: int
     ) -> T:
-        """The same for work that is a single statement, and so needs no transaction without key."""
+        """The same for work that is a single statement; without a key it needs no transaction."""
         if self._key is None:
             return await work(self._database)
         return await self(model, lambda session: work(InSession(session)), status=status)
@@ -97,7 +97,7 @@ class Once:
 async def _once(
     request: Request,
     response: Response,
-    principal: WhoeverCalls,
+    principal: CurrentCaller,
     resources: ResourcesDep,
     key: IdempotencyKey = None,
 ) -> Once:

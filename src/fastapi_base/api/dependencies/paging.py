@@ -1,4 +1,4 @@
-"""Lists at the HTTP edge: query parameters in, `Link` out."""
+"""Lists in the HTTP layer: query parameters in, `Link` header out."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,9 +9,16 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from fastapi_base.api.deps import ResourcesDep
-from fastapi_base.utils.pagination import InvalidCursor, Listing, Page, PageQuery
+from fastapi_base.utils.pagination import (
+    TOTAL_BOUND,
+    InvalidCursor,
+    Listing,
+    NotOffered,
+    Page,
+    PageQuery,
+)
 from fastapi_base.utils.pagination.cursor import MAX_LENGTH
-from fastapi_base.utils.pagination.keyset import context
+from fastapi_base.utils.pagination.listing import context
 
 LIMIT = 50
 MAX_LIMIT = 100
@@ -19,22 +26,22 @@ MAX_LIMIT = 100
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """The page that is asked for, and the reply that shall name its neighbours."""
+    """The requested page, and the response that receives the links to its neighbours."""
 
     query: PageQuery
     request: Request
     response: Response
 
     def reply[T](self, page: Page[T]) -> Page[T]:
-        """The page, after `Link` (RFC 8288) was set: first, and prev and next where they are."""
-        # References without scheme and host: what a proxy made of those is not known here.
+        """The page, after setting the `Link` header (RFC 8288): `first`, `prev` and `next`."""
+        # References without scheme and host: a proxy may have changed those.
         path = quote(self.request.scope["path"])
         given = self.request.query_params.multi_items()
         asked = urlencode([pair for pair in given if pair[0] != "cursor"])
         links = [f'<{path}{asked and "?"}{asked}>; rel="first"']
         for name, cursor in (("prev", page.previous), ("next", page.next)):
             if cursor:
-                # Cursors are made of characters that need no quoting.
+                # Cursors contain only characters that need no quoting.
                 links.append(f'<{path}?{asked}{asked and "&"}cursor={cursor}>; rel="{name}"')
         self.response.headers["Link"] = ", ".join(links)
         return page
@@ -43,17 +50,17 @@ class PageRequest:
 def paged(listing: Listing) -> Callable[..., Awaitable[PageRequest]]:
     """The dependency that reads `limit`, `cursor`, `sort` and `total` for this list.
 
-    A cursor that was not made for the list in this order, or was changed, is answered 422.
+    The response is 422 for a cursor that was altered or was issued for another list or order, and
+    for a sort order or a filter that cannot be combined with another filter.
     """
     order: Any = Literal[listing.orders]
-    default = f"`{listing.default}` when none is given"
 
     async def dependency(
         request: Request,
         response: Response,
         resources: ResourcesDep,
         limit: Annotated[
-            int, Query(ge=1, le=MAX_LIMIT, description="How many to return at most.")
+            int, Query(ge=1, le=MAX_LIMIT, description="Maximum number of entries.")
         ] = LIMIT,
         cursor: Annotated[
             str | None,
@@ -65,44 +72,60 @@ def paged(listing: Listing) -> Callable[..., Awaitable[PageRequest]]:
         sort: Annotated[
             list[order] | None,
             Query(
-                max_length=len(listing.columns),
-                description="The order, ascending or (`-`) descending; repeat it to sort equal"
-                f" ones further. {default}. Null is greatest, ids come last.",
+                max_length=1,
+                description=_described(listing),
             ),
         ] = None,
         total: Annotated[
-            bool, Query(description="Count all pages too, which takes longer.")
+            bool,
+            Query(description=f"Also count all rows, up to {TOTAL_BOUND:,}. This takes longer."),
         ] = False,
     ) -> PageRequest:
-        chosen = tuple(sort or ())
+        given = {name for name, value in request.query_params.items() if value}
+        try:
+            chosen = listing.order(sort or (), given)
+        except NotOffered as error:
+            raise _refused(error.parameter, str(error)) from error
         position = None
         if cursor is not None:
             try:
-                position = resources.cursors.open(cursor, context(listing, chosen))
+                position = resources.cursors.decode(cursor, context(listing, chosen))
             except InvalidCursor as error:
-                problem = {
-                    "type": "value_error",
-                    "loc": ("query", "cursor"),
-                    "msg": "This is no cursor of this list in this order; begin without one",
-                }
-                raise RequestValidationError([problem]) from error
+                message = "The cursor is invalid for this list and order; start without a cursor"
+                raise _refused("cursor", message) from error
         query = PageQuery(listing, resources.cursors, limit, chosen, position, total)
         return PageRequest(query, request, response)
 
     return dependency
 
 
+def _described(listing: Listing) -> str:
+    """The OpenAPI description of `sort`."""
+    said = [
+        "The sort order, ascending or (`-`) descending. Text sorts by code point, null sorts as the"
+        f" greatest value, and ids break ties. The default is `{listing.default}`."
+    ]
+    for name, column in listing.ranges.items():
+        said.append(f"`{name}` requires `{column}` or `-{column}`.")
+    return " ".join(said)
+
+
+def _refused(parameter: str, message: str) -> RequestValidationError:
+    problem = {"type": "value_error", "loc": ("query", parameter), "msg": message}
+    return RequestValidationError([problem])
+
+
 def pages(listing: Listing) -> Any:
-    """`Annotated[PageRequest, pages(LISTING)]`: a page of this list."""
+    """`Annotated[PageRequest, pages(LISTING)]`: one page of this list."""
     return Depends(paged(listing))
 
 
-# The `responses` of a route that replies with a page.
+# The `responses` of a route that returns a page.
 PAGE_HEADERS: dict[int | str, dict[str, Any]] = {
     200: {
         "headers": {
             "Link": {
-                "description": "Addresses of the first, the previous and the next page (RFC 8288).",
+                "description": "URLs of the first, previous and next page (RFC 8288).",
                 "schema": {"type": "string"},
             }
         }

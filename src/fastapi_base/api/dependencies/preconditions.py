@@ -1,7 +1,7 @@
 """ETag, If-Match and If-None-Match (RFC 9110, 8.8.3 and 13.1; RFC 6585 for 428).
 
-An entity tag here is the object's version in quotes. What it may be cached for is the route's to
-say, by Cache-Control; without that, the reply has `no-store`.
+An entity tag is the object's version in quotes. The route sets Cache-Control; without it, the
+response has `no-store`.
 """
 
 import re
@@ -11,10 +11,10 @@ from fastapi import Depends, Header, Response
 
 from fastapi_base.core.errors import VersionMismatch, VersionRequired
 
-# May be kept by the caller's own cache, which asks each time whether it is still good.
+# The client's private cache may store the response and must revalidate it each time.
 REVALIDATED = "private, no-cache"
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-# The largest value of PostgreSQL's integer; a greater number is no version of anything.
+# The largest value of PostgreSQL's integer; a greater number cannot be a version.
 _LARGEST = 2**31 - 1
 
 
@@ -28,8 +28,7 @@ async def _versions(
         str | None,
         Header(
             alias="If-Match",
-            description="`ETag` of what the change is based on, several separated by commas, or"
-            " `*` for whatever is stored.",
+            description="The current `ETag`, several separated by commas, or `*` for any version.",
             examples=['"1"'],
         ),
     ] = None,
@@ -42,23 +41,23 @@ async def _versions(
     numbers = {int(tag) for tag in strong if tag.isascii() and tag.isdigit() and len(tag) < 11}
     found = frozenset(number for number in numbers if number <= _LARGEST)
     if not found:
-        raise VersionMismatch("If-Match names no version of this object")
+        raise VersionMismatch("If-Match contains no valid ETag of this object")
     return found
 
 
-# The versions that a change may be based on; None is any.
+# The versions that a change may be based on; None means any.
 IfMatchDep = Annotated[frozenset[int] | None, Depends(_versions)]
 
 
 class Freshness:
-    """Answers 304 to a caller who has the current version already."""
+    """Answers 304 to a client that already has the current version."""
 
     def __init__(self, response: Response, known: str | None) -> None:
         self._response = response
         self._known = known
 
     def reply[T](self, version: int, body: T) -> T | Response:
-        """`body` with its tag, or 304 without a body."""
+        """`body` with its entity tag, or 304 without a body."""
         headers = {"ETag": etag(version), "Cache-Control": REVALIDATED}
         if self.has(etag(version)):
             return Response(status_code=304, headers=headers)
@@ -66,7 +65,7 @@ class Freshness:
         return body
 
     def has(self, tag: str) -> bool:
-        """Whether the caller has what this tag stands for."""
+        """Whether the client already has the representation with this entity tag."""
         known = self._known or ""
         return known.strip() == "*" or any(f'"{found}"' == tag for _, found in _TAG.findall(known))
 
@@ -77,7 +76,7 @@ async def _freshness(
         str | None,
         Header(
             alias="If-None-Match",
-            description="`ETag` of what the caller has; answered 304 when it is current.",
+            description="The `ETag` of a cached response; the response is 304 when it is current.",
             examples=['"1"'],
         ),
     ] = None,
@@ -87,12 +86,12 @@ async def _freshness(
 
 FreshnessDep = Annotated[Freshness, Depends(_freshness)]
 
-_ETAG = {"description": "The version, to send back in `If-Match`.", "schema": {"type": "string"}}
+_ETAG = {"description": "The version of the object, for `If-Match`.", "schema": {"type": "string"}}
 
 
 def tagged(status: int = 200, *, revalidated: bool = False) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route whose reply has an ETag, and 304 where it can be revalidated."""
+    """The `responses` of a route that sends an ETag, with 304 where it can be revalidated."""
     found: dict[int | str, dict[str, Any]] = {status: {"headers": {"ETag": _ETAG}}}
     if revalidated:
-        found[304] = {"description": "The caller has the current version"}
+        found[304] = {"description": "The cached version is current"}
     return found

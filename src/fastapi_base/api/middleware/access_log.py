@@ -1,4 +1,4 @@
-"""Logs and measures each request once, when its reply is out."""
+"""Logs and measures each request once its response is complete."""
 
 import logging
 import time
@@ -8,21 +8,24 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_base.core.logging import log_ready
-from fastapi_base.core.redaction import redact_text
+from fastapi_base.core.observability.logging import log_ready
+from fastapi_base.core.observability.redaction import redact_text
 
 log = structlog.stdlib.get_logger("fastapi_base.access")
 _ready = logging.getLogger("fastapi_base.access")
 
-# The scope as the router left it, the status (0: cut off before a reply), and seconds.
+# Characters of a path in the log: redaction runs on the event loop. Paths of the API are shorter.
+LONGEST_PATH = 1024
+
+# The scope after routing, the status (0 if the connection ended before a response), and seconds.
 Observe = Callable[[Scope, int, float], None]
 
 
 class AccessLogMiddleware:
-    """One line a request: method, path (no query: it may hold secrets), status, milliseconds.
+    """Logs one line per request: method, path, status, milliseconds.
 
-    Health checks come every few seconds from each prober, so they are logged at level debug.
-    `observe` gets the same, for metrics: one pass for both.
+    The query is left out, because it may hold secrets. Probes call health checks every few seconds,
+    so those are logged at level debug. `observe` receives the same values for metrics.
     """
 
     def __init__(self, app: ASGIApp, observe: Observe | None = None) -> None:
@@ -49,7 +52,7 @@ class AccessLogMiddleware:
             seconds = time.perf_counter() - start
             if self.observe is not None:
                 self.observe(scope, status, seconds)
-            # The event is made only where it is logged: most probes are not.
+            # Build the event only if it will be logged: most probes are not.
             if not scope["path"].startswith("/health/"):
                 if _ready.isEnabledFor(logging.INFO):
                     log_ready(_ready, _event(scope, status, seconds))
@@ -62,8 +65,16 @@ def _event(scope: Scope, status: int, seconds: float) -> dict[str, Any]:
     return {
         "event": "request",
         "method": scope["method"],
-        "path": redact_text(scope["path"]),
+        "path": redact_text(_shortened(scope["path"])),
         "status": status,
         "milliseconds": round(seconds * 1000, 1),
         "client": client[0] if client else None,
     }
+
+
+def _shortened(path: str) -> str:
+    """A long path without its end, cut at a slash, so that no secret is split."""
+    if len(path) <= LONGEST_PATH:
+        return path
+    start = path[: path.rfind("/", 0, LONGEST_PATH) + 1]
+    return f"{start}[{len(path) - len(start)} characters left out]"

@@ -1,4 +1,4 @@
-"""Works on so many requests at a time; lets others wait for a while, and then says no."""
+"""Limits concurrent requests; others queue for a limited time, then get 503."""
 
 import asyncio
 
@@ -10,11 +10,13 @@ from fastapi_base.core.errors import Overloaded
 
 
 class AdmissionMiddleware:
-    """Lets `at_once` requests in, in the order in which they came; 503 after `patience` seconds.
+    """Admits `at_once` concurrent requests in FIFO order; answers 503 after `patience` seconds.
 
-    More at once would not be done sooner: they would share the same processor and connections of
-    the database, and each would take longer, up to its deadline. A reply that goes on after its
-    first part (a stream of events, an export) gives its place away. Health checks take none.
+    More concurrency would not increase throughput: requests would share the same processor and
+    database connections, and each would take longer, up to its deadline. An admitted request never
+    waits for its client: BodyMiddleware has received the body, and the slot is released before the
+    first byte of the response is sent, because a slow reader can block that. Health checks need no
+    slot.
     """
 
     def __init__(self, app: ASGIApp, *, at_once: int, patience: float) -> None:
@@ -28,20 +30,20 @@ class AdmissionMiddleware:
             await self.app(scope, receive, send)
             return
         if not await self._admitted():
-            error = Overloaded(f"The request waited {self.patience:g} s for others to end")
+            error = Overloaded(f"The request waited {self.patience:g} s for a free slot")
             await domain_problem(Request(scope), error)(scope, receive, send)
             return
         held = True
 
-        async def send_and_leave(message: Message) -> None:
+        async def leave_and_send(message: Message) -> None:
             nonlocal held
-            if held and message.get("more_body"):
+            if held:
                 held = False
                 self._places.release()
             await send(message)
 
         try:
-            await self.app(scope, receive, send_and_leave)
+            await self.app(scope, receive, leave_and_send)
         finally:
             if held:
                 self._places.release()
@@ -54,6 +56,6 @@ class AdmissionMiddleware:
             except TimeoutError:
                 return False
         else:
-            # There is a place, so this does not wait.
+            # A slot is free, so this does not wait.
             await self._places.acquire()
         return True

@@ -1,4 +1,4 @@
-"""Compresses replies that gain by it: zstd, Brotli or gzip, whichever the caller takes."""
+"""Compresses responses with zstd, Brotli or gzip, as the client accepts."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, add_compress_type
@@ -11,11 +11,11 @@ add_compress_type("text/csv")
 
 
 class CompressionMiddleware:
-    """Compresses replies of at least `minimum_size` bytes, and none that carries a secret.
+    """Compresses responses of at least `minimum_size` bytes, except those that contain a secret.
 
-    Where a secret and something that the caller chose share one compressed reply, its length tells
-    of the secret (the BREACH attack, CVE-2013-3587). A route whose reply carries one says
-    `Cache-Control: no-store` itself (RFC 6749, 5.1), and that is what is looked for here.
+    If a secret and attacker-chosen text share one compressed response, its length reveals the
+    secret (the BREACH attack, CVE-2013-3587). A route whose response contains a secret sets
+    `Cache-Control: no-store` itself (RFC 6749, 5.1); this middleware checks for that.
     """
 
     def __init__(self, app: ASGIApp, *, minimum_size: int = 1000) -> None:
@@ -27,12 +27,13 @@ class CompressionMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        # No copy of the scope: those outside read in it which route was found.
+        # Do not copy the scope: outer middleware reads the matched route from it.
         scope[_PLAIN] = send
         await self.compressed(scope, receive, send)
 
     async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Taken out: a scope that refers to what refers to it waits for the collector of cycles.
+        # Popped, because a scope in a reference cycle stays until the cyclic garbage collector
+        # runs.
         plain: Send = scope.pop(_PLAIN)
         chosen = send
 

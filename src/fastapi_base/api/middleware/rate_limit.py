@@ -1,33 +1,40 @@
-"""Limits how fast one caller may ask, before anything else is done for the request."""
+"""Limits the request rate per caller, before any other work for the request."""
 
-import ipaddress
 from collections.abc import Sequence
 
+import structlog
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fastapi_base.api.deps import bearer_token
 from fastapi_base.api.errors import domain_problem
 from fastapi_base.api.resources import Resources
-from fastapi_base.core import metrics
 from fastapi_base.core.config import RateLimitSettings
+from fastapi_base.core.config.quotas import Quota, RouteQuota
 from fastapi_base.core.errors import NotAuthenticated, RateLimited
-from fastapi_base.core.quotas import Quota, RouteQuota
-from fastapi_base.services.rate_limit import Bucket, Level
-from fastapi_base.services.throttle import network
+from fastapi_base.core.observability import metrics
+from fastapi_base.core.security import api_key
+from fastapi_base.services.limits.rate_limit import Bucket, Level
+from fastapi_base.utils.addresses import Networks, network
+
+log = structlog.stdlib.get_logger(__name__)
 
 DECISIONS = metrics.counter(
-    "rate_limit_decisions", "What the quotas said of requests", "quota", "decision"
+    "rate_limit_decisions", "Decisions of the rate limits", "quota", "decision"
 )
 _PREFIX = "fastapi-base:rate:"
 
 
 class RateLimitMiddleware:
-    """Answers 429 to who is faster than a quota, and tells everybody how much is left.
+    """Answers 429 to a caller that exceeds a quota, and reports the remaining quota.
 
-    A caller is the account of a good access token, else the network that the request comes from. A
-    quota of a route counts beside that. Replies carry `RateLimit-Policy` and `RateLimit`
-    (draft-ietf-httpapi-ratelimit-headers-10), refusals `Retry-After` too. Health checks pass.
+    The caller is the account of a valid access token, else the network of the client's IP address.
+    A route's quota counts in addition. Responses carry `RateLimit-Policy` and `RateLimit`
+    (draft-ietf-httpapi-ratelimit-headers-10); 429 responses also carry `Retry-After`. Health checks
+    pass.
     """
 
     def __init__(self, app: ASGIApp, *, settings: RateLimitSettings) -> None:
@@ -40,7 +47,7 @@ class RateLimitMiddleware:
             for quota in ("principal", "address", "route")
             for allowed in (True, False)
         }
-        self.exempt = [ipaddress.ip_network(given, strict=False) for given in settings.exempt]
+        self.exempt = Networks(settings.exempt)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -66,13 +73,8 @@ class RateLimitMiddleware:
             await self.app(scope, receive, send_with_levels)
 
     def _free(self, scope: Scope) -> bool:
-        if not self.exempt or not scope.get("client"):
-            return False
-        try:
-            address = ipaddress.ip_address(scope["client"][0])
-        except ValueError:
-            return False
-        return any(address in known for known in self.exempt)
+        client = scope.get("client")
+        return client is not None and client[0] in self.exempt
 
     def _buckets(self, scope: Scope, resources: Resources) -> list[Bucket]:
         who, quota, name = self._caller(scope, resources)
@@ -85,17 +87,35 @@ class RateLimitMiddleware:
         return buckets
 
     def _caller(self, scope: Scope, resources: Resources) -> tuple[str, Quota, str]:
-        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
+        token = bearer_token(Headers(scope=scope))
+        # An API key is not an access token: reading it as one would cost an exception.
+        if token and not api_key.claims_to_be(token):
             try:
-                user_id = resources.tokens.read(token.strip()).user_id
+                user_id = resources.tokens.read(token).user_id
             except NotAuthenticated:
-                # Whoever guesses tokens counts by where they come from.
+                # A client that guesses tokens is counted by its network.
                 pass
             else:
                 return f"principal:{user_id}", self.principal, "principal"
         client = scope.get("client")
         return f"address:{network(client[0] if client else None)}", self.address, "address"
+
+
+def warn_of_unmatched(app: FastAPI, settings: RateLimitSettings) -> None:
+    """Log each route quota that applies to no route, for example because its path is misspelt."""
+    for rule in settings.routes:
+        method, _, start = RouteQuota.parse(rule).prefix.partition(" ")
+        if not any(
+            method in (route.methods or ()) and _may_start(route.path or "", start)
+            for route in iter_route_contexts(app.routes)
+        ):
+            log.warning("a rate limit applies to no route", rule=rule)
+
+
+def _may_start(template: str, start: str) -> bool:
+    """Whether a path of the route may start with this text."""
+    known, parameter, _ = template.partition("{")
+    return known.startswith(start) or (bool(parameter) and start.startswith(known))
 
 
 def _fields(levels: Sequence[Level]) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""Gives each request an id: the caller's own, when it is sane, else a new one.
+"""Assigns each request an id: the client's own if it is valid, else a new one.
 
-A trace that the caller is part of (W3C Trace Context) is named in the log lines beside it.
+Log lines also contain the id of the client's trace (W3C Trace Context), if there is one.
 """
 
 import re
@@ -10,19 +10,19 @@ from collections.abc import Callable
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# In the form of the server, here and below: this is done for each request.
+# In the server's format (lower-case bytes), here and below: this runs for each request.
 HEADER = b"x-request-id"
 _READ = {HEADER, b"traceparent"}
-# Goes into logs and replies: no blanks, no control characters, no length without end.
+# The id goes into logs and responses: no whitespace, no control characters, bounded length.
 _SANE = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-# W3C Trace Context, 3.2.2; ids of zeros are not valid
+# W3C Trace Context, 3.2.2; all-zero ids are invalid.
 _TRACE = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}.*")
 
 
 class RequestIdMiddleware:
-    """Puts the id in the scope's state, in every log line and in the reply's header.
+    """Adds the id to the scope's state, to every log line and to a response header.
 
-    `trace_id` tells the id of our own trace, where there are traces.
+    `trace_id` returns the id of this service's own trace, if tracing is on.
     """
 
     def __init__(self, app: ASGIApp, trace_id: Callable[[], str | None] | None = None) -> None:
@@ -34,7 +34,7 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        # Of several, the first.
+        # The first one, if there are several.
         given = {name: value for name, value in reversed(scope["headers"]) if name in _READ}
         sane = _SANE.fullmatch(given.get(HEADER, b""))
         request_id = sane[0].decode() if sane else secrets.token_hex(16)
@@ -59,6 +59,6 @@ class RequestIdMiddleware:
 
 
 def request_id_of(scope: Scope) -> str | None:
-    """The id of the request, when the middleware has seen it."""
+    """The id of the request, if the middleware has processed it."""
     found = scope.get("state", {}).get("request_id")
     return found if isinstance(found, str) else None

@@ -1,6 +1,8 @@
-"""Headers that tell browsers what not to do with a reply (OWASP Secure Headers)."""
+"""Headers that restrict what browsers do with a response (OWASP Secure Headers)."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fastapi_base.api import docs
 
 _ALWAYS = {
     "x-content-type-options": "nosniff",
@@ -11,25 +13,24 @@ _ALWAYS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-# The documentation page brings an inline script, and loads its viewer over HTTPS.
+# The documentation page: scripts and styles from this origin only; Swagger UI embeds its images.
 _DOCS_POLICY = (
-    "default-src 'none'; connect-src 'self'; img-src 'self' https: data:; form-action 'self';"
-    " script-src 'unsafe-inline' https:; style-src 'unsafe-inline' https:; frame-ancestors 'none'"
+    "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self';"
+    " style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_DOCS_PATHS = ("/docs", "/redoc")
-# Replies are about the caller; a route that may be cached says so itself.
+# Responses are specific to the caller; a cacheable route sets its own Cache-Control.
 _CACHE = (b"cache-control", b"no-store")
 
 
 class SecurityHeadersMiddleware:
-    """Adds the headers. `hsts` only where callers come by HTTPS, which is production."""
+    """Adds the headers. Set `hsts` only if clients use HTTPS, as in production."""
 
     def __init__(self, app: ASGIApp, *, hsts: bool) -> None:
         self.app = app
         always = dict(_ALWAYS)
         if hsts:
             always["strict-transport-security"] = "max-age=31536000; includeSubDomains"
-        # In the form that the server takes: this is done for each reply.
+        # In the server's format: this runs for each response.
         self._api = _raw({**always, "content-security-policy": _API_POLICY})
         self._docs = _raw({**always, "content-security-policy": _DOCS_POLICY})
 
@@ -38,7 +39,7 @@ class SecurityHeadersMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        ours = self._docs if scope["path"].startswith(_DOCS_PATHS) else self._api
+        ours = self._docs if scope["path"].startswith(docs.PATH) else self._api
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""Refuses requests that were meant for another host."""
+"""Rejects requests that are addressed to another host."""
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -11,8 +11,8 @@ from fastapi_base.api.errors import http_problem
 class TrustedHostMiddleware:
     """Answers 421 (RFC 9110, 15.5.20) unless `Host` is one of `hosts`.
 
-    `*.example.com` stands for every name below it. Health checks come by the address of the
-    container, which no list can know, so they pass.
+    `*.example.com` matches every subdomain. Health checks pass, because probes use the container's
+    IP address, which no list can contain.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...]) -> None:
@@ -29,12 +29,12 @@ class TrustedHostMiddleware:
         if host in self.names or (self.suffixes and host.endswith(self.suffixes)):
             await self.app(scope, receive, send)
             return
-        error = HTTPException(421, "This service does not answer for the host that was asked for")
+        error = HTTPException(421, "This service does not serve the requested host")
         await http_problem(Request(scope), error)(scope, receive, send)
 
 
 def _name(host: str) -> str:
-    """The host without its port, which an IPv6 address in brackets may have too."""
+    """The host without its port; an IPv6 address in brackets may have a port too."""
     if host.startswith("["):
         return host.partition("]")[0].lower() + "]"
     return host.partition(":")[0].lower()

@@ -1,14 +1,14 @@
-"""Requests by method, route template and status: their rate, their errors, their duration."""
+"""Requests by method, route template and status: rate, errors, duration."""
 
 from fastapi.routing import iter_route_contexts
 from prometheus_client import Histogram
 from starlette.types import Scope
 
-from fastapi_base.core import metrics
+from fastapi_base.core.observability import metrics
 
 REQUESTS = metrics.histogram(
     "http_request_duration_seconds",
-    "Seconds from the first byte of a request to the last of its reply",
+    "Duration of requests, from the first byte of a request to the last byte of its response",
     "method",
     "route",
     "status",
@@ -18,15 +18,17 @@ NO_ROUTE = "none"
 
 
 class RequestMetrics:
-    """Called with each request. Callers cannot make series: what they choose is bounded here.
+    """Observes each request. Labels are bounded, so that clients cannot create new time series.
 
-    One histogram for all three: its count by status is the rate and the errors. A request that was
-    refused before its route was looked for (429, 413, 421, a preflight) counts under route `none`,
-    as does a path that leads nowhere.
+    One histogram serves all three: its count by status gives the rate and the errors. A request
+    that is rejected before routing (429, 413, 421, a preflight) counts under route `none`, as does
+    an unknown path.
     """
 
     def __init__(self) -> None:
-        self._templates: dict[int, str] = {}
+        # By id, because routes have no hash. Each route is kept with its template: the id of a
+        # removed one must not belong to another.
+        self._templates: dict[int, tuple[object, str]] = {}
         self._series: dict[tuple[int, str, int], Histogram] = {}
 
     def __call__(self, scope: Scope, status: int, seconds: float) -> None:
@@ -42,15 +44,19 @@ class RequestMetrics:
 
     def _new(self, scope: Scope, status: int) -> Histogram:
         method: str = scope["method"]
-        if not self._templates:
-            # Late, since routes come after the middleware; ids hold, since routes stay.
-            self._templates = {
-                id(found.original_route): found.path
-                for found in iter_route_contexts(scope["app"].routes)
-                if found.path
-            }
+        route = scope.get("route")
         return REQUESTS.child(
             method if method in _METHODS else "other",
-            self._templates.get(id(scope.get("route")), NO_ROUTE),
+            NO_ROUTE if route is None else self._template(route, scope),
             str(status),
         )
+
+    def _template(self, route: object, scope: Scope) -> str:
+        if id(route) not in self._templates:
+            # Routes may be added at any time.
+            for found in iter_route_contexts(scope["app"].routes):
+                if found.path:
+                    known = found.original_route
+                    self._templates[id(known)] = (known, found.path)
+            self._templates.setdefault(id(route), (route, NO_ROUTE))
+        return self._templates[id(route)][1]

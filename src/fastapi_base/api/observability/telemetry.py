@@ -1,4 +1,4 @@
-"""Traces and error reports of the API, as the settings ask for."""
+"""Traces and error reports of the API, as configured."""
 
 import asyncio
 import random
@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_base.core import reporting, tracing
 from fastapi_base.core.config import Settings
+from fastapi_base.core.observability import reporting, tracing
 
 if TYPE_CHECKING:
     from fastapi.telemetry import TelemetryConfig
 
 
 def start(settings: Settings) -> "TelemetryConfig":
-    """Begin, and return what FastAPI must know: it makes the span of a request by itself."""
+    """Start telemetry; returns its configuration for FastAPI, which creates request spans."""
     reporting.start(settings)
     provider = tracing.start(settings, "fastapi-base-api")
     return {
         "tracing": provider is not None,
         "tracer_provider": provider,
         "operation_spans": False,
-        # Prometheus and our own logs have these.
+        # Prometheus and the log already cover these.
         "metrics": False,
         "logs": False,
         "auto_configure": False,
@@ -31,16 +31,16 @@ def start(settings: Settings) -> "TelemetryConfig":
 
 
 async def stop() -> None:
-    """Send what waits."""
+    """Flush pending data."""
     await asyncio.to_thread(tracing.stop)
     await asyncio.to_thread(reporting.stop)
 
 
 class TransactionsMiddleware:
-    """Reports how long a share of the requests takes.
+    """Reports the duration of a sample of the requests.
 
-    The dice are cast here: the SDK would do most of its work first, for each request, and that is
-    more work than many requests are.
+    Sampling happens here: the SDK would do most of its work before it samples, which costs more
+    than many requests do.
     """
 
     def __init__(self, app: ASGIApp, share: float) -> None:
@@ -57,7 +57,7 @@ class TransactionsMiddleware:
 
 
 def transactions(settings: Settings) -> list[Middleware]:
-    """The middleware that reports how long requests take, where a share of them is."""
+    """The middleware that reports durations, if the sample rate is above zero."""
     if settings.sentry.dsn is None or not settings.sentry.traces:
         return []
     return [Middleware(TransactionsMiddleware, share=settings.sentry.traces)]

@@ -2,18 +2,16 @@
 
 from fastapi import APIRouter
 
+from fastapi_base.api.dependencies.bounds import WithinBounds
 from fastapi_base.api.deps import WritableUnlessReadOnly
-from fastapi_base.api.v1.endpoints import (
+from fastapi_base.api.v1.endpoints.audit import audit_log
+from fastapi_base.api.v1.endpoints.flags import flags
+from fastapi_base.api.v1.endpoints.identity import (
     admin,
     api_keys,
     auth,
     email_change,
-    exports,
-    flags,
     invitations,
-    items,  # slice: items
-    items_import,  # slice: items
-    jobs,
     lifecycle,
     oidc,
     passkeys,
@@ -22,16 +20,22 @@ from fastapi_base.api.v1.endpoints import (
     totp,
     users,
 )
+from fastapi_base.api.v1.endpoints.items import items, items_import  # slice: items
+from fastapi_base.api.v1.endpoints.jobs import jobs
+from fastapi_base.api.v1.endpoints.privacy import exports
+from fastapi_base.api.v1.endpoints.statistics import statistics
 
-router = APIRouter(prefix="/api/v1")
-# The busiest first: the router tries them in this order.
+router = APIRouter(prefix="/api/v1", dependencies=[WithinBounds])
+# Most frequent first: the router tries them in this order.
 router.include_router(users.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(admin.router, dependencies=[WritableUnlessReadOnly])
+router.include_router(audit_log.router, dependencies=[WritableUnlessReadOnly])
+router.include_router(statistics.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(jobs.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(api_keys.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(items.router, dependencies=[WritableUnlessReadOnly])  # slice: items
 router.include_router(items_import.router, dependencies=[WritableUnlessReadOnly])  # slice: items
-# Logging in and out, and ending read-only itself, go on.
+# Login, logout and switching read-only off stay available.
 router.include_router(auth.router)
 router.include_router(sessions.router)
 router.include_router(flags.router)

@@ -3,11 +3,11 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from fastapi_base.core.section import Seconds, Section
+from fastapi_base.core.config.section import Seconds, Section
 
 
 class CacheSettings(Section):
-    """The cache in Redis, and its tier in each process."""
+    """The cache in Redis, and the in-process tier."""
 
     model_config = SettingsConfigDict(env_prefix="CACHE_")
 

@@ -1,19 +1,19 @@
-"""Settings of what is kept of accounts, and what is handed out."""
+"""Settings of data retention and account exports."""
 
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
-from fastapi_base.core.section import Section
+from fastapi_base.core.config.section import Section
 
-# The database refuses to remove younger events (migration 0017).
+# The database refuses to delete more recent events (migration 0017).
 AUDIT_SHORTEST_DAYS = 30
 
 
 def _long_enough(days: int) -> int:
     if 0 < days < AUDIT_SHORTEST_DAYS:
-        raise ValueError(f"must be 0, which keeps all, or {AUDIT_SHORTEST_DAYS} and more")
+        raise ValueError(f"must be 0 (keep all events) or at least {AUDIT_SHORTEST_DAYS}")
     return days
 
 
@@ -26,8 +26,10 @@ class AuditSettings(Section):
 
 
 class ExportSettings(Section):
-    """Exports of accounts. `max_bytes` counts before they are packed, and fits any reader of ZIP
-    without its extension for large files."""
+    """Exports of accounts.
+
+    `max_bytes` limits the uncompressed size; archives of that size need no ZIP64 extensions.
+    """
 
     model_config = SettingsConfigDict(env_prefix="EXPORT_")
 

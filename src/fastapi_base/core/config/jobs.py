@@ -1,34 +1,36 @@
-"""Settings of background jobs: as PostgreSQL keeps them, and as Celery runs them."""
+"""Settings of background jobs in PostgreSQL and in Celery."""
 
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from fastapi_base.core import config_rules
-from fastapi_base.core.section import Seconds, Section
+from fastapi_base.core.config import validators
+from fastapi_base.core.config.section import Seconds, Section
 
-BrokerUrl = Annotated[SecretStr | None, AfterValidator(config_rules.broker_url)]
+BrokerUrl = Annotated[SecretStr, AfterValidator(validators.broker_url)]
 
 
 class JobsSettings(Section):
-    """Jobs and the relay that hands them to the broker. Times are in seconds, or in days."""
+    """Jobs and the relay that publishes them. Times are in seconds, or in days."""
 
     model_config = SettingsConfigDict(env_prefix="JOBS_")
 
     sweep_seconds: Seconds = 1
     lease_seconds: Seconds = 30
     batch: int = Field(default=200, gt=0, le=5000)
+    window: int = Field(default=200, gt=0, le=1_000_000)
+    apart: int = Field(default=2, gt=0, le=1000)
     keep_days: int = Field(default=7, gt=0)
     keep_failed_days: int = Field(default=30, gt=0)
 
 
 class CelerySettings(Section):
-    """Background work. Times are in seconds."""
+    """Celery workers and the broker. Times are in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="CELERY_")
 
-    broker_url: BrokerUrl = None
+    broker_url: BrokerUrl | None = None
     concurrency: int = Field(default=2, ge=1)
     task_soft_time_limit: int = Field(default=240, gt=0)
     task_time_limit: int = Field(default=300, gt=0)

@@ -1,4 +1,4 @@
-"""Settings of what operators see: logs, metrics, traces, error reports, health."""
+"""Settings of logs, metrics, traces, error reports and health checks."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,14 +6,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from fastapi_base.core.config_rules import MINIMUM_SECRET_BYTES
-from fastapi_base.core.section import Section, Words
+from fastapi_base.core.config import validators
+from fastapi_base.core.config.section import Section, Words
 
+MINIMUM_TOKEN_LENGTH = 32
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def parse_level(text: str) -> tuple[str, str]:
-    """Logger and level out of `name=LEVEL`. Raises ValueError saying what would be right."""
+    """Parse `name=LEVEL` into logger and level. Raises ValueError naming the expected form."""
     name, _, level = (part.strip() for part in text.partition("="))
     if not name or level not in _LEVELS:
         raise ValueError(f"{text!r} must look like sqlalchemy.engine=INFO ({', '.join(_LEVELS)})")
@@ -28,7 +29,7 @@ def _levels(value: tuple[str, ...]) -> tuple[str, ...]:
 
 def _dependencies(value: tuple[str, ...]) -> tuple[str, ...]:
     if unknown := set(value) - {"database", "redis"}:
-        raise ValueError(f"{', '.join(sorted(unknown))}: must be of database, redis")
+        raise ValueError(f"{', '.join(sorted(unknown))}: must be database or redis")
     return value
 
 
@@ -45,11 +46,11 @@ class LogSettings(Section):
 
 
 class MetricsSettings(Section):
-    """Metrics for Prometheus, on a port of their own; port 0 is no metrics at all."""
+    """Metrics for Prometheus, on a separate port; 0 disables them."""
 
     model_config = SettingsConfigDict(env_prefix="METRICS_")
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, AfterValidator(validators.bind_host)] = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
 
 
@@ -57,28 +58,28 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class TracingSettings(Section):
-    """Traces (OpenTelemetry), sent by OTLP over HTTP; without `endpoint` there are none."""
+    """Traces (OpenTelemetry), exported by OTLP over HTTP. Disabled without `endpoint`."""
 
     model_config = SettingsConfigDict(env_prefix="TRACING_")
 
-    endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s#]+$")
+    endpoint: Annotated[str, AfterValidator(validators.endpoint)] | None = None
     sample: Share = 0.1
 
 
 class SentrySettings(Section):
-    """Error reports; without `dsn` there are none."""
+    """Error reports. Disabled without `dsn`."""
 
     model_config = SettingsConfigDict(env_prefix="SENTRY_")
 
-    dsn: SecretStr | None = None
+    dsn: Annotated[SecretStr, AfterValidator(validators.sentry_dsn)] | None = None
     sample: Share = 1.0
     traces: Share = 0.0
 
 
 class HealthSettings(Section):
-    """What probes are told, and what operators are told besides."""
+    """The dependencies that readiness requires, and the token for detailed health reports."""
 
     model_config = SettingsConfigDict(env_prefix="HEALTH_")
 
     required: Annotated[Words, AfterValidator(_dependencies)] = ("database", "redis")
-    token: Annotated[SecretStr, Field(min_length=MINIMUM_SECRET_BYTES)] | None = None
+    token: Annotated[SecretStr, Field(min_length=MINIMUM_TOKEN_LENGTH)] | None = None

@@ -1,4 +1,4 @@
-"""Quotas as settings say them: 600/minute."""
+"""Rate quotas in the format of the settings: 600/minute."""
 
 import re
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """So many requests in so many seconds, all at once if need be."""
+    """At most `limit` requests in `seconds`; they may arrive in a single burst."""
 
     limit: int
     seconds: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """A quota from `600/minute`. Raises ValueError saying what would be right."""
+        """Parse a quota such as `600/minute`. Raises ValueError naming the expected form."""
         match = _QUOTA.fullmatch(text.strip())
         if not match:
             raise ValueError("must look like 600/minute (second, minute, hour or day)")
@@ -25,25 +25,25 @@ class Quota:
 
     @property
     def interval(self) -> int:
-        """Microseconds in which one request is forgotten."""
+        """Microseconds after which one request is available again."""
         return max(1, self.seconds * 1_000_000 // self.limit)
 
     @property
     def window(self) -> int:
-        """Microseconds in which all are forgotten."""
+        """Microseconds after which the whole quota is available again."""
         return self.interval * self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class RouteQuota:
-    """A quota of the routes whose request line begins so."""
+    """A quota for all routes whose method and path start with `prefix`."""
 
     prefix: str
     quota: Quota
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From `POST /api/v1/jobs=60/minute`. Raises ValueError saying what would be right."""
+        """Parse `POST /api/v1/jobs=60/minute`. Raises ValueError naming the expected form."""
         prefix, _, quota = text.partition("=")
         method, _, path = prefix.strip().partition(" ")
         if not (method.isupper() and path.startswith("/")):

@@ -1,7 +1,7 @@
-"""Levels of loggers: by setting, and by a file while the service runs.
+"""Log levels per logger, from settings and from a file that is watched at run time.
 
-The file is looked at again every few seconds, so that a mounted ConfigMap, or an editor, changes
-what all processes log without a restart. When it is emptied, the settings count again.
+The file is checked every few seconds, so that a mounted ConfigMap or an edit changes the levels of
+all processes without a restart. If the file is emptied, the settings apply again.
 """
 
 import logging
@@ -9,14 +9,15 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from fastapi_base.core.config_observability import LogSettings, parse_level
+from fastapi_base.core.config.observability import LogSettings, parse_level
+from fastapi_base.core.runtime import background
 
 log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 2.0
 
 
 class Levels:
-    """The levels of this process."""
+    """The log levels of this process."""
 
     def __init__(self, settings: LogSettings, interval: float = INTERVAL_SECONDS) -> None:
         self._file = settings.levels_file
@@ -26,7 +27,7 @@ class Levels:
         self._seen: tuple[int, int] | None = None
 
     def apply(self) -> None:
-        """Set what the settings say, and the file beside them."""
+        """Set the levels from the settings and the file; the file takes precedence."""
         wanted = {**self._settings, **self._read()}
         for name in self._set.keys() - wanted.keys():
             logging.getLogger(name).setLevel(self._set.pop(name))
@@ -36,12 +37,12 @@ class Levels:
             logger.setLevel(level)
 
     def watch(self) -> None:
-        """Look at the file from a thread of this process, when there is one to look at."""
+        """Watch the file from a background thread, if one is configured."""
         if self._file:
-            threading.Thread(target=self._watch, name="log-levels", daemon=True).start()
+            background.thread("log-levels", self._watch)
 
     def changed(self) -> bool:
-        """Whether the file is another than at the last look; its end is a change too."""
+        """Whether the file has changed since the last call; its removal counts as a change."""
         before, self._seen = self._seen, self._stamp()
         return before != self._seen
 
@@ -61,10 +62,11 @@ class Levels:
 
     def _read(self) -> dict[str, str]:
         try:
-            lines = self._file.read_text().splitlines() if self._file else ()
+            # Undecodable bytes become a line that cannot be parsed.
+            text = self._file.read_text("utf-8", "replace") if self._file else ""
         except OSError:
             return {}
-        return dict(_parsed(lines))
+        return dict(_parsed(text.splitlines()))
 
 
 def _parsed(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
@@ -73,5 +75,5 @@ def _parsed(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
             try:
                 yield parse_level(line)
             except ValueError as error:
-                # Whoever edits a file of a running service must not stop it.
+                # An invalid edit of the file must not stop a running service.
                 log.warning("LOG_LEVELS_FILE: %s", error)

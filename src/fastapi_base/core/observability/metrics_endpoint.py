@@ -1,8 +1,8 @@
-"""The port at which Prometheus asks, right with several processes.
+"""The endpoint that Prometheus scrapes, correct for programs with several processes.
 
-Each process writes its numbers to files in a folder in memory; whichever process of the program
-accepts a scrape adds them up (prometheus_client's multiprocess mode). What a process that ended had
-counted is added to one file, so that counters never fall and files do not pile up.
+Each process writes its metrics to files in a shared in-memory directory. Whichever process accepts
+a scrape aggregates them (prometheus_client's multiprocess mode). The counters of processes that
+have exited are merged into one file, so that counters never decrease and files do not accumulate.
 """
 
 import contextlib
@@ -11,12 +11,14 @@ import os
 import platform
 import shutil
 import socket
+import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from http.server import HTTPServer
+from collections.abc import Iterable, Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import structlog
 from prometheus_client import CollectorRegistry, MetricsHandler, values
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.mmap_dict import MmapedDict
@@ -25,13 +27,20 @@ from prometheus_client.registry import Collector
 
 import fastapi_base
 from fastapi_base.core.config import Settings
-from fastapi_base.core.process_metrics import ProcessCollector
+from fastapi_base.core.observability import metrics, reporting
+from fastapi_base.core.observability.process_metrics import ProcessCollector
+from fastapi_base.core.runtime import background
 
+log = structlog.stdlib.get_logger(__name__)
+
+_FAILED = metrics.counter(
+    "metrics_collector_failures", "Scrapes that lack the metrics of a collector", "collector"
+)
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "fastapi-base-metrics-"
-# Which of the files belong to no metric: they say who uses the folder.
+# Files with this prefix hold no metrics; they record which programs use the directory.
 _USER = "user-"
-# What a program gives the one that replaces it: the number of the open socket, and the folder.
+# Passed to the successor of this program: the file descriptor of the socket and the directory.
 _INHERITED = "FASTAPI_BASE_METRICS_INHERITED"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 _ENDED = 0
@@ -39,15 +48,18 @@ _SCRAPE_SECONDS = 10
 
 
 class MetricsPortTaken(Exception):
-    """The port of the metrics cannot be had. The message names the variable."""
+    """The metrics port cannot be bound. The message names the variable."""
 
 
 class _Handler(MetricsHandler):
     timeout = _SCRAPE_SECONDS
 
 
-class _Server(HTTPServer):
-    """Serves a socket that others made, and maybe serve as well."""
+class _Server(ThreadingHTTPServer):
+    """Serves an existing socket, possibly shared with other processes.
+
+    Each connection has its own thread, so that a client that sends nothing delays no scrape.
+    """
 
     def __init__(self, listener: socket.socket, registry: CollectorRegistry) -> None:
         address = listener.getsockname()
@@ -55,9 +67,30 @@ class _Server(HTTPServer):
         self.socket.close()
         self.socket = listener
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Replaces the default, which prints to standard error."""
+        if not isinstance(sys.exception(), OSError):  # The client disconnected.
+            log.exception("metrics scrape failed")
+
+
+class _Guarded(Collector):
+    """Isolates the errors of a collector: the scrape continues without its metrics."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+
+    def collect(self) -> Iterable[Metric]:
+        try:
+            return [*self._collector.collect()]
+        except Exception as error:
+            _FAILED.child(type(self._collector).__name__).inc()
+            log.exception("metrics collector failed", collector=type(self._collector).__name__)
+            reporting.capture(error)
+            return []
+
 
 class MetricsEndpoint:
-    """Made in the process that starts the others, before anything is measured and any is started.
+    """Create it in the parent process, before any metric is used and before any fork.
 
     Raises MetricsPortTaken.
     """
@@ -71,7 +104,8 @@ class MetricsEndpoint:
             self._listener = _listen(settings.metrics.host, settings.metrics.port)
             self.folder = _new_folder(self._owner)
         (self.folder / f"{_USER}{self._owner}").touch()
-        # The library chooses at its import, which was long ago: choose again, before any metric is.
+        # prometheus_client selected its value class at import; select it again before any metric is
+        # created.
         os.environ[_FOLDER_VARIABLE] = str(self.folder)
         values.ValueClass = values.MultiProcessValue()
         self._extra = [_Build(settings.app.image_digest), *extra]
@@ -82,27 +116,27 @@ class MetricsEndpoint:
         return int(self._listener.getsockname()[1])
 
     def serve(self) -> None:
-        """Answer in a thread of this process, beside others that do the same."""
+        """Answer scrapes in a thread of this process. Several processes may serve concurrently."""
         registry = CollectorRegistry()
         registry.register(_Files(self.folder))
         registry.register(
             ProcessCollector(lambda: _users(self.folder), lambda: _writers(self.folder))
         )
         for collector in self._extra:
-            registry.register(collector)
+            registry.register(_Guarded(collector))
         server = _Server(self._listener, registry)
-        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        background.thread("metrics", server.serve_forever)
 
     def hand_over(self) -> dict[str, str]:
-        """What the environment of a program must hold that this process becomes by exec.
+        """The environment variables for the program that replaces this process by exec.
 
-        Both then answer at the port, and count together, for as long as both run.
+        Both programs then answer on the port and share their metrics for as long as both run.
         """
         self._listener.set_inheritable(True)
         return {_INHERITED: f"{self._listener.fileno()}:{self.folder}"}
 
     def close(self) -> None:
-        """Remove the files, when no other program uses them; nothing in a process of its own."""
+        """Remove the files if no other program uses them. Has no effect in child processes."""
         if os.getpid() == self._owner:
             self._listener.close()
             if _users(self.folder) - {self._owner}:
@@ -130,13 +164,17 @@ class _Build(Collector):
         }
 
     def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily("build_info", "What runs, as labels", labels=[*self._labels])
+        family = GaugeMetricFamily(
+            "build_info",
+            "Version, image digest and Python version, as labels",
+            labels=[*self._labels],
+        )
         family.add_metric([*self._labels.values()], 1)
         yield family
 
 
 def merge_ended(folder: Path) -> None:
-    """Add the counters of processes that ended to one file, and forget their gauges."""
+    """Merge the counters of exited processes into one file and delete their gauges."""
     for path in folder.glob("*_*.db"):
         kind, _, number = path.stem.rpartition("_")
         if int(number) == _ENDED or _alive(int(number)):
@@ -153,16 +191,16 @@ def _new_folder(owner: int) -> Path:
     memory = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
     base = Path(memory or tempfile.gettempdir())
     for folder in base.glob(f"{_PREFIX}*"):
-        # Its programs were killed before they could remove it.
+        # The programs that used it were killed before they could remove it.
         if not _users(folder):
             shutil.rmtree(folder, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{owner}-", dir=base))
 
 
 def _users(folder: Path) -> set[int]:
-    """The programs that use the folder and live, by their first process."""
+    """The programs that use the directory and are alive, by the id of their first process."""
     named = [path.name.removeprefix(_USER) for path in folder.glob(f"{_USER}*")]
-    # As long as there is none, the one that makes it.
+    # Until the first marker file exists, the owner is in the directory's name.
     named = named or [folder.name.removeprefix(_PREFIX).partition("-")[0]]
     return {int(name) for name in named if name.isdecimal() and _alive(int(name))}
 
@@ -173,13 +211,13 @@ def _writers(folder: Path) -> set[int]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One scrape at a time, of all processes: two must not add the same file."""
+    """Serialise scrapes across processes: two must not merge the same file."""
     with (folder / "lock").open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            # By name: a process that was forked meanwhile has the file open too.
+            # Unlock explicitly: a process forked in the meantime has the file open too.
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
@@ -190,7 +228,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise MetricsPortTaken(
             f"METRICS_PORT: {host}:{port} cannot be used ({error.strerror}); choose another"
         ) from None
-    # Several processes wait for the same connection, and one gets it.
+    # Several processes wait for the same connection, and one of them gets it.
     listener.setblocking(False)
     return listener
 

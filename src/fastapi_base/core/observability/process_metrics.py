@@ -1,4 +1,4 @@
-"""What the operating system says of a program's processes together, read when it is asked for."""
+"""Operating system metrics of all processes of a program, read at scrape time."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -11,10 +11,10 @@ _PROC = Path("/proc")
 
 
 class ProcessCollector(Collector):
-    """CPU time, memory and files of parents and their children (Linux only; else nothing).
+    """CPU time, memory and open files of parents and their children. Linux only; otherwise empty.
 
-    Processor time of children that ended is in the parent's record (proc(5), cutime), so the sum
-    never falls while the parent lives.
+    The kernel adds the CPU time of exited children to their parent (proc(5), cutime), so the sum
+    never decreases while the parent is alive.
     """
 
     def __init__(
@@ -26,12 +26,13 @@ class ProcessCollector(Collector):
         self._page = os.sysconf("SC_PAGE_SIZE")
 
     def collect(self) -> Iterator[Metric]:
-        """The sums, under the names that Prometheus' clients use for one process."""
+        """The sums, under the names that Prometheus clients use for a single process."""
         ticks = pages = files = alive = 0
         parents = set(self._parents())
         for pid in parents.union(self._children()):
             try:
-                # After the name in parentheses, which may hold blanks: field 3 of proc(5) is first.
+                # After the process name in parentheses, which may contain spaces: field 3 of
+                # proc(5) is first.
                 fields = (_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
                 files += sum(1 for _ in (_PROC / f"{pid}/fd").iterdir())
             except (OSError, IndexError):
@@ -43,13 +44,13 @@ class ProcessCollector(Collector):
             return
         yield CounterMetricFamily(
             "process_cpu_seconds",
-            "Processor time of all processes, and of those that ended",
+            "CPU time of all processes, including ended ones",
             value=ticks / self._tick,
         )
         yield GaugeMetricFamily(
             "process_resident_memory_bytes",
-            "Memory of all processes; what they share counts in each",
+            "Memory of all processes; shared memory counts in each",
             value=pages * self._page,
         )
         yield GaugeMetricFamily("process_open_fds", "Open files of all processes", value=files)
-        yield GaugeMetricFamily("process_count", "Processes", value=alive)
+        yield GaugeMetricFamily("process_count", "Number of processes", value=alive)

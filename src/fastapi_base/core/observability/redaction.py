@@ -1,6 +1,6 @@
-"""Takes secrets and personal data out of what is logged: by a key's name, by a text's look.
+"""Redacts secrets and personal data from log events, by key and by pattern.
 
-The patterns are a second net. The first is that nothing hands such data to a log.
+The patterns are a second line of defence: code should not pass such data to a log at all.
 """
 
 import re
@@ -10,6 +10,10 @@ from typing import Any
 
 REDACTED = "[redacted]"
 TOO_DEEP = "[too deep]"
+# Characters of one text. Most tracebacks are a tenth of this length.
+LONGEST = 32_768
+# Longer keys are not cached: client-controlled header names must not fill the memory.
+_REMEMBERED = 128
 
 _SECRET_KEY = re.compile(
     r"passw(or)?d|passphrase|secret|token|authorization|cookie|api[-_]?key|credential|dsn|e[-_]?mail",
@@ -20,12 +24,14 @@ _NAMED = re.compile(
     r"\b((?:passw(?:or)?d|secret|[a-z_]*token|api[-_]?key|code)['\"]?\s*[:=]\s*['\"]?)[^&\s,;'\"]+",
     re.IGNORECASE,
 )
-# Each with what a text must hold to be worth a search; most texts hold none of them.
+# The first element is a cheap hint: only texts that contain it are searched with the pattern.
 _SECRET_TEXT: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("://", re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"), REDACTED),
     (" ", re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]+", re.IGNORECASE), rf"\1 {REDACTED}"),
-    ("eyJ", re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), REDACTED),
-    # A whole header, also as a pair in the text of a list: its form is for others to choose.
+    # From the start of the word, and with one attempt per word: searching at each "eyJ" of a long
+    # word would take quadratic time.
+    ("eyJ", re.compile(r"(?<![\w-])(?>[\w-]*?\beyJ)[\w-]+\.[\w-]+\.[\w-]*"), REDACTED),
+    # The whole header value, also as a name-value pair in the text of a list: its format may vary.
     ("ookie", re.compile(rf"(cookie{_THEN})[^\r\n]+", re.IGNORECASE), rf"\1{REDACTED}"),
     (
         "uthorization",
@@ -34,28 +40,61 @@ _SECRET_TEXT: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ),
     ("=", _NAMED, rf"\1{REDACTED}"),
     (":", _NAMED, rf"\1{REDACTED}"),
-    # API keys and one-time tokens of ours: core/opaque.py, core/api_key.py.
+    # PostgreSQL's detail of a violated constraint contains the values of the row and may span
+    # several lines. In a traceback, the next exception follows it. The white space at the start of
+    # a line excludes newlines, because searching the rest of the text at each one would take
+    # quadratic time.
+    (
+        "DETAIL: ",
+        re.compile(
+            r"(?<=DETAIL: ).*?(?=\n[^\S\n]*HINT: |"
+            r"\n(?:[^\S\n]|\|)*(?:The above exception|During handling)|\Z)",
+            re.DOTALL,
+        ),
+        REDACTED,
+    ),
+    # API keys and single-use tokens: core/security/opaque.py, core/security/api_key.py.
     ("_", re.compile(r"\b[a-z]{2,4}_[\w-]{43,}"), REDACTED),
     ("@", re.compile(r"[\w.%+'-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+"), REDACTED),
 )
 
 
-@lru_cache(1024)
 def secret_key(key: str) -> bool:
-    """Whether what stands under this name is hidden, whatever it is."""
+    """Whether the value under this key is redacted regardless of its content."""
+    return _known_key(key) if len(key) <= _REMEMBERED else _names_secret(key)
+
+
+def _names_secret(key: str) -> bool:
     return bool(_SECRET_KEY.search(key))
 
 
+_known_key = lru_cache(1024)(_names_secret)
+
+
 def redact_text(value: str) -> str:
-    """The text without what looks like a secret or an address of a person."""
+    """Replace secrets and e-mail addresses in the text.
+
+    Only the beginning and the end of a text longer than LONGEST are kept.
+    """
+    if len(value) > LONGEST:
+        value = _shortened(value)
     for hint, pattern, replacement in _SECRET_TEXT:
         if hint in value:
             value = pattern.sub(replacement, value)
     return value
 
 
+def _shortened(value: str) -> str:
+    """Cut out the middle, at a space and before the start of a line, so that no secret is split."""
+    half = LONGEST // 2
+    start, end = value[:half], value[-half:]
+    start = start[: max(start.rfind(" "), start.rfind("\n")) + 1]
+    _, _, end = end.partition("\n")
+    return f"{start}\n[{len(value) - len(start) - len(end)} characters left out]\n{end}"
+
+
 def redact(value: Any, depth: int = 6) -> Any:
-    """The value without secrets. What is deeper than `depth` is left out."""
+    """The value without secrets. Values nested deeper than `depth` are replaced with TOO_DEEP."""
     if isinstance(value, str):
         return redact_text(value)
     if isinstance(value, bytes):
@@ -67,12 +106,16 @@ def redact(value: Any, depth: int = 6) -> Any:
     if isinstance(value, Mapping):
         return dict(_pair(*item, depth) for item in value.items())
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str | bytes):
-        # A header of ASGI, say: the first names the second.
+        # A name-value pair, such as an ASGI header.
         return list(_pair(*value, depth))
     if isinstance(value, list | tuple | set | frozenset):
         return [redact(item, depth - 1) for item in value]
-    # What else is logged becomes its text, which may say anything.
-    return redact_text(str(value))
+    # Any other object is logged as its text, which may contain anything.
+    try:
+        text = str(value)
+    except Exception as error:
+        text = f"[{type(value).__name__} without a text: {type(error).__name__}]"
+    return redact_text(text)
 
 
 def _pair(key: Any, value: Any, depth: int) -> tuple[str, Any]:

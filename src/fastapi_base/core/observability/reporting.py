@@ -1,7 +1,7 @@
-"""Error reports to Sentry, or what speaks its protocol. Off is the default: nothing is imported.
+"""Error reports to Sentry or a compatible server. Off by default: the SDK is not even imported.
 
-Of the SDK's integrations only those that report by themselves what nobody handles are on; requests
-and tasks report explicitly. What is sent passes through the redaction of logs.
+Only those SDK integrations are enabled that report unhandled errors on their own; requests and
+tasks report explicitly. Reports pass through the same redaction as logs.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,20 @@ import structlog
 
 import fastapi_base
 from fastapi_base.core.config import Settings
-from fastapi_base.core.redaction import redact
+from fastapi_base.core.observability.redaction import redact
+from fastapi_base.core.security.tls import authorities
 
 _FLUSH_SECONDS = 3
-# Of a request: which one it was, and nothing that its caller said.
+# Fields of a request to keep: they identify it without the data that the client sent.
 _REQUEST = ("method", "url")
 _on = False
 
 
 def start(settings: Settings) -> bool:
-    """Report from now on, when the settings say so; once in each process, after any fork."""
+    """Start reporting if a DSN is set; returns whether it is. Call it once per process.
+
+    Call it after any fork.
+    """
     global _on
     if settings.sentry.dsn is None:
         return False
@@ -31,10 +35,11 @@ def start(settings: Settings) -> bool:
     digest = settings.app.image_digest
     sentry_sdk.init(
         dsn=settings.sentry.dsn.get_secret_value(),
+        ca_certs=authorities(settings.tls),
         release=f"fastapi-base@{fastapi_base.VERSION}" + (f"+{digest}" if digest else ""),
         environment=settings.app.environment,
         sample_rate=settings.sentry.sample,
-        # Of those that it is told of; api/telemetry.py has the share.
+        # Of the transactions passed to the SDK; api/observability/telemetry.py samples them.
         traces_sample_rate=1.0,
         default_integrations=False,
         integrations=[DedupeIntegration(), ExcepthookIntegration()],
@@ -43,7 +48,7 @@ def start(settings: Settings) -> bool:
         include_source_context=False,
         max_breadcrumbs=0,
         send_client_reports=False,
-        # The form that every server of the protocol reads; the SDK compares with the text.
+        # The encoding that every compatible server accepts; the SDK compares these values as given.
         _experiments={
             "transport_compression_algo": "gzip",  # type: ignore[typeddict-item]
             "transport_compression_level": 6,
@@ -56,7 +61,7 @@ def start(settings: Settings) -> bool:
 
 
 def stop() -> None:
-    """Send what waits, for some seconds at most, and report no more."""
+    """Send pending reports, for a few seconds at most, and stop reporting."""
     global _on
     if _on:
         import sentry_sdk
@@ -67,7 +72,7 @@ def stop() -> None:
 
 
 def capture(error: BaseException, **tags: str) -> None:
-    """Report an error, with what logs call it by."""
+    """Report an error, tagged with the identifiers that logs use."""
     if _on:
         import sentry_sdk
 
@@ -85,7 +90,7 @@ def _scrubbed(event: Any, _: Mapping[str, Any]) -> Any:
         kept = {name: request[name] for name in _REQUEST if name in request}
         event["request"] = {name: str(value).partition("?")[0] for name, value in kept.items()}
     for name, value in list(event.items()):
-        # Ids and times of the protocol stay as they are.
+        # Ids and timestamps of the protocol stay unchanged.
         if isinstance(value, dict | list) or name in {"message", "transaction"}:
             event[name] = redact(value, depth=12)
     return event

@@ -1,20 +1,22 @@
-"""Traces by OpenTelemetry. Off is the default, and then the SDK is not even imported.
+"""Tracing with OpenTelemetry. Off by default: the SDK is not even imported.
 
-A process starts tracing once; in its children the SDK goes on with threads of their own. FastAPI
-makes the span of a request by itself when it is given the provider; SQL, Redis and tasks are beside
-those who do them.
+Tracing is started once per process; after a fork, the SDK continues in the children with its own
+threads. FastAPI creates the request span when it gets the tracer provider. Spans for SQL, Redis and
+tasks are created next to the code that runs them.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.trace import SpanKind
 
 import fastapi_base
 from fastapi_base.core.config import Settings
-from fastapi_base.core.redaction import redact_text
+from fastapi_base.core.observability.redaction import redact_text
+from fastapi_base.core.security.tls import authorities
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -25,7 +27,7 @@ _provider: "TracerProvider | None" = None
 
 
 def start(settings: Settings, service: str) -> "TracerProvider | None":
-    """Trace from now on, when the settings say so. `service` is what the spans are filed under."""
+    """Start tracing if an endpoint is set. `service` is the service name of the spans."""
     global _provider
     if settings.tracing.endpoint is None:
         return None
@@ -36,7 +38,7 @@ def start(settings: Settings, service: str) -> "TracerProvider | None":
     from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
     class Scrubbed(SpanProcessor):
-        """Queries of URLs may hold codes and tokens."""
+        """Redacts query strings of URLs, which may contain codes and tokens."""
 
         def on_start(self, span: Span, parent_context: context.Context | None = None) -> None:
             query = (span.attributes or {}).get("url.query")
@@ -58,14 +60,36 @@ def start(settings: Settings, service: str) -> "TracerProvider | None":
         ),
     )
     provider.add_span_processor(Scrubbed())
-    exporter = OTLPSpanExporter(settings.tracing.endpoint, timeout=_EXPORT_SECONDS)
+    file = authorities(settings.tls)
+    exporter = OTLPSpanExporter(
+        settings.tracing.endpoint,
+        file,
+        timeout=_EXPORT_SECONDS,
+        session=_session() if file else None,
+    )
     provider.add_span_processor(BatchSpanProcessor(exporter))
     _provider = provider
     return provider
 
 
+def _session() -> Any:
+    """A requests session that keeps the CA bundle of the exporter.
+
+    By default, requests lets REQUESTS_CA_BUNDLE override it (psf/requests#3829).
+    """
+    session = import_module("requests").Session()
+    merge = session.merge_environment_settings
+
+    def merged(url: str, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        chosen = session.verify if verify is None else verify
+        return merge(url, proxies, stream, chosen, cert)
+
+    session.merge_environment_settings = merged
+    return session
+
+
 def stop() -> None:
-    """Send what waits, for some seconds at most, and trace no more."""
+    """Export pending spans, for a few seconds at most, and stop tracing."""
     global _provider
     if _provider is not None:
         provider, _provider = _provider, None
@@ -73,18 +97,18 @@ def stop() -> None:
 
 
 def tracer() -> trace.Tracer | None:
-    """What makes spans, where tracing is on."""
+    """The tracer, or None if tracing is off."""
     return None if _provider is None else _provider.get_tracer(fastapi_base.__name__)
 
 
 def trace_id() -> str | None:
-    """The id of the trace that this is part of, as logs show it."""
+    """The id of the current trace as logged, or None."""
     found = trace.get_current_span().get_span_context()
     return trace.format_trace_id(found.trace_id) if found.is_valid else None
 
 
 def watch_redis(client: "Redis") -> None:
-    """A span for each command; its arguments are left out."""
+    """Create a span for each command of this client, without its arguments."""
     if _provider is not None:
         from opentelemetry.instrumentation.redis import RedisInstrumentor
 
@@ -95,9 +119,10 @@ def watch_redis(client: "Redis") -> None:
 def sending(
     task: str, task_id: str, carried: Mapping[str, str] | None = None
 ) -> Iterator[dict[str, str]]:
-    """The span of putting a task on its way; yields what must travel with it.
+    """The producer span of a task; yields the headers to propagate with it.
 
-    With `carried`, which may be empty, it is on its way already, and the span is of its next part.
+    `carried` is None when the task is created. Otherwise it holds the headers that were stored with
+    the task, and the span continues their trace; if it is empty, there is no trace to continue.
     """
     makes = tracer()
     if makes is None or carried == {}:
@@ -115,7 +140,7 @@ def sending(
 
 @contextmanager
 def working(task: str, task_id: str, carried: Mapping[str, str]) -> Iterator[None]:
-    """The span of a task, as a part of the trace of what sent it."""
+    """The consumer span of a task, as part of the sender's trace."""
     makes = tracer()
     if makes is None:
         yield

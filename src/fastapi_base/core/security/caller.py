@@ -1,4 +1,4 @@
-"""Where a request comes from, for sessions and the audit log."""
+"""The origin of a request, for sessions and the audit log."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,7 +10,7 @@ REQUEST_ID_LENGTH = 128
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Address, program and id of a request. None where there is none, as for a command."""
+    """IP address, user agent and id of a request. None where there is none, as for commands."""
 
     address: str | None = None
     user_agent: str | None = None
@@ -18,7 +18,7 @@ class Origin:
 
     @classmethod
     def of(cls, address: str | None, user_agent: str | None, request_id: str | None) -> Self:
-        """Of what a stranger sent, what can be kept and shown."""
+        """Build an origin from untrusted values: sanitised and truncated."""
         return cls(
             _clean(address, ADDRESS_LENGTH),
             _clean(user_agent, USER_AGENT_LENGTH),
@@ -27,5 +27,5 @@ class Origin:
 
 
 def _clean(text: str | None, length: int) -> str | None:
-    """No control characters (they forge lines in logs and terminals), and not too much."""
+    """Remove non-printable characters, which could forge log lines, and truncate the text."""
     return "".join(filter(str.isprintable, text or ""))[:length] or None

@@ -1,4 +1,4 @@
-"""Encryption of what is stored and must be read again, such as the secret of a second factor."""
+"""Encrypts stored values that must be readable again, such as the secret of a second factor."""
 
 import hashlib
 import secrets
@@ -17,15 +17,16 @@ _NONCE_BYTES = 12
 
 
 class CannotDecrypt(Exception):
-    """The text was changed, belongs elsewhere, or its key is not in the settings."""
+    """The ciphertext was altered, has another context, or its key is not in the settings."""
 
 
 class Cipher:
-    """AES-256-GCM under keys that HKDF-SHA-256 (RFC 5869) derives from the settings.
+    """AES-256-GCM with keys that HKDF-SHA-256 (RFC 5869) derives from the settings.
 
-    A sealed text is the id of its key, a random nonce, and ciphertext with tag. It opens only under
-    the context that it was sealed for, so a row cannot be given the text of another. One key seals;
-    others may open besides, so that keys can be changed.
+    An encrypted value consists of the key's id (8 bytes), a random nonce (12 bytes), and the
+    ciphertext with its tag. It can only be decrypted with the context that it was encrypted for, so
+    ciphertext cannot be moved between rows. One key encrypts; others may be accepted for
+    decryption, to allow rotation.
     """
 
     def __init__(self, settings: AuthSettings) -> None:
@@ -34,14 +35,14 @@ class Cipher:
         self._id = _key_id(first)
         self._keys = {_key_id(key): AESGCM(key) for key in (*others, first)}
 
-    def seal(self, plain: bytes, context: bytes) -> bytes:
-        """Encrypt, for this context."""
+    def encrypt(self, plain: bytes, context: bytes) -> bytes:
+        """Encrypt `plain` for this context."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return self._id + nonce + self._keys[self._id].encrypt(nonce, plain, self._id + context)
 
-    def open(self, sealed: bytes, context: bytes) -> bytes:
-        """Decrypt. Raises CannotDecrypt."""
-        key_id, rest = sealed[:_ID_BYTES], sealed[_ID_BYTES:]
+    def decrypt(self, encrypted: bytes, context: bytes) -> bytes:
+        """Decrypt a value for this context. Raises CannotDecrypt."""
+        key_id, rest = encrypted[:_ID_BYTES], encrypted[_ID_BYTES:]
         key = self._keys.get(key_id)
         if key is None:
             raise CannotDecrypt(
@@ -50,15 +51,15 @@ class Cipher:
         try:
             return key.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], key_id + context)
         except (InvalidTag, ValueError) as error:
-            raise CannotDecrypt("it was changed, or belongs elsewhere") from error
+            raise CannotDecrypt("it was modified or belongs to another record") from error
 
-    def outdated(self, sealed: bytes) -> bool:
-        """Whether it was sealed by another key than the one that seals now."""
-        return not sealed.startswith(self._id)
+    def outdated(self, encrypted: bytes) -> bool:
+        """Whether the value was encrypted with another key than the current one."""
+        return not encrypted.startswith(self._id)
 
 
 def _derive(setting: str) -> bytes:
-    # No salt: the setting has its strength already, and every process must derive the same.
+    # No salt: the setting has enough entropy, and all processes must derive the same key.
     return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=_INFO).derive(
         setting.encode()
     )

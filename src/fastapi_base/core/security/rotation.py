@@ -1,15 +1,15 @@
-"""How keys of access tokens are changed while tokens are out: steps for the operator."""
+"""Instructions for operators to rotate the keys of access tokens while tokens are in use."""
 
 import os
 import secrets
 from pathlib import Path
 
 from fastapi_base.core.config import AuthSettings
-from fastapi_base.core.signing import new_private_key, pem, public_key, read_private_key
+from fastapi_base.core.security.signing import new_private_key, pem, public_key, read_private_key
 
 
 def of_secrets(settings: AuthSettings) -> str:
-    """Steps from the secret that is set to a new one."""
+    """The steps from the current secret to a new one."""
     old, new = settings.jwt_secret.get_secret_value(), secrets.token_urlsafe(48)
     return _steps(
         f"   AUTH_JWT_ACCEPTED_SECRETS={new}",
@@ -20,9 +20,9 @@ def of_secrets(settings: AuthSettings) -> str:
 
 
 def of_key_pairs(settings: AuthSettings, folder: Path) -> str:
-    """Write a new key pair, and the public keys of now and then; steps from one to the other.
+    """Write a new key pair and the accepted public keys to `folder`; returns the steps.
 
-    Raises OSError, FileExistsError among them: no key is ever written over.
+    Raises OSError, including FileExistsError: existing keys are never overwritten.
     """
     assert settings.jwt_private_key_file
     now = read_private_key(settings.jwt_private_key_file, settings.jwt_algorithm)
@@ -48,10 +48,10 @@ def _write(file: Path, text: str, *, mode: int) -> None:
 
 def _steps(accept: str, sign: str, end: str, seconds: int) -> str:
     return (
-        f"1. Let every process accept the new key. Set, and restart them all:\n{accept}\n"
-        f"2. Sign with it, and accept the old one. Set, and restart them all:\n{sign}\n"
-        f"3. After {seconds} seconds no good token has the old signature."
-        f" Set, and restart them all:\n{end}\n"
-        "When the old key is known to others, do 2 and 3 at once: everybody's next request is"
-        " refused, and their refresh token gets them a new access token."
+        f"1. Accept the new key in every process. Set this and restart all processes:\n{accept}\n"
+        f"2. Sign with it and accept the old key. Set this and restart all processes:\n{sign}\n"
+        f"3. After {seconds} seconds all tokens with the old signature have expired."
+        f" Set this and restart all processes:\n{end}\n"
+        "If the old key is compromised, do steps 2 and 3 at once. Current access tokens are then"
+        " rejected, and clients get new ones with their refresh tokens."
     )

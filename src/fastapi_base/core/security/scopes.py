@@ -1,10 +1,10 @@
-"""What callers may do: scopes, and the roles that hold them."""
+"""Scopes, and the roles that grant them."""
 
 from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """One thing that a caller may do. Endpoints name the scope that they need."""
+    """A permission of a caller. Endpoints name the scope that they require."""
 
     PROFILE_READ = "profile:read"
     JOBS_READ = "jobs:read"
@@ -18,15 +18,15 @@ class Scope(StrEnum):
 
 
 DESCRIPTIONS: dict[Scope, str] = {
-    Scope.PROFILE_READ: "Read one's own account.",
-    Scope.JOBS_READ: "Look at one's own jobs.",
+    Scope.PROFILE_READ: "Read your own account.",
+    Scope.JOBS_READ: "Read your own jobs.",
     Scope.JOBS_WRITE: "Start jobs.",
-    Scope.ITEMS_READ: "Read one's own items.",  # slice: items
-    Scope.ITEMS_WRITE: "Make, change and remove one's own items.",  # slice: items
+    Scope.ITEMS_READ: "Read your own items.",  # slice: items
+    Scope.ITEMS_WRITE: "Create, change and remove your own items.",  # slice: items
     Scope.USERS_READ: "Read all accounts (superusers).",
     Scope.USERS_WRITE: "Add, change and remove accounts (superusers).",
     Scope.AUDIT_READ: "Read the audit log (superusers).",
-    Scope.STATISTICS_READ: "Read the figures of days (superusers).",
+    Scope.STATISTICS_READ: "Read daily statistics (superusers).",
 }
 
 USER = frozenset(
@@ -42,5 +42,5 @@ SUPERUSER = frozenset(Scope)
 
 
 def of_role(*, is_superuser: bool) -> frozenset[Scope]:
-    """What an account may do: there are two roles, users and superusers."""
+    """The scopes of an account. There are two roles, users and superusers."""
     return SUPERUSER if is_superuser else USER

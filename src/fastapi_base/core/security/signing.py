@@ -1,4 +1,4 @@
-"""Keys that sign access tokens: shared secrets, or key pairs whose public halves all may have."""
+"""Keys for signing access tokens: shared secrets, or key pairs with published public keys."""
 
 import base64
 import hashlib
@@ -16,21 +16,21 @@ type PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.R
 type PublicKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 _RSA_BITS = 2048
-# What a thumbprint is made of (RFC 7638, 3.2; RFC 8037, 2).
+# The members of a thumbprint (RFC 7638, 3.2; RFC 8037, 2).
 _REQUIRED = {"OKP": ("crv", "kty", "x"), "EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n")}
 _END = b"-----END PUBLIC KEY-----"
 
 
 class KeyFileError(ValueError):
-    """A file of keys that cannot be used. The message says why, and nothing of the keys."""
+    """A key file that cannot be used. The message gives the reason and reveals no key material."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
-    """A key by which tokens are checked, and the one algorithm that it is good for.
+    """A key that verifies tokens, bound to one algorithm.
 
-    That the algorithm belongs to the key, and is never taken from the token, is what keeps a public
-    key from being used as a shared secret (RFC 8725, 3.1).
+    The algorithm belongs to the key and is never taken from the token. This prevents the use of a
+    public key as a shared secret (RFC 8725, 3.1).
     """
 
     id: str
@@ -38,20 +38,20 @@ class VerifyingKey:
     key: bytes | PublicKey
 
     def jwk(self) -> dict[str, Any] | None:
-        """What may be published of it (RFC 7517); None for a shared secret."""
+        """The public JWK (RFC 7517), or None for a shared secret."""
         if isinstance(self.key, bytes):
             return None
         return {**_jwk(self.key), "kid": self.id, "alg": self.algorithm, "use": "sig"}
 
 
 def secret_key(secret: str) -> VerifyingKey:
-    """A shared secret. Its id tells keys apart and tells nothing about them."""
+    """A shared secret. Its id, a truncated hash, identifies it without revealing it."""
     key = secret.encode()
     return VerifyingKey(hashlib.sha256(b"kid:" + key).hexdigest()[:16], "HS256", key)
 
 
 def public_key(key: PublicKey) -> VerifyingKey:
-    """A public key; its id is its thumbprint (RFC 7638). Raises KeyFileError for a weak kind."""
+    """A public key with its thumbprint (RFC 7638) as id. Raises KeyFileError for weak keys."""
     jwk = _jwk(key)
     required = {name: jwk[name] for name in _REQUIRED[jwk["kty"]]}
     canonical = json.dumps(required, separators=(",", ":"), sort_keys=True).encode()
@@ -60,43 +60,43 @@ def public_key(key: PublicKey) -> VerifyingKey:
 
 
 def read_private_key(file: Path, algorithm: Algorithm) -> PrivateKey:
-    """The key that signs, from a PEM file without a passphrase. Raises KeyFileError."""
+    """Read the signing key from an unencrypted PEM file. Raises KeyFileError."""
     content = _read(file)
     try:
         key = serialization.load_pem_private_key(content, password=None)
     except (ValueError, TypeError):
-        raise KeyFileError(f"{file} must hold a private key as PEM, without a passphrase") from None
+        raise KeyFileError(f"{file} must contain a PEM private key without a passphrase") from None
     if not isinstance(
         key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
     ):
-        raise KeyFileError(f"{file} must hold an Ed25519, P-256 or RSA key")
+        raise KeyFileError(f"{file} must contain an Ed25519, P-256 or RSA key")
     found = _algorithm(key.public_key())
     if found != algorithm:
-        raise KeyFileError(f"{file} holds a key for {found}, not for {algorithm}")
+        raise KeyFileError(f"{file} contains a key for {found}, not for {algorithm}")
     return key
 
 
 def read_public_keys(file: Path) -> list[VerifyingKey]:
-    """Keys that are accepted besides, from a file of PEM blocks. Raises KeyFileError."""
+    """Read additionally accepted keys from a file of PEM blocks. Raises KeyFileError."""
     blocks = [block + _END for block in _read(file).split(_END)[:-1]]
     if not blocks:
-        raise KeyFileError(f"{file} must hold public keys as PEM, one after the other")
+        raise KeyFileError(f"{file} must contain a sequence of PEM public keys")
     keys = []
     for block in blocks:
         try:
             key = serialization.load_pem_public_key(block.strip())
         except ValueError:
-            raise KeyFileError(f"{file} has a block that is no public key") from None
+            raise KeyFileError(f"{file} contains a block that is not a public key") from None
         if not isinstance(
             key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
         ):
-            raise KeyFileError(f"{file} must hold Ed25519, P-256 or RSA keys")
+            raise KeyFileError(f"{file} must contain Ed25519, P-256 or RSA keys")
         keys.append(public_key(key))
     return keys
 
 
 def new_private_key(algorithm: Algorithm) -> PrivateKey:
-    """A new key. Raises ValueError for HS256, whose keys are secrets."""
+    """Generate a key. Raises ValueError for HS256, which uses shared secrets."""
     if algorithm == "EdDSA":
         return ed25519.Ed25519PrivateKey.generate()
     if algorithm == "ES256":
@@ -107,7 +107,7 @@ def new_private_key(algorithm: Algorithm) -> PrivateKey:
 
 
 def pem(key: PrivateKey | PublicKey) -> str:
-    """The key as PEM (PKCS #8 or SubjectPublicKeyInfo), as the readers here take it."""
+    """The key as PEM (PKCS #8 or SubjectPublicKeyInfo), the format that the readers here accept."""
     if isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         return key.private_bytes(
             serialization.Encoding.PEM,

@@ -1,23 +1,17 @@
-"""Passwords and access tokens."""
+"""Access tokens: signed, short-lived, and bound to a session (RFC 9068)."""
 
-import base64
-import hashlib
-import hmac
 import time
-import unicodedata
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import bcrypt
 import jwt
 
 from fastapi_base.core.config import AuthSettings
 from fastapi_base.core.errors import NotAuthenticated
-from fastapi_base.core.executor import BoundedExecutor
-from fastapi_base.core.signing import (
+from fastapi_base.core.security.signing import (
     PrivateKey,
     public_key,
     read_private_key,
@@ -25,77 +19,14 @@ from fastapi_base.core.signing import (
     secret_key,
 )
 
-# Names how the password was prepared, so that the way can be changed and old hashes still be read.
-_SCHEME = "hmac-sha256"
-_PEPPER = b"fastapi-base/password/1"
 _TOKEN_TYPE = "at+jwt"
-_LEEWAY = timedelta(seconds=5)
-# Some 5 MB.
+# About 5 MB.
 _KNOWN_TOKENS = 10_000
-
-
-class PasswordHasher:
-    """bcrypt over a keyed digest of the password, in threads of its own.
-
-    bcrypt reads 72 bytes and stops at a NUL; version 5 of the library raises beyond 72. Rejecting
-    such passwords would forbid passphrases (36 Cyrillic letters are 72 bytes), so the password goes
-    through HMAC-SHA-256 first and bcrypt gets its 44 base64 characters: every byte counts. The key
-    is no secret; it keeps our digests apart from plain SHA-256 digests that leaked elsewhere, which
-    could else be tried against ours ("password shucking"). Unicode is brought to NFKC (NIST SP
-    800-63B, 5.1.1.2), so that one password typed on two keyboards is one password.
-    """
-
-    def __init__(self, settings: AuthSettings) -> None:
-        self._rounds = settings.bcrypt_rounds
-        self._executor = BoundedExecutor(
-            "hash", threads=settings.hash_threads, queue=settings.hash_queue, niceness=10
-        )
-        # Well-formed and matched by nothing; checking it costs what checking a real one costs.
-        self._nobody = f"{_SCHEME}$2b${self._rounds:02d}${'.' * 53}"
-
-    @property
-    def pending(self) -> int:
-        """How many hashes are made or wait."""
-        return self._executor.pending
-
-    async def hash(self, password: str) -> str:
-        """A salted hash to store. Raises Overloaded when too many wait."""
-        return await self._executor.run(hash_password, password, self._rounds)
-
-    async def verify(self, password: str, stored: str | None) -> bool:
-        """Whether the password fits. Takes as long when there is no `stored` hash at all."""
-        fits = await self._executor.run(verify_password, password, stored or self._nobody)
-        return fits and stored is not None
-
-    def outdated(self, stored: str) -> bool:
-        """Whether the hash was made at another cost, or in another way, than one made now."""
-        return not stored.startswith(f"{_SCHEME}$2b${self._rounds:02d}$")
-
-    def close(self) -> None:
-        """Stop the threads."""
-        self._executor.close()
-
-
-def hash_password(password: str, rounds: int) -> str:
-    """A salted hash. Blocks for a quarter of a second at 12 rounds."""
-    return _SCHEME + bcrypt.hashpw(_digest(password), bcrypt.gensalt(rounds)).decode()
-
-
-def verify_password(password: str, stored: str) -> bool:
-    """Whether the password fits the hash. Blocks as long as hashing."""
-    if not stored.startswith(_SCHEME + "$"):
-        return False
-    return bcrypt.checkpw(_digest(password), stored.removeprefix(_SCHEME).encode())
-
-
-def _digest(password: str) -> bytes:
-    normal = unicodedata.normalize("NFKC", password).encode()
-    return base64.b64encode(hmac.digest(_PEPPER, normal, hashlib.sha256))
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A token and how many seconds it is good for."""
+    """A token and its lifetime in seconds."""
 
     value: str
     seconds: int
@@ -103,22 +34,23 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Whose token it is, and of which session."""
+    """The account and the session that a token belongs to."""
 
     user_id: uuid.UUID
     session_id: uuid.UUID
 
 
 class TokenCodec:
-    """Makes and reads JWT access tokens (RFC 9068 type, RFC 8725 practices).
+    """Issues and verifies JWT access tokens (RFC 9068 type, RFC 8725 practices).
 
-    The algorithm is the key's own and never taken from the token; `kid` is a digest of the key, so
-    a token signed with a key that is not ours is refused by name. One key signs, and others may be
-    accepted besides it, so that keys can be changed while tokens are out.
+    The algorithm belongs to the key and is never taken from the token. `kid` is a digest of the
+    key, so a token signed with an unknown key is refused by its `kid`. One key signs; others may be
+    accepted, so that keys can be rotated while tokens are in use. The clocks of issuing and
+    verifying hosts may differ by AUTH_CLOCK_SKEW_SECONDS.
     """
 
     def __init__(self, settings: AuthSettings) -> None:
-        """Raises KeyFileError for files of keys that cannot be used."""
+        """Load the keys. Raises KeyFileError for key files that cannot be used."""
         secret = settings.jwt_secret.get_secret_value()
         accepted = [secret_key(other.get_secret_value()) for other in settings.jwt_accepted_secrets]
         if settings.jwt_accepted_keys_file:
@@ -134,6 +66,7 @@ class TokenCodec:
         self._issuer = settings.jwt_issuer
         self._audience = settings.jwt_audience
         self._seconds = settings.access_token_seconds
+        self._skew = settings.clock_skew_seconds
         self._known: dict[str, tuple[Claims, float]] = {}
 
     def issue(
@@ -144,9 +77,9 @@ class TokenCodec:
         *,
         methods: Sequence[str] = (),
     ) -> AccessToken:
-        """A token for this user in this session, from `now` on.
+        """Issue a token for this user and session, valid from `now`.
 
-        `methods` are how the user was proven (RFC 8176).
+        `methods` are authentication method references (RFC 8176).
         """
         start = now or datetime.now(UTC)
         claims: dict[str, Any] = {
@@ -165,20 +98,20 @@ class TokenCodec:
         return AccessToken(value, self._seconds)
 
     def key_set(self) -> dict[str, list[dict[str, Any]]]:
-        """The public keys that tokens are good by (RFC 7517, 5); none where keys are secrets."""
+        """The public keys that verify tokens (RFC 7517, 5); empty for shared secrets."""
         return {"keys": [jwk for key in self._keys.values() if (jwk := key.jwk())]}
 
     def read(self, token: str) -> Claims:
-        """What a good token says. Raises NotAuthenticated for every kind of bad token.
+        """Verify a token and return its claims. Raises NotAuthenticated for any invalid token.
 
-        Good tokens are remembered until they end: a signature that was right stays right, and each
-        caller sends the same token again and again.
+        Verified tokens are cached until they expire: a valid signature stays valid, and callers
+        send the same token repeatedly.
         """
         known = self._known.get(token)
         if known is None:
             known = self._verified(token)
             if len(self._known) >= _KNOWN_TOKENS:
-                # The one that came first is the next to end.
+                # The oldest entry is the next to expire.
                 del self._known[next(iter(self._known))]
             self._known[token] = known
         claims, end = known
@@ -188,7 +121,7 @@ class TokenCodec:
         return claims
 
     def _verified(self, token: str) -> tuple[Claims, float]:
-        """What a good token says, and when it ends (Unix time)."""
+        """The claims of a valid token, and its expiry time (Unix time)."""
         try:
             header = jwt.get_unverified_header(token)
             key = self._keys.get(header.get("kid", ""))
@@ -200,11 +133,11 @@ class TokenCodec:
                 algorithms=[key.algorithm],
                 issuer=self._issuer,
                 audience=self._audience,
-                leeway=_LEEWAY,
+                leeway=self._skew,
                 options={"require": ["iss", "aud", "sub", "sid", "iat", "exp", "jti"]},
             )
             claims = Claims(uuid.UUID(payload["sub"]), uuid.UUID(payload["sid"]))
-            return claims, int(payload["exp"]) + _LEEWAY.total_seconds()
-        # TypeError, AttributeError: a claim or a kid that is no text.
+            return claims, int(payload["exp"]) + self._skew
+        # TypeError, AttributeError: a claim or `kid` that is not a string.
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError) as error:
             raise NotAuthenticated from error

@@ -1,4 +1,4 @@
-"""Feature flags that were given another value at run time."""
+"""Overrides of feature flags at run time."""
 
 import uuid
 from datetime import datetime
@@ -14,9 +14,9 @@ NAME_LENGTH = 64
 
 
 class FlagOverride(SQLModel, table=True):
-    """The value of a flag for some callers, in place of its default.
+    """An override of a flag's default, for all or some callers.
 
-    The ids of accounts are no foreign keys: an account that is gone matches nobody.
+    Account ids are not foreign keys: the id of a deleted account matches nobody.
     """
 
     __tablename__ = "flag_overrides"

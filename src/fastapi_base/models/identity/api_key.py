@@ -1,9 +1,18 @@
-"""API keys, by digest."""
+"""API keys, stored as digests."""
 
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ARRAY, DateTime, ForeignKey, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import (
+    ARRAY,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from fastapi_base.core.ids import uuid7
@@ -14,10 +23,21 @@ SCOPE_LENGTH = 64
 
 
 class ApiKey(SQLModel, table=True):
-    """A key for programs, with some of its owner's scopes. The key itself is not stored."""
+    """A key for programs, with a subset of its owner's scopes. The key itself is not stored."""
 
     __tablename__ = "api_keys"
-    __table_args__ = (UniqueConstraint("digest"),)
+    __table_args__ = (
+        UniqueConstraint("digest"),
+        # The valid keys of an account, which are few regardless of the number of revoked keys.
+        Index(
+            "ix_api_keys_good",
+            "user_id",
+            "expires_at",
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+        # For the daily statistics.
+        Index("ix_api_keys_expires_at", "expires_at"),
+    )
     metadata = base.metadata
 
     id: uuid.UUID = Field(default_factory=uuid7, primary_key=True)

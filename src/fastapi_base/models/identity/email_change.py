@@ -1,4 +1,4 @@
-"""Changes of addresses that are not confirmed yet."""
+"""Pending changes of e-mail addresses."""
 
 import uuid
 from datetime import datetime
@@ -7,11 +7,14 @@ from sqlalchemy import DateTime, ForeignKey, String, text
 from sqlmodel import Field, SQLModel
 
 from fastapi_base.models import base
-from fastapi_base.models.user import EMAIL_LENGTH
+from fastapi_base.models.identity.user import EMAIL_LENGTH
+
+# The primary key, named by the naming convention.
+ONE_CHANGE = "pk_email_changes"
 
 
 class EmailChange(SQLModel, table=True):
-    """One for each account at most. It takes effect when both addresses are confirmed."""
+    """At most one per account. It takes effect when both addresses are verified."""
 
     __tablename__ = "email_changes"
     metadata = base.metadata
@@ -24,6 +27,6 @@ class EmailChange(SQLModel, table=True):
     created_at: datetime = Field(
         sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("now()")}
     )
-    expires_at: datetime = Field(sa_type=DateTime(timezone=True))
+    expires_at: datetime = Field(sa_type=DateTime(timezone=True), index=True)
     old_confirmed_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     new_confirmed_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))

@@ -1,4 +1,4 @@
-"""Who somebody is at a provider of identities (OpenID Connect)."""
+"""Identities of accounts at identity providers (OpenID Connect)."""
 
 import uuid
 from datetime import datetime
@@ -16,9 +16,9 @@ SUBJECT_LENGTH = 255
 
 
 class ExternalIdentity(SQLModel, table=True):
-    """An account's name at a provider. Issuer and subject together are the key, never the address.
+    """An account's identity at a provider. Its key is issuer and subject, never the e-mail address.
 
-    An account has one at each provider at most.
+    An account has at most one identity per provider.
     """
 
     __tablename__ = "external_identities"

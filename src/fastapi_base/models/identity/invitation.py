@@ -1,4 +1,4 @@
-"""Invitations to make an account."""
+"""Invitations to create an account."""
 
 import uuid
 from datetime import datetime
@@ -8,20 +8,24 @@ from sqlmodel import Field, SQLModel
 
 from fastapi_base.core.ids import uuid7
 from fastapi_base.models import base
-from fastapi_base.models.user import EMAIL_LENGTH
+from fastapi_base.models.identity.user import EMAIL_LENGTH
 
+OPEN_INVITATION = "ix_invitations_open_email"
 _OPEN = text("accepted_at IS NULL AND revoked_at IS NULL")
 
 
 class Invitation(SQLModel, table=True):
-    """An address that may register. `digest` is of the token in the last mail that was sent.
+    """An e-mail address that may register. `digest` is that of the token in the latest e-mail.
 
-    An address has one open invitation at most.
+    There is at most one open invitation per address.
     """
 
     __tablename__ = "invitations"
     __table_args__ = (
-        Index("ix_invitations_open_email", "email", unique=True, postgresql_where=_OPEN),
+        Index(OPEN_INVITATION, "email", unique=True, postgresql_where=_OPEN),
+        Index("ix_invitations_open_expires_at", "expires_at", postgresql_where=_OPEN),
+        # For the purge.
+        Index("ix_invitations_ended_at", text("LEAST(expires_at, accepted_at, revoked_at)")),
     )
     metadata = base.metadata
 

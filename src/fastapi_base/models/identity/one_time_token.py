@@ -1,4 +1,4 @@
-"""Tokens that are sent by mail and good once."""
+"""Single-use tokens that are sent by e-mail."""
 
 import uuid
 from datetime import datetime
@@ -7,15 +7,16 @@ from sqlalchemy import DateTime, ForeignKey, LargeBinary, String, text
 from sqlmodel import Field, SQLModel
 
 from fastapi_base.models import base
-from fastapi_base.models.user import EMAIL_LENGTH
+from fastapi_base.models.identity.user import EMAIL_LENGTH
 
 PURPOSE_LENGTH = 32
 
 
 class OneTimeToken(SQLModel, table=True):
-    """A token by its SHA-256 digest, good for one purpose, and while the address is the account's.
+    """A token, stored as its SHA-256 digest. It is valid once, for one purpose.
 
-    The token itself is in the mail only.
+    It is only valid while `email` is the address of the account. The token itself is only in the
+    e-mail.
     """
 
     __tablename__ = "one_time_tokens"

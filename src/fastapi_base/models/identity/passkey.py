@@ -3,7 +3,16 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from fastapi_base.core.ids import uuid7
@@ -14,19 +23,20 @@ NAME_LENGTH = 64
 
 
 class Passkey(SQLModel, table=True):
-    """A public key, and what its authenticator calls it. Nothing in it is secret.
+    """A public key and its credential id. Nothing in it is secret.
 
-    `sign_count` is what the authenticator counted at the last login; 0 for those that do not count.
+    `sign_count` is the authenticator's signature counter at the last login; 0 if it has none.
     """
 
     __tablename__ = "passkeys"
-    __table_args__ = (UniqueConstraint("credential_id", name=UNIQUE_CREDENTIAL),)
+    __table_args__ = (
+        UniqueConstraint("credential_id", name=UNIQUE_CREDENTIAL),
+        Index("ix_passkeys_user_id_id", "user_id", "id"),
+    )
     metadata = base.metadata
 
     id: uuid.UUID = Field(default_factory=uuid7, primary_key=True)
-    user_id: uuid.UUID = Field(
-        sa_column_args=[ForeignKey("users.id", ondelete="CASCADE")], index=True
-    )
+    user_id: uuid.UUID = Field(sa_column_args=[ForeignKey("users.id", ondelete="CASCADE")])
     credential_id: bytes = Field(sa_type=LargeBinary)
     public_key: bytes = Field(sa_type=LargeBinary)
     sign_count: int = Field(sa_type=BigInteger)

@@ -1,4 +1,4 @@
-"""Second factors: an authenticator application for each account, and codes for when it is lost."""
+"""Second factors: one authenticator application per account, and recovery codes."""
 
 import uuid
 from datetime import datetime
@@ -10,10 +10,10 @@ from fastapi_base.models import base
 
 
 class TotpFactor(SQLModel, table=True):
-    """The secret that an account shares with its authenticator application (RFC 6238), encrypted.
+    """The secret shared with an authenticator application (RFC 6238), encrypted.
 
-    It counts once `confirmed_at` is set. `last_step` is the newest time step whose code was taken:
-    codes up to it are refused (RFC 6238, 5.2).
+    It is active once `confirmed_at` is set. `last_step` is the latest time step whose code was
+    accepted: codes of this and earlier steps are refused (RFC 6238, 5.2).
     """
 
     __tablename__ = "totp_factors"
@@ -31,7 +31,7 @@ class TotpFactor(SQLModel, table=True):
 
 
 class RecoveryCode(SQLModel, table=True):
-    """A code for when the application is lost, by its SHA-256 digest. Good once."""
+    """A single-use code for a lost authenticator application, stored as its SHA-256 digest."""
 
     __tablename__ = "recovery_codes"
     metadata = base.metadata

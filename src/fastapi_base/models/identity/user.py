@@ -19,13 +19,24 @@ def _now() -> datetime:
 
 
 class User(SQLModel, table=True):
-    """A person who can log in. `email` is stored normalised, see schemas.user.Email."""
+    """A person who can log in. `email` is stored normalised, see schemas/identity/user.py."""
 
     __tablename__ = "users"
     __table_args__ = (
         UniqueConstraint("email", name=UNIQUE_EMAIL),
         CheckConstraint("email = lower(email)", name="email_lower"),
-        Index("ix_users_created_at_id", "created_at", "id"),
+        # For the list. Without a filter, it merges the index ranges of all flags
+        # (services/identity/admin.py). There is no index on the time only: PostgreSQL would use it
+        # to scan all newer accounts for a few matches.
+        Index("ix_users_flags_created_at_id", "is_active", "is_superuser", "created_at", "id"),
+        Index(
+            "ix_users_flags_email_c_id",
+            "is_active",
+            "is_superuser",
+            "email",
+            "id",
+            postgresql_ops={"email": base.BY_CODE_POINTS},
+        ),
         CheckConstraint(
             "deactivated_at IS NULL OR NOT is_active", name="deactivated_is_not_active"
         ),
@@ -43,7 +54,7 @@ class User(SQLModel, table=True):
     email_verified_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     display_name: str | None = Field(default=None, sa_type=String(DISPLAY_NAME_LENGTH))
     is_active: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
-    # By the owner, whose next login takes both back.
+    # Set by the owner; the next login clears both.
     deactivated_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     delete_after: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     is_superuser: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})

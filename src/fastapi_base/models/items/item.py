@@ -15,10 +15,10 @@ DESCRIPTION_LENGTH = 5000
 
 
 class Item(SQLModel, table=True):
-    """Something with a title. `version` counts changes; `deleted_at` hides it from all reads."""
+    """An item with a title. `version` counts changes; `deleted_at` excludes it from all reads."""
 
     __tablename__ = "items"
-    # For each order of the list, ending in the key; deleted rows are in none of them.
+    # One index per order of the list, ending in the primary key; deleted rows are in none of them.
     __table_args__ = (
         *(
             Index(
@@ -28,8 +28,19 @@ class Item(SQLModel, table=True):
                 "id",
                 postgresql_where=text("deleted_at IS NULL"),
             )
-            for column in ("created_at", "updated_at", "title")
+            for column in ("created_at", "updated_at")
         ),
+        # By code point, regardless of the database's collation, so it serves prefix filters too.
+        Index(
+            "ix_items_owner_id_title_c_id",
+            "owner_id",
+            "title",
+            "id",
+            postgresql_ops={"title": base.BY_CODE_POINTS},
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        # For the daily statistics, across all owners.
+        Index("ix_items_created_at", "created_at"),
         Index("ix_items_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
     metadata = base.metadata

@@ -1,4 +1,4 @@
-"""Background jobs: the outbox, the record of what became of each, and the dead letters, in one."""
+"""Background jobs: the outbox, the results, and the dead letters, in one table."""
 
 import uuid
 from datetime import datetime
@@ -13,33 +13,39 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     String,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from fastapi_base.core.caller import REQUEST_ID_LENGTH
 from fastapi_base.core.ids import uuid7
+from fastapi_base.core.security.caller import REQUEST_ID_LENGTH
 from fastapi_base.models import base
 
 KIND_LENGTH = 64
 KEY_LENGTH = 200
 ERROR_LENGTH = 500
-# A trigger sends it whenever jobs are added; relays listen.
+# A trigger notifies this channel when jobs are added; relays listen on it.
 CHANNEL = "fastapi_base_jobs"
-# Another trigger sends on this one the id of a job of which its owner can see something new.
+# Another trigger sends the id of a job on this channel when its visible state changes.
 EVENTS = "fastapi_base_job_events"
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 _UNFINISHED = "state IN ('queued', 'running')"
 
 
 class Job(SQLModel, table=True):
-    """One job. The row is written in the transaction of what asks for it.
+    """A job. The row is inserted in the transaction that creates the job.
 
-    `id` is the id of the broker's task too. `trace` is what carries a trace to the worker. `seq`
-    orders jobs of one `order_key`. `attempt` counts how often a worker began it, `publishes` how
-    often the broker was given it for this attempt. `unique_key` is let go at the end of the job, or
-    at `unique_until` where that is set.
+    `id` is also the id of the broker's task, and `trace` holds the trace context for the worker.
+    `seq` orders jobs with the same `order_key`. `attempt` counts starts by a worker, `publishes`
+    the deliveries to the broker in this attempt; `urgency` is the priority of the latest message.
+    `unique_key` is released when the job finishes, or at `unique_until` if that is set.
+
+    `deaths` counts deaths of its worker that no witness process observed, since the job last ended
+    in an orderly way (services/jobs/deaths.py); -1 means that the next death does not count.
+    `suspect` means that the job runs in a separate process, and `crashes` counts how often it ended
+    such a process.
     """
 
     __tablename__ = "jobs"
@@ -61,6 +67,23 @@ class Job(SQLModel, table=True):
             "published_at",
             postgresql_where=text("state = 'queued' AND published_at IS NOT NULL"),
         ),
+        Index(
+            "ix_jobs_waiting",
+            "queue",
+            "priority",
+            "run_at",
+            "seq",
+            postgresql_where=text("state = 'queued' AND published_at IS NULL AND NOT suspect"),
+        ),
+        Index(
+            "ix_jobs_suspect",
+            "queue",
+            "priority",
+            "run_at",
+            "seq",
+            postgresql_where=text(f"suspect AND {_UNFINISHED}"),
+        ),
+        Index("ix_jobs_deaths", "kind", postgresql_where=text("deaths > 0 OR crashes > 0")),
         Index("ix_jobs_running", "started_at", postgresql_where=text("state = 'running'")),
         Index(
             "ix_jobs_order",
@@ -68,10 +91,30 @@ class Job(SQLModel, table=True):
             "seq",
             postgresql_where=text(f"order_key IS NOT NULL AND {_UNFINISHED}"),
         ),
-        Index("ix_jobs_owner_id_id", "owner_id", "id"),
+        # For the list, whose filters on state, kind and owner precede the order. Each index is
+        # written four times per job as its state changes. Lists without a filter on the state merge
+        # the states (services/jobs/queries.py), so that four indexes suffice instead of eight.
+        # PostgreSQL prefers an index whose first column follows the order of the rows, even if it
+        # has to filter by kind. Hence the index for a kind begins with the state, too.
+        Index("ix_jobs_state_created_at_id", "state", "created_at", "id"),
+        Index("ix_jobs_state_kind_created_at_id", "state", "kind", "created_at", "id"),
+        *(
+            Index(
+                f"ix_jobs_{'_'.join(columns)}",
+                *columns,
+                postgresql_where=text("owner_id IS NOT NULL"),
+            )
+            for columns in (
+                ("owner_id", "state", "created_at", "id"),
+                ("owner_id", "kind", "state", "created_at", "id"),
+            )
+        ),
         Index("ix_jobs_then_id", "then_id", postgresql_where=text("then_id IS NOT NULL")),
         Index(
-            "ix_jobs_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")
+            "ix_jobs_state_finished_at",
+            "state",
+            "finished_at",
+            postgresql_where=text("finished_at IS NOT NULL"),
         ),
     )
     metadata = base.metadata
@@ -97,6 +140,10 @@ class Job(SQLModel, table=True):
     attempt: int = Field(sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})
     max_attempts: int = Field(sa_type=SmallInteger)
     publishes: int = Field(sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})
+    urgency: int | None = Field(default=None, sa_type=SmallInteger)
+    suspect: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    deaths: int = Field(sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})
+    crashes: int = Field(sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})
     created_at: datetime = Field(
         sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("now()")}
     )

@@ -1,4 +1,4 @@
-"""What Beat remembers of schedules, and what operators changed in them."""
+"""The state of schedules in Beat, and changes made by operators."""
 
 from datetime import datetime
 
@@ -12,10 +12,10 @@ TEXT_LENGTH = 200
 
 
 class ScheduleState(SQLModel, table=True):
-    """The state of a schedule that the code declares.
+    """The state of a schedule that is declared in code.
 
-    `override` takes the place of the times in the code. `next_at` is the next moment, by the times
-    in `basis`; `last_at` the last one that was seen to.
+    `override` replaces the schedule in code. `next_at` is the next time to run, computed from
+    `basis`; `last_at` is the last time that was processed.
     """
 
     __tablename__ = "schedules"

@@ -1,4 +1,4 @@
-"""Files that jobs make for the owner of an account."""
+"""Files that jobs create for the owner of an account."""
 
 import uuid
 from datetime import datetime
@@ -13,9 +13,9 @@ NAME_LENGTH = 100
 
 
 class File(SQLModel, table=True):
-    """A file, good until `expires_at`. `digest` is the SHA-256 of its bytes, `size` their number.
+    """A file, available until `expires_at`. `digest` is its SHA-256, `size` its length in bytes.
 
-    It is kept here since who makes it and who hands it out run on different machines.
+    It is stored in the database because jobs and API run on different machines.
     """
 
     __tablename__ = "files"
@@ -35,7 +35,7 @@ class File(SQLModel, table=True):
 
 
 class FileChunk(SQLModel, table=True):
-    """Some of a file's bytes: neither end holds more of it than this."""
+    """A part of a file's content: neither writer nor reader holds more of it in memory."""
 
     __tablename__ = "file_chunks"
     metadata = base.metadata

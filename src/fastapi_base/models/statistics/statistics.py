@@ -1,4 +1,4 @@
-"""What happened on each day, in numbers."""
+"""Daily statistics."""
 
 from datetime import date, datetime
 
@@ -10,7 +10,7 @@ from fastapi_base.models import base
 
 
 class DayStatistics(SQLModel, table=True):
-    """The figures of a day in UTC, by name; computed once it is over. They name nobody."""
+    """The figures of a day in UTC, by name, computed after it ends. No figure is personal data."""
 
     __tablename__ = "day_statistics"
     metadata = base.metadata

@@ -1,64 +1,18 @@
-"""Accounts and the audit log as superusers see and change them."""
+"""Events of the audit log, and their filters."""
 
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-)
+from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_base.schemas.moment import Moment
-from fastapi_base.schemas.text import Line
-from fastapi_base.schemas.user import Email, Password
-
-
-@dataclass(frozen=True, slots=True)
-class UserFilter:
-    """Which accounts to list; those for which all that is given holds."""
-
-    email_prefix: Annotated[str | None, Field(max_length=254, pattern=r"^[!-~]*$")] = None
-    is_active: bool | None = None
-    is_superuser: bool | None = None
-    created_from: Moment | None = None
-    created_before: Moment | None = None
-
-
-class UserCreate(BaseModel):
-    """An account that a superuser adds."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    email: Email
-    password: Password
-    display_name: Line | None = Field(default=None, examples=["Ada Lovelace"])
-    is_superuser: StrictBool = Field(default=False, examples=[False])
-
-
-class UserPatch(BaseModel):
-    """What a superuser changes of an account; what is left out stays as it is."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    display_name: Line | None = Field(
-        default=None, description="null removes it.", examples=["Ada Lovelace"]
-    )
-    is_superuser: StrictBool = Field(default=False, examples=[True])
-
-
-class SessionsEnded(BaseModel):
-    """How many sessions were ended."""
-
-    count: int = Field(ge=0, examples=[2])
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which events to list; those for which all that is given holds."""
+    """Filters of the audit log, combined with AND."""
 
     actor_id: uuid.UUID | None = None
     subject_id: uuid.UUID | None = None
@@ -68,7 +22,7 @@ class AuditFilter:
 
 
 class AuditEventRead(BaseModel):
-    """One thing that happened."""
+    """An event of the audit log."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -76,11 +30,11 @@ class AuditEventRead(BaseModel):
     occurred_at: datetime = Field(examples=["2026-01-31T12:00:00Z"])
     action: str = Field(examples=["account.changed"])
     actor_id: uuid.UUID | None = Field(
-        description="Who did it, where that is proven.",
+        description="The authenticated actor, if any.",
         examples=["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"],
     )
     subject_id: uuid.UUID | None = Field(
-        description="Whose account it was done to.",
+        description="The affected account.",
         examples=["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"],
     )
     address: str | None = Field(examples=["192.0.2.7"])

@@ -5,15 +5,20 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-# Strict, and bool before int: `true` is not 1 here, nor "5" a number.
+from fastapi_base.schemas.text import NO_NUL
+
+# Strict, with bool before int: `true` is not read as 1, and "5" is not read as a number.
 Value = Annotated[
-    StrictBool | StrictInt | StrictFloat | Annotated[StrictStr, Field(max_length=1000)],
+    StrictBool
+    | StrictInt
+    | StrictFloat
+    | Annotated[StrictStr, Field(max_length=1000, pattern=NO_NUL)],
     Field(union_mode="left_to_right", examples=[True]),
 ]
 
 
 class OverrideWrite(BaseModel):
-    """Another value for a flag, and for whom."""
+    """An override of a flag and the accounts it applies to."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -22,24 +27,24 @@ class OverrideWrite(BaseModel):
         default=100,
         ge=0,
         le=100,
-        # Else `false` would be taken for 0.
+        # Otherwise `false` would be accepted as 0.
         strict=True,
-        description="For this share of all accounts. Below 100, callers without an account keep the"
-        " default. Who is in at 10 is in at 20.",
+        description="Percentage of accounts that get the value. Below 100, anonymous callers keep"
+        " the default. Accounts included at 10 are also included at 20.",
         examples=[25],
     )
     user_ids: list[uuid.UUID] = Field(
         default_factory=list,
         max_length=1000,
-        description="For these accounts whatever the share.",
+        description="Accounts that always get the value.",
         examples=[["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"]],
     )
 
 
 class FlagRead(BaseModel):
-    """A flag, and what it is overridden by."""
+    """A flag and its override."""
 
     name: str = Field(examples=["read-only"])
-    description: str = Field(examples=["Refuse every request that would change something."])
+    description: str = Field(examples=["Reject all requests that change data."])
     default: Value
     override: OverrideWrite | None

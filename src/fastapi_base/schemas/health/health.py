@@ -1,4 +1,4 @@
-"""What the health endpoints say."""
+"""Responses of the health endpoints."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,27 +7,39 @@ from pydantic import BaseModel, Field
 
 
 class Live(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     status: Literal["ok"] = "ok"
 
 
 class Started(BaseModel):
-    """The process was ready once."""
+    """The process has been ready once."""
 
     status: Literal["started"] = "started"
 
 
 class Check(BaseModel):
-    """One thing the service needs."""
+    """One dependency of the service."""
 
     ok: bool = Field(examples=[True])
     milliseconds: float = Field(examples=[1.2])
     error: str | None = Field(default=None, examples=[None])
 
 
+class Work(BaseModel):
+    """One background activity of this process."""
+
+    ok: bool = Field(examples=[True], description="Whether it has been running stably.")
+    failures: int = Field(
+        examples=[0], description="How often it failed and was restarted in this process."
+    )
+    error: str | None = Field(
+        default=None, examples=[None], description="The type of its last failure."
+    )
+
+
 class Ready(BaseModel):
-    """The service can take requests."""
+    """The service can accept requests."""
 
     status: Literal["ready"] = "ready"
     checks: dict[str, Check] | None = Field(
@@ -35,9 +47,19 @@ class Ready(BaseModel):
         description="For operators only.",
         examples=[{"database": {"ok": True, "milliseconds": 1.2, "error": None}}],
     )
+    background: dict[str, Work] | None = Field(
+        default=None,
+        description="For operators only. A failure here does not affect readiness.",
+        examples=[{"flags": {"ok": True, "failures": 0, "error": None}}],
+    )
     last_heartbeat: datetime | None = Field(
         default=None,
-        description="When a worker last ran the scheduled heartbeat. For information only: the API"
-        " is ready without background work.",
+        description="When a worker last ran the scheduled heartbeat. Informational: readiness does"
+        " not depend on background work.",
+        examples=["2026-01-31T12:00:00Z"],
+    )
+    last_relay: datetime | None = Field(
+        default=None,
+        description="When a relay last checked for jobs to publish. Informational.",
         examples=["2026-01-31T12:00:00Z"],
     )

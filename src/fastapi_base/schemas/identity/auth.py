@@ -1,20 +1,20 @@
-"""Tokens."""
+"""Tokens and sessions."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastapi_base.schemas.user import PASSWORD_MAX
+from fastapi_base.schemas.identity.user import CurrentPassword
 
 
 class TokenRead(BaseModel):
-    """An access token with the refresh token that follows it (RFC 6749, 5.1)."""
+    """An access token and a refresh token (RFC 6749, 5.1)."""
 
     access_token: str = Field(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln"])
     token_type: Literal["bearer"] = "bearer"
     expires_in: int = Field(description="Seconds until it expires.", examples=[900])
     refresh_token: str = Field(
-        description="Good for one call of /auth/refresh, which returns the next one.",
+        description="For /auth/refresh, which returns a new one; single-use.",
         examples=["rt_dGhpcyBpcyBhbiBleGFtcGxlIG9mIGEgdG9rZW4hISE"],
     )
 
@@ -33,23 +33,21 @@ class RefreshRequest(BaseModel):
 
 
 class CookieRead(BaseModel):
-    """A session whose id is in a cookie; this is the token that goes with it."""
+    """The CSRF token of a session whose id is in a cookie."""
 
     csrf_token: str = Field(
-        description="For the header `X-CSRF-Token` of requests that change something.",
+        description="For the header `X-CSRF-Token` of unsafe methods.",
         examples=["dGhpcyBpcyBhbiBleGFtcGxlIG9mIGEgdG9rZW4hISE"],
     )
 
 
 class Reauthentication(BaseModel):
-    """The proof that its owner asks, where the login was not recent."""
+    """Reauthentication for sessions without a recent login."""
 
     model_config = ConfigDict(extra="forbid")
 
-    password: str | None = Field(
+    password: CurrentPassword | None = Field(
         default=None,
-        max_length=PASSWORD_MAX,
-        description="Needed when the login was not recent.",
+        description="Required when the login was not recent.",
         examples=["correct horse battery staple"],
-        json_schema_extra={"format": "password"},
     )

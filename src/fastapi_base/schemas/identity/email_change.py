@@ -1,28 +1,24 @@
-"""Changes of an account's address."""
+"""Changes of an account's e-mail address."""
 
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastapi_base.schemas.user import PASSWORD_MAX, Email
+from fastapi_base.schemas.identity.user import CurrentPassword, Email
 
 
 class EmailChangeRequest(BaseModel):
-    """The address to change to, and the proof that the account's owner asks."""
+    """The new address, and the password of the account."""
 
     model_config = ConfigDict(extra="forbid")
 
     new_email: Email
-    current_password: str = Field(
-        max_length=PASSWORD_MAX,
-        examples=["correct horse battery staple"],
-        json_schema_extra={"format": "password"},
-    )
+    current_password: CurrentPassword
 
 
 class EmailChangeRead(BaseModel):
-    """A change that waits for one or both addresses."""
+    """A change that awaits the verification of one or both addresses."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -33,8 +29,8 @@ class EmailChangeRead(BaseModel):
 
 
 class EmailChangeConfirmed(BaseModel):
-    """What came of a confirmation."""
+    """The result of a confirmation."""
 
     status: Literal["changed", "waiting"] = Field(
-        description="`waiting`: for the other address.", examples=["waiting"]
+        description="`waiting`: the other address is not verified yet.", examples=["waiting"]
     )

@@ -1,15 +1,15 @@
-"""Invitations as superusers see them."""
+"""Invitations, for superusers."""
 
 import uuid
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastapi_base.schemas.user import Email
+from fastapi_base.schemas.identity.user import Email
 
 
 class InvitationCreate(BaseModel):
-    """An address to invite."""
+    """An e-mail address to invite."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Login at a provider of identities, step by step."""
+"""The steps of a login with an identity provider."""
 
 import uuid
 from datetime import datetime
@@ -9,27 +9,27 @@ _TRANSACTION = "oc_dGhpcyBpcyBhbiBleGFtcGxlIG9mIGEgdG9rZW4hISE"
 
 
 class ProviderRead(BaseModel):
-    """A provider that one can log in with."""
+    """An identity provider."""
 
-    name: str = Field(description="For the path.", examples=["example"])
-    label: str = Field(description="For people.", examples=["Example"])
+    name: str = Field(description="The name in paths.", examples=["example"])
+    label: str = Field(description="The name to display.", examples=["Example"])
 
 
 class OidcBegun(BaseModel):
-    """Where the browser goes, and what the page keeps meanwhile."""
+    """The redirect, and the transaction that the page keeps."""
 
     authorization_url: str = Field(
         examples=["https://login.example.com/authorize?client_id=app&state=af0ifjsldkj"]
     )
     transaction: str = Field(
-        description="For the last step, which only the page that has it can take: keep it (in"
-        " `sessionStorage`, say), and put it in no URL.",
+        description="Required to complete the login. Keep it in the page, for example in"
+        " `sessionStorage`, and never in a URL.",
         examples=[_TRANSACTION],
     )
 
 
 class OidcFinish(BaseModel):
-    """What the provider sent the browser back with, and the transaction."""
+    """The provider's response and the transaction."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,16 +39,18 @@ class OidcFinish(BaseModel):
     iss: str | None = Field(
         default=None,
         max_length=255,
-        description="When the provider sent one (RFC 9207).",
+        description="If the provider sent one (RFC 9207).",
         examples=["https://login.example.com"],
     )
 
 
 class IdentityRead(BaseModel):
-    """A provider that an account is linked to."""
+    """An identity provider that an account is linked to."""
 
     id: uuid.UUID = Field(examples=["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"])
     provider: str = Field(examples=["example"])
     issuer: str = Field(examples=["https://login.example.com"])
-    subject: str = Field(description="The account's name there.", examples=["248289761001"])
+    subject: str = Field(
+        description="The account's identifier at the provider.", examples=["248289761001"]
+    )
     created_at: datetime = Field(examples=["2026-01-31T12:00:00Z"])

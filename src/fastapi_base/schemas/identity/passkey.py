@@ -1,4 +1,4 @@
-"""Passkeys as their owners see them, and what browsers send and get."""
+"""Passkeys as shown to their owners, and the messages exchanged with browsers."""
 
 import uuid
 from datetime import datetime
@@ -6,30 +6,30 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastapi_base.models.passkey import NAME_LENGTH
+from fastapi_base.models.identity.passkey import NAME_LENGTH
+from fastapi_base.schemas.text import one_line
 
 PasskeyName = Annotated[
     str,
     Field(
         min_length=1,
         max_length=NAME_LENGTH,
-        # Something to see, no blanks around it, and no control characters.
-        pattern=r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$",
-        description="For the list.",
+        description="A name to display in lists.",
         examples=["Ada's phone"],
     ),
+    one_line(NAME_LENGTH),
 ]
 Credential = Annotated[
     dict[str, Any],
     Field(
-        description="What `PublicKeyCredential.toJSON()` gives.",
+        description="The result of `PublicKeyCredential.toJSON()`.",
         examples=[{"id": "AQID", "rawId": "AQID", "type": "public-key", "response": {}}],
     ),
 ]
 
 
 class PasskeyOptions(BaseModel):
-    """Options of WebAuthn, in JSON."""
+    """WebAuthn options as JSON."""
 
     public_key: dict[str, Any] = Field(
         description="For `PublicKeyCredential.parseCreationOptionsFromJSON()`, or"
@@ -39,7 +39,7 @@ class PasskeyOptions(BaseModel):
 
 
 class PasskeyRegister(BaseModel):
-    """A new passkey."""
+    """A passkey to register."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,7 +48,7 @@ class PasskeyRegister(BaseModel):
 
 
 class PasskeyRename(BaseModel):
-    """A new name."""
+    """The new name of a passkey."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,7 +56,7 @@ class PasskeyRename(BaseModel):
 
 
 class PasskeyLogin(BaseModel):
-    """The answer of a passkey."""
+    """The response of a passkey."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,7 +69,7 @@ class PasskeyRead(BaseModel):
     id: uuid.UUID = Field(examples=["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"])
     name: str = Field(examples=["Ada's phone"])
     backed_up: bool = Field(
-        description="Whether a cloud keeps a copy of it, for other devices.", examples=[True]
+        description="Whether the passkey is synced across devices.", examples=[True]
     )
     created_at: datetime = Field(examples=["2026-01-31T12:00:00Z"])
     last_used_at: datetime | None = Field(examples=["2026-01-31T12:00:00Z"])

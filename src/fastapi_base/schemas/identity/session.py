@@ -1,4 +1,4 @@
-"""Sessions as their owner sees them."""
+"""Sessions as shown to their owner."""
 
 import uuid
 from datetime import datetime
@@ -11,9 +11,9 @@ class SessionRead(BaseModel):
 
     id: uuid.UUID = Field(examples=["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"])
     current: bool = Field(description="Whether this request belongs to it.", examples=[True])
-    address: str | None = Field(description="Where the login came from.", examples=["192.0.2.7"])
+    address: str | None = Field(description="The IP address of the login.", examples=["192.0.2.7"])
     user_agent: str | None = Field(
-        description="What the program called itself at login.", examples=["ExampleApp/1.0"]
+        description="The User-Agent of the login.", examples=["ExampleApp/1.0"]
     )
     created_at: datetime = Field(examples=["2026-01-31T12:00:00Z"])
     last_used_at: datetime = Field(

@@ -1,47 +1,31 @@
-"""Accounts as callers see them."""
+"""Accounts as shown to clients."""
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from email_validator import validate_email
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
 )
 
+from fastapi_base.core import emails
+from fastapi_base.core.emails import EMAIL_MAX
+from fastapi_base.core.security.passwords import PASSWORD_MAX
 from fastapi_base.schemas.text import Line
 
-EMAIL_MAX = 254
 PASSWORD_MIN = 12
-PASSWORD_MAX = 256
 
 
-def _strip(value: Any) -> Any:
-    return value.strip() if isinstance(value, str) else value
-
-
-def _one_spelling(value: str) -> str:
-    if len(value) > EMAIL_MAX:
-        raise ValueError(f"must have at most {EMAIL_MAX} characters")
-    # Each refusal has its reason, as for a local part beyond ASCII.
-    found = validate_email(value, check_deliverability=False, allow_smtputf8=False, strict=True)
-    return (found.ascii_email or "").lower()
-
-
-# One address, one spelling: no blanks around it; the domain in ASCII (A-labels of IDNA 2008), so
-# that letters which look alike are seen to be others; the local part ASCII only, for the same
-# reason, and in lower case, since no provider that people use tells case apart.
+# An e-mail address in its canonical form.
 Email = Annotated[
-    # Not EmailStr, which takes "Ada <ada@example.com>" too.
+    # Not EmailStr, which also accepts "Ada <ada@example.com>".
     str,
-    BeforeValidator(_strip),
-    AfterValidator(_one_spelling),
+    AfterValidator(emails.normal),
     Field(
         max_length=EMAIL_MAX,
         examples=["ada@example.com"],
@@ -52,7 +36,7 @@ _email = TypeAdapter[str](Email)
 
 
 def normal_email(value: str) -> str | None:
-    """The address as it is stored, or None for what is no address and so can have no account."""
+    """The address in its stored form, or None if it is invalid and so cannot have an account."""
     try:
         return _email.validate_python(value)
     except ValidationError:
@@ -64,7 +48,18 @@ Password = Annotated[
     Field(
         min_length=PASSWORD_MIN,
         max_length=PASSWORD_MAX,
-        description="Any characters; length is what makes it strong.",
+        description="Any characters; length determines strength.",
+        examples=["correct horse battery staple"],
+        json_schema_extra={"format": "password"},
+    ),
+]
+
+
+# An existing password, without the rules for new ones.
+CurrentPassword = Annotated[
+    str,
+    Field(
+        max_length=PASSWORD_MAX,
         examples=["correct horse battery staple"],
         json_schema_extra={"format": "password"},
     ),
@@ -72,7 +67,7 @@ Password = Annotated[
 
 
 class UserRegister(BaseModel):
-    """A new account."""
+    """An account to register."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -88,26 +83,22 @@ class UserRegister(BaseModel):
 
 
 class PasswordChange(BaseModel):
-    """A new password, and the proof that the old one's owner asks."""
+    """A new password, and the current one."""
 
     model_config = ConfigDict(extra="forbid")
 
-    current_password: str = Field(
-        max_length=PASSWORD_MAX,
-        examples=["correct horse battery staple"],
-        json_schema_extra={"format": "password"},
-    )
+    current_password: CurrentPassword
     new_password: Password
 
 
 class Received(BaseModel):
-    """The same for an address that is known and for one that is not."""
+    """The same response for known and unknown addresses."""
 
-    message: str = Field(examples=["If the address was free, the account exists now. Log in."])
+    message: str = Field(examples=["If the address was available, the account now exists. Log in."])
 
 
 class EmailGiven(BaseModel):
-    """An address that a mail shall be sent to."""
+    """The recipient of a mail."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -115,7 +106,7 @@ class EmailGiven(BaseModel):
 
 
 class LinkToken(BaseModel):
-    """The token of a link in a mail."""
+    """The token of a link in an e-mail."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -127,14 +118,24 @@ class LinkToken(BaseModel):
     )
 
 
+class HeldLinkToken(LinkToken):
+    """The token of a link in a mail, and the password of the account."""
+
+    password: CurrentPassword | None = Field(
+        default=None,
+        description="The account's password. Not required in a session of the account.",
+        examples=["correct horse battery staple"],
+    )
+
+
 class PasswordReset(LinkToken):
-    """A new password, and the token of the link that allows it."""
+    """A new password, and the token of the link that permits the change."""
 
     new_password: Password
 
 
 class ProfilePatch(BaseModel):
-    """What one changes of one's own account; what is left out stays as it is."""
+    """Changes to the caller's account; absent members stay unchanged."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -150,7 +151,9 @@ class UserRead(BaseModel):
 
     id: uuid.UUID = Field(examples=["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"])
     email: str = Field(examples=["ada@example.com"])
-    is_verified: bool = Field(description="Whether the address is confirmed.", examples=[True])
+    is_verified: bool = Field(
+        description="Whether the e-mail address is verified.", examples=[True]
+    )
     display_name: str | None = Field(examples=["Ada Lovelace"])
     is_active: bool = Field(examples=[True])
     is_superuser: bool = Field(examples=[False])

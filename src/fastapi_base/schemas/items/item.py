@@ -1,4 +1,4 @@
-"""Items as they go over the wire."""
+"""Items in their wire format."""
 
 import uuid
 from datetime import datetime
@@ -6,21 +6,17 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from fastapi_base.models.item import DESCRIPTION_LENGTH, TITLE_LENGTH
+from fastapi_base.models.items.item import DESCRIPTION_LENGTH, TITLE_LENGTH
+from fastapi_base.schemas.text import Text, one_line
 
 BULK_MAX = 1000
 IMPORT_ROWS = 20_000
-# So many errors are told; the rest is counted.
+# At most this many errors are listed; the rest are counted.
 IMPORT_ERRORS = 100
-# PostgreSQL's text holds no NUL.
-_NO_NUL = r"^[^\x00]*$"
 Title = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=TITLE_LENGTH, pattern=_NO_NUL
-    ),
+    str, StringConstraints(min_length=1, max_length=TITLE_LENGTH), one_line(TITLE_LENGTH)
 ]
-Description = Annotated[str, StringConstraints(max_length=DESCRIPTION_LENGTH, pattern=_NO_NUL)]
+Description = Annotated[Text, StringConstraints(max_length=DESCRIPTION_LENGTH)]
 
 
 class ItemCreate(BaseModel):
@@ -33,22 +29,22 @@ class ItemCreate(BaseModel):
 
 
 class ItemUpdate(BaseModel):
-    """What changes (as in RFC 7396): an absent member stays, null clears one that may be empty."""
+    """Changes to an item (RFC 7396): absent members stay unchanged, null clears a member."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
 
-    # Not required and not nullable; what a default would be is never read.
+    # Optional but not nullable; the default is never read.
     title: Title = Field(default_factory=str, examples=["Teapot"])
     description: Description | None = Field(default=None, examples=[None])
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("name at least one member to change")
+            raise ValueError("must contain at least one member to change")
         return self
 
     def changes(self) -> dict[str, str | None]:
-        """The members that were sent."""
+        """The members that the client sent."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -60,13 +56,13 @@ class ItemRead(BaseModel):
     id: uuid.UUID = Field(examples=["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"])
     title: str = Field(examples=["Teapot"])
     description: str | None = Field(examples=["Short and stout"])
-    version: int = Field(description="Counts changes; `ETag` has it too.", examples=[1])
+    version: int = Field(description="Incremented by each change; also in `ETag`.", examples=[1])
     created_at: datetime = Field(examples=["2026-01-31T12:00:00Z"])
     updated_at: datetime = Field(examples=["2026-01-31T12:00:00Z"])
 
 
 class ItemsCreate(BaseModel):
-    """Many new items: all of them are made, or none."""
+    """Many new items: all are created, or none."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -76,21 +72,23 @@ class ItemsCreate(BaseModel):
 
 
 class ItemsCreated(BaseModel):
-    """The new items' ids, in the order of the request."""
+    """The ids of the new items, in the order of the request."""
 
     ids: list[uuid.UUID] = Field(examples=[["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"]])
 
 
 class ItemsImport(BaseModel):
-    """A file of items, as a job keeps it."""
+    """A file of items, as stored in a job."""
 
     text: str
     partial: bool
+    # Missing in payloads of earlier releases.
+    escape_formulas: bool = False
 
 
 class RowError(BaseModel):
-    """What is wrong with a row of a file. `line` counts from 1, the header's; `column` is null when
-    the row has too many fields or too few."""
+    """An error in a row of a file. `line` counts from 1; `column` is null when a cell has no
+    column in the header."""
 
     line: int
     column: str | None
@@ -98,7 +96,7 @@ class RowError(BaseModel):
 
 
 class ItemsImported(BaseModel):
-    """What came of a file: `errors` are the first ones, a row may have several."""
+    """The result of an import. `errors` holds the first errors; a row may have several."""
 
     rows: int
     imported: int

@@ -1,4 +1,4 @@
-"""Background jobs as callers see them."""
+"""Background jobs as shown to clients."""
 
 import uuid
 from dataclasses import dataclass
@@ -7,25 +7,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastapi_base.models.job import KIND_LENGTH
+from fastapi_base.models.jobs.job import KIND_LENGTH
 from fastapi_base.schemas.moment import Moment
+from fastapi_base.schemas.text import Text
 
 TEXT_MAX = 100_000
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 class WordCountRequest(BaseModel):
-    """A text whose words shall be counted."""
+    """A text to count the words of."""
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str = Field(
+    text: Text = Field(
         min_length=1, max_length=TEXT_MAX, examples=["the quick brown fox jumps over the dog"]
     )
 
 
 class WordCount(BaseModel):
-    """What the word count found."""
+    """The result of a word count."""
 
     words: int = Field(ge=0, examples=[8])
     unique_words: int = Field(ge=0, examples=[7])
@@ -33,7 +34,7 @@ class WordCount(BaseModel):
 
 
 class Progress(BaseModel):
-    """How far a running job is, in steps of its own. `total` is null while it is not known."""
+    """The progress of a running job, in steps. `total` is null while unknown."""
 
     done: int = Field(ge=0, examples=[40])
     total: int | None = Field(default=None, ge=0, examples=[100])
@@ -41,7 +42,7 @@ class Progress(BaseModel):
 
 
 class JobRead(BaseModel):
-    """A job and how far it is."""
+    """A job and its state."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -50,27 +51,29 @@ class JobRead(BaseModel):
     status: Status = Field(examples=["succeeded"])
     created_at: datetime = Field(examples=["2026-01-31T12:00:00Z"])
     run_at: datetime = Field(
-        examples=["2026-01-31T12:00:00Z"], description="Not before this time is it begun."
+        examples=["2026-01-31T12:00:00Z"], description="The earliest time at which the job starts."
     )
     started_at: datetime | None = Field(default=None, examples=["2026-01-31T12:00:01Z"])
     finished_at: datetime | None = Field(default=None, examples=["2026-01-31T12:00:02Z"])
-    attempt: int = Field(ge=0, examples=[1], description="How often it was begun.")
-    progress: Progress | None = Field(default=None, description="Of the current attempt.")
+    attempt: int = Field(ge=0, examples=[1], description="The number of attempts started.")
+    progress: Progress | None = Field(
+        default=None, description="The progress of the current attempt."
+    )
     result: dict[str, Any] | None = Field(
         default=None,
         examples=[{"words": 8, "unique_words": 7, "characters": 38}],
-        description="Present once it succeeded; what it holds depends on the kind.",
+        description="Present after success; its members depend on the kind.",
     )
     error: str | None = Field(
         default=None,
         examples=["the payload is not valid at: text"],
-        description="What was wrong with the last attempt that failed.",
+        description="The error of the last failed attempt.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs to list; those for which all that is given holds."""
+    """Filters of the list of jobs, combined with AND."""
 
     status: Status | None = None
     kind: Annotated[str | None, Field(max_length=KIND_LENGTH, pattern=r"^[a-z0-9-]*$")] = None

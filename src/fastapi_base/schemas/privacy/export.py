@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 class ExportResult(BaseModel):
-    """Where an archive is, how many bytes it has, and until when it is there."""
+    """The URL of an archive, its size in bytes and its expiry."""
 
     href: str
     size: int

@@ -1,4 +1,4 @@
-"""The audit log."""
+"""Writing the append-only audit log."""
 
 import uuid
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from typing import Any
 from sqlalchemy import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core.caller import Origin
 from fastapi_base.core.ids import uuid7
-from fastapi_base.models.audit import AuditEvent
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.models.audit.audit import AuditEvent
 
-# What a field was and what it became.
+# The old and the new value of a field.
 type Changes = Mapping[str, Mapping[str, Any]]
 
 
 class Action(StrEnum):
-    """What can happen. The names are stable: programs search for them."""
+    """The kinds of events. The names are stable, because programs search for them."""
 
     REGISTERED = "account.registered"
     LOGGED_IN = "login.succeeded"
@@ -29,6 +29,7 @@ class Action(StrEnum):
     TOTP_DISABLED = "totp.disabled"
     RECOVERY_CODES_REPLACED = "recovery-codes.replaced"
     EMAIL_VERIFIED = "email.verified"
+    CLEARED = "account.cleared"
     RESET_REQUESTED = "password-reset.requested"
     PASSWORD_RESET = "password.reset"
     INVITED = "invitation.sent"
@@ -56,6 +57,7 @@ class Action(StrEnum):
     API_KEY_ROTATED = "api-key.rotated"
     API_KEY_REVOKED = "api-key.revoked"
     REFRESH_REUSED = "refresh-token.reused"
+    REFRESH_RETRIED = "refresh-token.retried"
     FLAG_CHANGED = "feature-flag.changed"
     JOB_RETRIED = "job.retried"
     JOBS_RETRIED = "jobs.retried"
@@ -75,10 +77,10 @@ async def record(
     subject: uuid.UUID | None = None,
     **details: str | int | Changes,
 ) -> None:
-    """Write down what happened, in the transaction in which it happens.
+    """Record an event in the transaction of the change it describes.
 
-    `actor` is the account that did it, where that is proven; `subject` the account that it was done
-    to. `details` never hold secrets, nor what a stranger typed.
+    `actor` is the account that performed the action, if that is proven; `subject` the account that
+    it affects. `details` must contain neither secrets nor client-supplied text.
     """
     await session.exec(
         insert(AuditEvent).values(
@@ -95,7 +97,7 @@ async def record(
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
-    """The fields that differ, for `record`. Nothing that is secret goes in."""
+    """The fields that differ, for `record`. The caller must not pass secrets."""
     return {
         name: {"before": before.get(name), "after": value}
         for name, value in after.items()

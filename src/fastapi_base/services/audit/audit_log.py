@@ -4,8 +4,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from fastapi_base.models.audit import AuditEvent
-from fastapi_base.schemas.admin import AuditEventRead, AuditFilter
+from fastapi_base.models.audit.audit import AuditEvent
+from fastapi_base.schemas.audit.audit import AuditEventRead, AuditFilter
 from fastapi_base.utils.pagination import Listing, Page, PageQuery, fetch
 
 LISTING = Listing(
@@ -13,6 +13,7 @@ LISTING = Listing(
     col(AuditEvent.id),
     {"occurred_at": col(AuditEvent.occurred_at)},
     default="-occurred_at",
+    ranges={"occurred_from": "occurred_at", "occurred_before": "occurred_at"},
 )
 _READ = select(*(col(getattr(AuditEvent, name)) for name in AuditEventRead.model_fields))
 
@@ -20,7 +21,7 @@ _READ = select(*(col(getattr(AuditEvent, name)) for name in AuditEventRead.model
 async def listed(
     connection: AsyncConnection, chosen: AuditFilter, query: PageQuery
 ) -> Page[AuditEventRead]:
-    """Events, page by page."""
+    """One page of events."""
     statement = _READ
     for column, value in [
         (col(AuditEvent.actor_id), chosen.actor_id),

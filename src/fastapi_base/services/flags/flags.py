@@ -1,8 +1,9 @@
-"""Feature flags at run time: a snapshot in each process, kept fresh.
+"""Feature flags at run time: a snapshot in each process, kept current.
 
-Whoever changes an override writes it to the database, then tells all processes through Redis. They
-read the database again, then, and every few seconds for when Redis had nothing to say. Deciding a
-flag is a look into memory; while the database is down, the last snapshot counts.
+A change of an override is written to the database, then announced to all processes through Redis.
+They then read the database again; they also poll it every FEATURE_FLAGS_POLL_SECONDS (0.5 by
+default), in case a message is lost.
+Evaluating a flag is an in-memory lookup; if the database is unavailable, the last snapshot applies.
 """
 
 import asyncio
@@ -12,57 +13,82 @@ from collections.abc import AsyncIterator, Mapping
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import func
 from sqlmodel import col
 
-from fastapi_base.core.caller import Origin
-from fastapi_base.core.errors import DomainError, NotFound, WrongFlagValue
+from fastapi_base.core.errors import NotFound, Unavailable, WrongFlagValue, cause
 from fastapi_base.core.flags import FLAGS, Flag, FlagValue, Override
-from fastapi_base.db.database import Database
-from fastapi_base.models.flag import FlagOverride
-from fastapi_base.schemas.flag import FlagRead, OverrideWrite
-from fastapi_base.services import audit
-from fastapi_base.services.audit import Action
+from fastapi_base.core.messaging.redis import answering
+from fastapi_base.core.runtime import background
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.db.failures import UNAVAILABLE
+from fastapi_base.db.session import Database
+from fastapi_base.models.flags.flag import FlagOverride
+from fastapi_base.schemas.flags.flag import FlagRead, OverrideWrite
+from fastapi_base.services.audit import audit
+from fastapi_base.services.audit.audit import Action
+from fastapi_base.utils.timeouts import occurs
 
 CHANNEL = "fastapi-base:flags"
+# A silently broken subscription is detected after two of these intervals.
+LOOK_SECONDS = 10.0
 log = structlog.stdlib.get_logger(__name__)
+type AnyFlag = Flag[bool] | Flag[int] | Flag[float] | Flag[str]
 
 
 class Snapshot:
-    """Flags as they were when the database was last read; before, their defaults."""
+    """The flags as of the last read of the database; before the first one, their defaults."""
 
     def __init__(self, defaults: Mapping[str, FlagValue] | None = None) -> None:
         self._defaults = dict(defaults or {})
         self._overrides: dict[str, Override] = {}
+        # Sequence numbers of reads: the last one started, and the one whose result is held.
+        self._started = self._known = 0
 
     def value[T: FlagValue](self, flag: Flag[T], user_id: uuid.UUID | None = None) -> T:
-        """What the flag is for this account, or for callers without one."""
+        """The value of the flag for this account, or for callers without an account."""
         override = self._overrides.get(flag.name)
         if override and override.applies(flag.name, user_id) and flag.fits(override.value):
             return override.value  # type: ignore[return-value]
         return self.default(flag)
 
     def default[T: FlagValue](self, flag: Flag[T]) -> T:
-        """What the flag is without an override."""
+        """The value of the flag without an override."""
         return self._defaults.get(flag.name, flag.default)  # type: ignore[return-value]
 
+    async def renew(self, database: Database) -> bool:
+        """Like read_from(), but logs an outage. Returns whether the overrides were read."""
+        try:
+            await self.read_from(database)
+        except UNAVAILABLE as error:
+            log.warning(
+                "feature flags may be stale: the database does not answer", error=cause(error)
+            )
+            return False
+        return True
+
     async def read_from(self, database: Database) -> None:
-        """Read all overrides. Raises Unavailable; what was known stays."""
+        """Read all overrides. Raises Unavailable or Overloaded; the previous snapshot stays."""
+        self._started += 1
+        reading = self._started
         columns = (FlagOverride.name, FlagOverride.value, FlagOverride.percentage)
         async with database.read() as connection:
             rows = await connection.execute(
                 select(*(col(c) for c in columns), col(FlagOverride.user_ids))
             )
+        # A read that started earlier may end later, with older data.
+        if reading < self._known:
+            return
+        self._known = reading
         self._overrides = {
             row.name: Override(row.value, row.percentage, frozenset(row.user_ids)) for row in rows
         }
 
 
 class Flags(Snapshot):
-    """The flags of this process. `poll` is how many seconds a change may go unseen."""
+    """The flags of this process. `poll` is the polling interval in seconds."""
 
     def __init__(
         self,
@@ -77,21 +103,17 @@ class Flags(Snapshot):
         self._redis = redis
         self._poll = poll
 
-    async def refresh(self) -> None:
-        """Read all overrides. Raises Unavailable; what was known stays."""
-        await self.read_from(self._database)
-
     def read(self) -> list[FlagRead]:
-        """All flags, by name, as this process knows them."""
-        return [self._read(FLAGS[name]) for name in sorted(FLAGS)]
+        """All flags of this process's snapshot, by name."""
+        return [self._described(FLAGS[name], self._overrides.get(name)) for name in sorted(FLAGS)]
 
     async def override(
         self, name: str, given: OverrideWrite, *, actor: uuid.UUID, origin: Origin
     ) -> FlagRead:
-        """Give a flag another value, everywhere. Raises NotFound or WrongFlagValue."""
+        """Override a flag in all processes. Raises NotFound or WrongFlagValue."""
         flag = _flag(name)
         if not flag.fits(given.value):
-            raise WrongFlagValue(f"{name} takes a {type(flag.default).__name__}")
+            raise WrongFlagValue(f"{name} requires a value of type {type(flag.default).__name__}")
         accounts = sorted(set(given.user_ids))
         row = {"value": given.value, "percentage": given.percentage, "user_ids": accounts}
         statement = insert(FlagOverride).values(name=name, **row)
@@ -112,10 +134,11 @@ class Flags(Snapshot):
                 accounts=len(accounts),
             )
         await self._tell()
-        return self._read(flag)
+        # What was written: the snapshot may be older.
+        return self._described(flag, Override(given.value, given.percentage, frozenset(accounts)))
 
     async def reset(self, name: str, *, actor: uuid.UUID, origin: Origin) -> None:
-        """Take a flag back to its default, everywhere. Raises NotFound."""
+        """Remove the override of a flag in all processes. Raises NotFound."""
         _flag(name)
         async with self._database.transaction() as session:
             await session.exec(delete(FlagOverride).where(col(FlagOverride.name) == name))
@@ -124,50 +147,55 @@ class Flags(Snapshot):
 
     @contextlib.asynccontextmanager
     async def kept_fresh(self) -> AsyncIterator[None]:
-        """Keep the snapshot fresh while the block runs. Does not fail when the servers are down."""
+        """Keep the snapshot current while the block runs. Does not fail if the servers are down."""
         told = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._listen(told)), group.create_task(self._follow(told))]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
+        async with (
+            background.running("flags", lambda: self._follow(told)),
+            background.running(
+                "flags-notices",
+                lambda: self._listen(told),
+                expected=(Unavailable,),
+                longest=LOOK_SECONDS,
+            ),
+        ):
+            yield
 
     async def _follow(self, told: asyncio.Event) -> None:
         while True:
-            try:
-                await self.refresh()
-            except DomainError as error:
-                log.warning("flags are not fresh: the database does not answer", error=str(error))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll):
-                    await told.wait()
+            await self.renew(self._database)
+            await occurs(told, self._poll)
             told.clear()
 
     async def _listen(self, told: asyncio.Event) -> None:
-        while True:
-            try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(CHANNEL)
-                    # What was said before the subscription is read from the database.
-                    told.set()
-                    while True:
-                        if await channel.get_message(timeout=self._poll):
+        """Listen for announcements until Redis fails. Polling continues meanwhile."""
+        with answering():
+            async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
+                await channel.subscribe(CHANNEL)
+                # Read the database for changes announced before the subscription.
+                told.set()
+                asked = False
+                while True:
+                    if message := await channel.get_message(timeout=LOOK_SECONDS):
+                        asked = False
+                        if message["type"] == "message":
                             told.set()
-            except (RedisError, OSError):
-                # Polling goes on meanwhile.
-                await asyncio.sleep(1)
+                    elif asked:
+                        raise ConnectionError("the subscription does not respond")
+                    else:
+                        # A silently broken connection would block forever.
+                        asked = True
+                        await channel.ping()
 
     async def _tell(self) -> None:
-        await self.refresh()
+        """Announce a committed change, whose success no longer depends on any server."""
         try:
-            await self._redis.publish(CHANNEL, "changed")
-        except (RedisError, OSError) as error:
-            log.warning("other processes learn of the flag by polling", error=str(error))
+            with answering():
+                await self._redis.publish(CHANNEL, "changed")
+        except Unavailable as error:
+            log.warning("other processes learn of the flag by polling", error=cause(error))
+        await self.renew(self._database)
 
-    def _read(self, flag: Flag[bool] | Flag[int] | Flag[float] | Flag[str]) -> FlagRead:
-        found = self._overrides.get(flag.name)
+    def _described(self, flag: AnyFlag, found: Override | None) -> FlagRead:
         return FlagRead(
             name=flag.name,
             description=flag.description,
@@ -180,7 +208,7 @@ class Flags(Snapshot):
         )
 
 
-def _flag(name: str) -> Flag[bool] | Flag[int] | Flag[float] | Flag[str]:
+def _flag(name: str) -> AnyFlag:
     if name not in FLAGS:
-        raise NotFound(f"There is no such flag; flags are {', '.join(sorted(FLAGS))}")
+        raise NotFound(f"The flag does not exist; valid flags: {', '.join(sorted(FLAGS))}")
     return FLAGS[name]

@@ -1,4 +1,4 @@
-"""Our flags for code that asks by OpenFeature (specification 0.8)."""
+"""An OpenFeature provider for the feature flags (specification 0.8)."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,20 @@ from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Re
 from openfeature.provider import AbstractProvider, Metadata
 
 from fastapi_base.core.flags import FLAGS
-from fastapi_base.services.flags import Flags
+from fastapi_base.services.flags.flags import Flags
 
 DOMAIN = "fastapi-base"
 
 
 class FlagProvider(AbstractProvider):
-    """Decides by the snapshot of `flags`. The targeting key is the id of an account."""
+    """Evaluates flags from the snapshot of `flags`. The targeting key is the id of an account."""
 
     def __init__(self, flags: Flags) -> None:
         super().__init__()
         self._flags = flags
 
     def get_metadata(self) -> Metadata:
-        """Who answers."""
+        """The name of this provider."""
         return Metadata(name=DOMAIN)
 
     def resolve_boolean_details(
@@ -31,19 +31,19 @@ class FlagProvider(AbstractProvider):
         default_value: bool,
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[bool]:
-        """A bool."""
+        """A boolean flag."""
         return self._resolve(flag_key, default_value, evaluation_context)
 
     def resolve_string_details(
         self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[str]:
-        """A text."""
+        """A string flag."""
         return self._resolve(flag_key, default_value, evaluation_context)
 
     def resolve_integer_details(
         self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[int]:
-        """A whole number."""
+        """An integer flag."""
         return self._resolve(flag_key, default_value, evaluation_context)
 
     def resolve_float_details(
@@ -52,7 +52,7 @@ class FlagProvider(AbstractProvider):
         default_value: float,
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[float]:
-        """A number."""
+        """A float flag."""
         return self._resolve(flag_key, default_value, evaluation_context)
 
     def resolve_object_details(
@@ -62,14 +62,14 @@ class FlagProvider(AbstractProvider):
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[Sequence[FlagValueType] | Mapping[str, FlagValueType]]:
         """No flag of ours is an object."""
-        raise TypeMismatchError(f"{flag_key} is no object")
+        raise TypeMismatchError(f"{flag_key} is not an object")
 
     def _resolve[T: bool | int | float | str](
         self, name: str, default: T, context: EvaluationContext | None
     ) -> FlagResolutionDetails[T]:
         flag = FLAGS.get(name)
         if flag is None:
-            raise FlagNotFoundError(f"there is no flag {name}")
+            raise FlagNotFoundError(f"the flag {name} does not exist")
         if type(flag.default) is not type(default):
             raise TypeMismatchError(f"{name} is a {type(flag.default).__name__}")
         value = self._flags.value(flag, _account(context))

@@ -1,33 +1,36 @@
-"""The life of an account: made, confirmed, recovered."""
+"""The life cycle of an account: registration, verification, recovery."""
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from sqlalchemy import update
-from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core import passwords
-from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import AuthSettings
 from fastapi_base.core.errors import RegistrationClosed
-from fastapi_base.core.security import PasswordHasher
-from fastapi_base.db.database import Database
-from fastapi_base.models.user import User
-from fastapi_base.schemas.invitation import InvitationRead
-from fastapi_base.services import audit, invitations, one_time, sessions, users
-from fastapi_base.services.audit import Action
-from fastapi_base.services.mailer import Kind, Mailer, Notice
-from fastapi_base.services.one_time import Purpose
-from fastapi_base.services.throttle import Throttle
+from fastapi_base.core.security import password_strength
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.core.security.passwords import PasswordHasher
+from fastapi_base.db.session import Database
+from fastapi_base.schemas.identity.invitation import InvitationRead
+from fastapi_base.services.audit import audit
+from fastapi_base.services.audit.audit import Action
+from fastapi_base.services.identity import (
+    invitations,
+    ownership,
+    sessions,
+    single_use_tokens,
+    users,
+)
+from fastapi_base.services.identity.single_use_tokens import Purpose
+from fastapi_base.services.identity.throttle import Throttle
+from fastapi_base.services.mail.request import Mailer, MailKind, Notice
 
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """What strangers may ask for an address. No reply tells whether it has an account.
+    """Operations on an e-mail address that need no login. Account enumeration is prevented.
 
-    `throttle` counts mails asked for, as logins are counted, so that nobody floods a mailbox.
+    `throttle` limits requested mails as logins are limited, so that nobody can flood a mailbox.
     """
 
     database: Database
@@ -39,18 +42,18 @@ class Accounts:
     async def register(
         self, *, email: str, password: str, invitation: str | None, origin: Origin
     ) -> None:
-        """Add an account, or do the same work for nothing when the address has one.
+        """Add an account, or do equivalent work without effect if the address has one.
 
-        An invitation proves the address. An account that somebody made with it before, and never
-        confirmed, makes way: else a stranger could wait in it, with a password of their own.
+        An invitation proves the address. An unverified account with the address is replaced:
+        otherwise an attacker could pre-register it with a password of their own.
 
-        The hash comes first, so nothing that holds a connection waits for a thread. Raises
-        WeakPassword, TooManyAttempts, InvalidLink and RegistrationClosed.
+        The password is hashed first, so that no database connection waits for a hashing thread.
+        Raises WeakPassword, TooManyAttempts, InvalidLink and RegistrationClosed.
         """
         mode = self.settings.registration
         if mode == "closed" or (mode == "invite-only" and invitation is None):
             raise RegistrationClosed
-        passwords.check(password, email)
+        password_strength.check(password, email)
         await self.throttle.attempt(email, origin.address)
         if invitation is not None:
             async with self.database.read() as connection:
@@ -59,44 +62,50 @@ class Accounts:
         async with self.database.transaction() as session:
             if invitation is not None:
                 await invitations.accept(session, invitation, email)
-                await users.drop_unconfirmed(session, email)
             added = await users.add(
                 session,
                 email=email,
                 password_hash=password_hash,
                 is_verified=invitation is not None,
             )
-            # Also when nothing was added: the same statements, the same time.
+            if added is None and invitation is not None:
+                # Only after the first attempt: the removal keeps others from adding the address
+                # until commit.
+                await users.drop_unconfirmed(session, email)
+                added = await users.add(
+                    session, email=email, password_hash=password_hash, is_verified=True
+                )
+            # Also if nothing was added: the same statements take the same time.
             await audit.record(
                 session, Action.REGISTERED, origin, subject=added, added="yes" if added else "no"
             )
             if invitation is None or added is None:
-                await self.mailer.ask_if_possible(session, Kind.REGISTERED, email=email)
+                await self.mailer.request_if_enabled(session, MailKind.REGISTERED, email=email)
 
     async def invite(self, email: str, actor: uuid.UUID, origin: Origin) -> InvitationRead:
-        """Invite an address by mail. Raises EmailTaken, RegistrationClosed, MailDisabled."""
+        """Invite an e-mail address. Raises EmailTaken, RegistrationClosed and MailDisabled."""
         if self.settings.registration == "closed":
             raise RegistrationClosed
         self.mailer.require()
         days = self.settings.invitation_days
         async with self.database.transaction() as session:
             made = await invitations.invite(session, email, days, actor, origin)
-            await self.mailer.ask(session, Kind.INVITED, id=str(made.id))
+            await self.mailer.request(session, MailKind.INVITED, id=str(made.id))
         return made
 
     async def ask_to_verify(self, email: str, origin: Origin) -> None:
         """Send the link again. Raises TooManyAttempts, Unavailable and MailDisabled."""
         await self.throttle.attempt(email, origin.address)
         async with self.database.transaction() as session:
-            await self.mailer.ask(session, Kind.REGISTERED, email=email)
+            await self.mailer.request(session, MailKind.REGISTERED, email=email)
 
     async def ask_to_reset(self, email: str, origin: Origin) -> None:
-        """Send a link to set a password. Raises TooManyAttempts, Unavailable and MailDisabled."""
+        """Send a password reset link. Raises TooManyAttempts, Unavailable and MailDisabled."""
         await self.throttle.attempt(email, origin.address)
         async with self.database.transaction() as session:
-            await self.mailer.ask(
+            await self.mailer.request(
                 session,
-                Kind.RESET,
+                MailKind.RESET,
                 email=email,
                 address=origin.address,
                 user_agent=origin.user_agent,
@@ -104,36 +113,46 @@ class Accounts:
             )
 
     async def reset_password(self, token: str, new: str, origin: Origin) -> None:
-        """Set a password by a token, and end all sessions. Raises InvalidLink and WeakPassword.
+        """Set a password with a token, and end all sessions. Raises InvalidLink and WeakPassword.
 
-        The token is looked at before the password is hashed, so that who has none cannot keep the
-        hashing busy, and is used together with the change. It proves the address, too.
+        The token is checked before the password is hashed, so that a client without one cannot
+        occupy the hashing threads. It is consumed in the transaction of the change. It verifies the
+        address: on the first verification, nothing set up earlier remains
+        (services/identity/ownership.py).
         """
         async with self.database.read() as connection:
-            email = await one_time.address(connection, token, Purpose.RESET)
-        passwords.check(new, email)
+            email = (await single_use_tokens.look(connection, token, Purpose.RESET)).email
+        password_strength.check(new, email)
         password_hash = await self.hasher.hash(new)
         async with self.database.transaction() as session:
-            user_id = await one_time.use(session, token, Purpose.RESET)
-            await session.exec(
-                update(User)
-                .where(col(User.id) == user_id)
-                .values(password_hash=password_hash, email_verified_at=datetime.now(UTC))
+            user_id = (await single_use_tokens.use(session, token, Purpose.RESET)).user_id
+            await set_new_password(
+                session, self.mailer, user_id, password_hash, origin, actor=user_id
             )
-            await one_time.void(session, user_id)
-            await audit.record(
-                session, Action.PASSWORD_RESET, origin, actor=user_id, subject=user_id
-            )
-            await sessions.revoke_all(
-                session, user_id, origin, actor=user_id, reason="password-reset"
-            )
-            await self.mailer.notify(session, user_id, Notice.PASSWORD_CHANGED)
+        # Earlier logins may have been an attacker's. This also lets the owner in from a new network
+        # while others guess the password.
+        await self.throttle.know(email, origin.address)
 
 
-async def verify(session: AsyncSession, token: str, origin: Origin) -> None:
-    """Confirm the address that the token was sent to. Raises InvalidLink."""
-    user_id = await one_time.use(session, token, Purpose.VERIFY)
-    await session.exec(
-        update(User).where(col(User.id) == user_id).values(email_verified_at=datetime.now(UTC))
-    )
-    await audit.record(session, Action.EMAIL_VERIFIED, origin, actor=user_id, subject=user_id)
+async def set_new_password(
+    session: AsyncSession,
+    mailer: Mailer,
+    user_id: uuid.UUID,
+    password_hash: str,
+    origin: Origin,
+    *,
+    actor: uuid.UUID | None,
+) -> int:
+    """Give the account to the owner of its address, with a new password, and notify that owner.
+
+    The actor is the owner, or None for an operator's command. Returns the number of sessions ended.
+    """
+    by = {} if actor else {"by": "command"}
+    await users.set_password(session, user_id, password_hash)
+    await single_use_tokens.void(session, user_id)
+    await audit.record(session, Action.PASSWORD_RESET, origin, actor=actor, subject=user_id, **by)
+    reason = "password-reset" if actor else "by-command"
+    count = await sessions.revoke_all(session, user_id, origin, actor=actor, reason=reason)
+    await ownership.hand_over(session, user_id, origin, actor=actor)
+    await mailer.notify(session, user_id, Notice.PASSWORD_CHANGED)
+    return count

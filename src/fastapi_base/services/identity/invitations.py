@@ -1,25 +1,27 @@
-"""Invitations: who may register where not everybody may."""
+"""Invitations: who may register if registration is restricted."""
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, exists, insert, select, update
+from sqlalchemy import ColumnElement, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core.caller import Origin
 from fastapi_base.core.errors import EmailTaken, InvalidLink, NotFound
 from fastapi_base.core.ids import uuid7
-from fastapi_base.core.opaque import digest, new_token
-from fastapi_base.models.invitation import Invitation
-from fastapi_base.models.user import User
-from fastapi_base.schemas.invitation import InvitationRead
-from fastapi_base.services import audit
-from fastapi_base.services.audit import Action
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.core.security.opaque import digest, new_token
+from fastapi_base.models.identity.invitation import Invitation
+from fastapi_base.models.identity.user import User
+from fastapi_base.schemas.identity.invitation import InvitationRead
+from fastapi_base.services.audit import audit
+from fastapi_base.services.audit.audit import Action
 
 PREFIX = "inv"
 LIST_LIMIT = 100
+# One clock for all processes: another one later checks the invitation.
+_NOW = func.statement_timestamp()
 _READ = select(
     col(Invitation.id),
     col(Invitation.email),
@@ -31,55 +33,60 @@ _READ = select(
 async def invite(
     session: AsyncSession, email: str, days: int, actor: uuid.UUID, origin: Origin
 ) -> InvitationRead:
-    """An open invitation for this address, in place of an earlier one. Its mail is still to be
-    asked for.
+    """Create an open invitation for this address, replacing an earlier one.
 
-    Raises EmailTaken: superusers may know who has an account. An account whose address was never
-    confirmed does not count, since anybody can make one.
+    The caller requests its mail. Raises EmailTaken: superusers may know who has an account. An
+    unverified account does not count, because anybody can create one.
     """
     taken = exists().where(col(User.email) == email, col(User.email_verified_at).is_not(None))
     if await session.scalar(select(taken)):
         raise EmailTaken
-    now = datetime.now(UTC)
     earlier = (col(Invitation.email) == email, *_open())
-    await session.exec(update(Invitation).where(*earlier).values(revoked_at=now))
-    row = {
-        "id": uuid7(),
-        "email": email,
-        "created_at": now,
-        "expires_at": now + timedelta(days=days),
-    }
-    await session.exec(insert(Invitation).values(**row, invited_by=actor))
-    await audit.record(session, Action.INVITED, origin, actor=actor, invitation=str(row["id"]))
-    return InvitationRead.model_validate(row)
+    await session.exec(update(Invitation).where(*earlier).values(revoked_at=_NOW))
+    statement = (
+        insert(Invitation)
+        .values(
+            id=uuid7(),
+            email=email,
+            created_at=_NOW,
+            expires_at=_NOW + timedelta(days=days),
+            invited_by=actor,
+        )
+        .returning(*_READ.selected_columns)
+    )
+    made = InvitationRead.model_validate((await session.exec(statement)).mappings().one())
+    await audit.record(session, Action.INVITED, origin, actor=actor, invitation=str(made.id))
+    return made
 
 
 async def listed(connection: AsyncConnection) -> list[InvitationRead]:
-    """Those that can be accepted, the newest first; at most LIST_LIMIT."""
-    statement = _READ.where(*_good()).order_by(col(Invitation.id).desc()).limit(LIST_LIMIT)
-    rows = (await connection.execute(statement)).mappings()
+    """Open invitations, newest first; at most LIST_LIMIT."""
+    # Those that expire last, from the index of open ones.
+    last = _READ.where(*_good()).order_by(col(Invitation.expires_at).desc()).limit(LIST_LIMIT)
+    good = last.subquery("good")
+    rows = (await connection.execute(select(good).order_by(good.c.id.desc()))).mappings()
     return [InvitationRead.model_validate(row) for row in rows]
 
 
 async def revoke(
     session: AsyncSession, invitation_id: uuid.UUID, actor: uuid.UUID, origin: Origin
 ) -> None:
-    """Take an open invitation back. Raises NotFound."""
+    """Revoke an open invitation. Raises NotFound."""
     statement = (
         update(Invitation)
         .where(col(Invitation.id) == invitation_id, *_open())
-        .values(revoked_at=datetime.now(UTC))
+        .values(revoked_at=_NOW)
         .returning(col(Invitation.id))
     )
     if await session.scalar(statement) is None:
-        raise NotFound("There is no such open invitation")
+        raise NotFound("The invitation does not exist or is not open")
     await audit.record(
         session, Action.INVITATION_REVOKED, origin, actor=actor, invitation=str(invitation_id)
     )
 
 
 async def new_link(session: AsyncSession, invitation_id: uuid.UUID) -> tuple[str, str] | None:
-    """Address and token for the mail of an open invitation, or None. Earlier tokens are void."""
+    """Address and new token for the mail of an open invitation, or None. Voids earlier tokens."""
     token = new_token(PREFIX)
     statement = (
         update(Invitation)
@@ -98,15 +105,26 @@ async def check(connection: AsyncConnection, token: str, email: str) -> None:
 
 
 async def accept(session: AsyncSession, token: str, email: str) -> None:
-    """Use an invitation. Raises InvalidLink; of uses at the same moment exactly one does not."""
+    """Consume an invitation. Raises InvalidLink; exactly one of concurrent uses succeeds."""
     statement = (
         update(Invitation)
         .where(*_invites(token, email))
-        .values(accepted_at=datetime.now(UTC))
+        .values(accepted_at=_NOW)
         .returning(col(Invitation.id))
     )
     if await session.scalar(statement) is None:
         raise InvalidLink
+
+
+async def accept_for(session: AsyncSession, email: str) -> bool:
+    """Consume the invitation of an address verified otherwise. Returns whether there was one."""
+    statement = (
+        update(Invitation)
+        .where(col(Invitation.email) == email, *_good())
+        .values(accepted_at=_NOW)
+        .returning(col(Invitation.id))
+    )
+    return await session.scalar(statement) is not None
 
 
 def _open() -> tuple[ColumnElement[bool], ...]:
@@ -114,7 +132,7 @@ def _open() -> tuple[ColumnElement[bool], ...]:
 
 
 def _good() -> tuple[ColumnElement[bool], ...]:
-    return *_open(), col(Invitation.expires_at) > datetime.now(UTC)
+    return *_open(), col(Invitation.expires_at) > _NOW
 
 
 def _invites(token: str, email: str) -> tuple[ColumnElement[bool], ...]:

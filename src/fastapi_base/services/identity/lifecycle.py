@@ -1,4 +1,4 @@
-"""The end of an account: its owner deactivates or deletes it, and can come back for a while."""
+"""An owner deactivates or deletes their account, and can restore it for a limited time."""
 
 import uuid
 from dataclasses import dataclass
@@ -8,44 +8,47 @@ from sqlalchemy import delete, or_, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core.caller import Origin
 from fastapi_base.core.errors import LastSuperuser
-from fastapi_base.models.audit import AuditEvent
-from fastapi_base.models.user import User
-from fastapi_base.services import admin, audit, one_time, sessions
-from fastapi_base.services.audit import Action
-from fastapi_base.services.auth import Auth, Principal
-from fastapi_base.services.mailer import Notice
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.models.audit.audit import AuditEvent
+from fastapi_base.models.identity.user import User
+from fastapi_base.services.audit import audit
+from fastapi_base.services.audit.audit import Action
+from fastapi_base.services.identity import admin, api_keys, sessions, single_use_tokens
+from fastapi_base.services.identity.auth import Auth, Principal
+from fastapi_base.services.identity.authentication import Confirmed
+from fastapi_base.services.mail.request import Notice
 
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """What owners do to their accounts, each with the password."""
+    """Operations of owners on their own account; each requires the password."""
 
     auth: Auth
 
     async def deactivate(self, principal: Principal, *, password: str, origin: Origin) -> None:
-        """Nobody uses the account until its owner logs in. Ends all sessions.
+        """Deactivate the account until its owner logs in, and end all sessions.
 
         Raises WrongPassword, TooManyAttempts and LastSuperuser.
         """
-        await self.auth.confirm(principal, password, origin)
+        confirmed = await self.auth.confirm(principal, password, origin)
         me = principal.user.id
         async with self.auth.database.transaction() as session:
-            await self._end(session, me, None, origin)
+            await self._end(session, confirmed, None, origin)
             await audit.record(session, Action.DEACTIVATED, origin, actor=me, subject=me)
             await self.auth.mailer.notify(session, me, Notice.DEACTIVATED)
 
     async def delete(self, principal: Principal, *, password: str, origin: Origin) -> datetime:
-        """Deactivate the account and have it removed after AUTH_DELETION_DAYS; returns when.
+        """Deactivate the account and schedule its removal in AUTH_DELETION_DAYS; returns the time.
 
-        Logging in until then keeps it. Raises WrongPassword, TooManyAttempts and LastSuperuser.
+        A login before that cancels the deletion. Raises WrongPassword, TooManyAttempts and
+        LastSuperuser.
         """
-        await self.auth.confirm(principal, password, origin)
+        confirmed = await self.auth.confirm(principal, password, origin)
         me = principal.user.id
         when = datetime.now(UTC) + timedelta(days=self.auth.settings.deletion_days)
         async with self.auth.database.transaction() as session:
-            await self._end(session, me, when, origin)
+            await self._end(session, confirmed, when, origin)
             await audit.record(session, Action.DELETION_ASKED, origin, actor=me, subject=me)
             await self.auth.mailer.notify(session, me, Notice.DELETION_ASKED)
         return when
@@ -53,26 +56,30 @@ class Lifecycle:
     async def _end(
         self,
         session: AsyncSession,
-        user_id: uuid.UUID,
+        confirmed: Confirmed,
         delete_after: datetime | None,
         origin: Origin,
     ) -> None:
+        user_id = confirmed.user_id
+        # Before the account itself: superusers are locked in the order of their ids.
         if await admin.superusers(session) == {user_id}:
             raise LastSuperuser
+        await confirmed.recheck(session)
         await session.exec(
             update(User)
             .where(col(User.id) == user_id)
             .values(is_active=False, deactivated_at=datetime.now(UTC), delete_after=delete_after)
         )
-        await one_time.void(session, user_id)
+        await single_use_tokens.void(session, user_id)
+        await api_keys.end_all(session, user_id, origin, actor=user_id, reason="deactivated")
         await sessions.revoke_all(session, user_id, origin, actor=user_id, reason="deactivated")
 
 
 async def remove(session: AsyncSession, user_ids: list[uuid.UUID]) -> None:
-    """Remove accounts that their owners deleted, with all that belongs to them.
+    """Remove accounts whose owners deleted them, with everything that belongs to them.
 
-    Their events stay in the audit log, under an id that leads to nobody, without address and
-    program of the caller.
+    Their events stay in the audit log under an id that no longer refers to an account, without the
+    caller's IP address and user agent.
     """
     await session.exec(delete(User).where(col(User.id).in_(user_ids)))
     await session.exec(

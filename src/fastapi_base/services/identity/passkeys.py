@@ -1,8 +1,9 @@
-"""Passkeys (WebAuthn Level 3): public keys in place of passwords, bound to our domain.
+"""Passkeys (WebAuthn Level 3): public keys instead of passwords, bound to the service's domain.
 
-The challenge that an authenticator signs is our own single-use token, so the signed answer itself
-leads to what was begun. Authenticators must verify their user (PIN, fingerprint): a passkey is two
-factors in one, and no other is asked for. Attestation is not: any make will do.
+The challenge that an authenticator signs is a single-use token of this service, so the signed
+response itself identifies the operation. Authenticators must verify their user (PIN, fingerprint):
+a passkey counts as two factors, and no other is required. Attestation is not requested: any model
+is accepted.
 """
 
 import uuid
@@ -12,43 +13,48 @@ from typing import Any
 import webauthn
 from sqlalchemy import delete, func, insert, select, update
 from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
 from webauthn.helpers import (
     options_to_json_dict,
-    parse_attestation_object,
     parse_authentication_credential_json,
-    parse_client_data_json,
     parse_registration_credential_json,
 )
-from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import (
-    AttestationFormat,
     AuthenticationCredential,
     AuthenticatorSelectionCriteria,
     PublicKeyCredentialDescriptor,
-    RegistrationCredential,
     ResidentKeyRequirement,
     UserVerificationRequirement,
 )
 
-from fastapi_base.core.caller import Origin
-from fastapi_base.core.config_login import PasskeySettings
+from fastapi_base.core.config.login import PasskeySettings
 from fastapi_base.core.errors import (
+    AccountChanged,
     Conflict,
-    InvalidChallenge,
     InvalidPasskey,
     NotFound,
-    PasskeyRefused,
 )
 from fastapi_base.core.ids import uuid7
-from fastapi_base.models.passkey import Passkey
-from fastapi_base.models.user import User
-from fastapi_base.schemas.passkey import PasskeyOptions, PasskeyRead
-from fastapi_base.services import audit, sessions, users
-from fastapi_base.services.audit import Action
-from fastapi_base.services.auth import Auth, Principal
-from fastapi_base.services.challenges import Kind
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.models.identity.passkey import Passkey
+from fastapi_base.schemas.identity.passkey import PasskeyOptions, PasskeyRead
+from fastapi_base.services.audit import audit
+from fastapi_base.services.audit.audit import Action
+from fastapi_base.services.identity import ownership, sessions, users
+from fastapi_base.services.identity.admission import admit
+from fastapi_base.services.identity.auth import Auth, Principal
+from fastapi_base.services.identity.authentication import Authentication, Confirmed
+from fastapi_base.services.identity.challenges import ChallengeKind
+from fastapi_base.services.identity.passkey_answers import (
+    challenge_of,
+    check_format,
+    judge,
+    log_unexpected,
+    refused,
+)
 
 LIMIT = 20
+_TOO_MANY = f"An account has at most {LIMIT} passkeys; remove one first"
 _READ = (
     col(Passkey.id),
     col(Passkey.name),
@@ -60,7 +66,7 @@ _READ = (
 
 @dataclass(frozen=True, slots=True)
 class Passkeys:
-    """Making passkeys, logging in with them, and keeping them in order."""
+    """Registration of passkeys, login with them, and their management."""
 
     auth: Auth
     settings: PasskeySettings
@@ -68,9 +74,13 @@ class Passkeys:
     async def creation_options(
         self, principal: Principal, password: str | None, origin: Origin
     ) -> PasskeyOptions:
-        """What a browser needs to make one. Raises NotFresh, WrongPassword, Conflict, NotFound."""
+        """The options with which a browser creates a passkey.
+
+        Raises NotFresh, WrongPassword, Conflict, NotFound and EmailNotVerified.
+        """
         rp_id, me = self._rp_id(), principal.user
-        await self.auth.confirm_recent(principal, password, origin)
+        ownership.require_verified(self.auth, me)
+        confirmed = await self.auth.confirm_recent(principal, password, origin)
         async with self.auth.database.read() as connection:
             known = list(
                 await connection.scalars(
@@ -78,9 +88,9 @@ class Passkeys:
                 )
             )
         if len(known) >= LIMIT:
-            raise Conflict(f"An account has at most {LIMIT} passkeys; remove one first")
+            raise Conflict(_TOO_MANY)
         challenge = await self.auth.challenges.issue(
-            Kind.PASSKEY_REGISTRATION, {"user": str(me.id)}
+            ChallengeKind.PASSKEY_REGISTRATION, confirmed.to_challenge()
         )
         options = webauthn.generate_registration_options(
             rp_id=rp_id,
@@ -100,18 +110,21 @@ class Passkeys:
     async def register(
         self, principal: Principal, name: str, answer: dict[str, Any], origin: Origin
     ) -> PasskeyRead:
-        """Add a passkey. Raises PasskeyRefused, InvalidChallenge, and Conflict for a known one."""
+        """Add a passkey.
+
+        Raises PasskeyRefused, InvalidChallenge, EmailNotVerified, Conflict for a known passkey or
+        one too many, and AccountChanged if the account changed since the options were issued.
+        """
         rp_id, me = self._rp_id(), principal.user.id
         try:
             credential = parse_registration_credential_json(answer)
-            challenge = _challenge(credential)
+            challenge = challenge_of(credential)
         except Exception as error:
-            raise _refused(error) from error
-        begun = await self._take(Kind.PASSKEY_REGISTRATION, challenge)
-        if begun["user"] != str(me):
-            raise InvalidChallenge
+            raise refused(error) from error
+        stored = await self._take(ChallengeKind.PASSKEY_REGISTRATION, challenge)
+        confirmed = Confirmed.from_challenge(stored, me, principal.session_id)
         try:
-            _check_format(credential)
+            check_format(credential)
             verified = webauthn.verify_registration_response(
                 credential=credential,
                 expected_challenge=challenge,
@@ -120,8 +133,13 @@ class Passkeys:
                 require_user_verification=True,
             )
         except Exception as error:
-            raise _refused(error) from error
+            raise refused(error) from error
         async with self.auth.database.transaction() as session:
+            ownership.require_verified(self.auth, await confirmed.recheck(session))
+            # Under the lock: options may be collected and used later, or all at once.
+            count = await session.scalar(select(func.count()).where(col(Passkey.user_id) == me))
+            if (count or 0) >= LIMIT:
+                raise Conflict(_TOO_MANY)
             result = await session.exec(
                 insert(Passkey)
                 .values(
@@ -142,9 +160,9 @@ class Passkeys:
         return added
 
     async def request_options(self) -> PasskeyOptions:
-        """What a browser needs to ask for one, whosever it is. Raises NotFound, Unavailable."""
+        """The options with which a browser requests a passkey. Raises NotFound and Unavailable."""
         rp_id = self._rp_id()
-        challenge = await self.auth.challenges.issue(Kind.PASSKEY_LOGIN, {})
+        challenge = await self.auth.challenges.issue(ChallengeKind.PASSKEY_LOGIN, {})
         options = webauthn.generate_authentication_options(
             rp_id=rp_id,
             challenge=challenge.encode(),
@@ -156,64 +174,90 @@ class Passkeys:
     async def log_in(
         self, answer: dict[str, Any], origin: Origin, *, refreshable: bool
     ) -> sessions.Grant:
-        """A new session, for who has the passkey. Raises InvalidPasskey, InvalidChallenge.
+        """Create a session for the holder of a passkey.
 
-        A counter that went back says that somebody copied the authenticator: that login is refused
-        and written down, with the passkey.
+        Raises InvalidPasskey, InvalidChallenge, and EmailNotVerified if logins require a verified
+        address.
+
+        A counter that decreased indicates a cloned authenticator: the login is refused and audited,
+        with the passkey.
         """
-        rp_id = self._rp_id()
+        self._rp_id()
         try:
             credential = parse_authentication_credential_json(answer)
-            challenge = _challenge(credential)
-        except Exception as error:  # as in _refused
+            challenge = challenge_of(credential)
+        except Exception as error:  # as in refused
+            log_unexpected(error)
             raise InvalidPasskey from error
-        await self._take(Kind.PASSKEY_LOGIN, challenge)
-        async with self.auth.database.transaction() as session:
-            row = (
-                await session.exec(
-                    select(  # type: ignore[call-overload]
-                        col(Passkey.id),
-                        col(Passkey.user_id),
-                        col(Passkey.public_key),
-                        col(Passkey.sign_count),
-                    )
-                    .join(User, col(User.id) == col(Passkey.user_id))
-                    .where(col(Passkey.credential_id) == credential.raw_id, users.may_log_in())
-                    # The lock: of two answers at once, the second is judged by the new counter.
-                    .with_for_update(of=Passkey)
-                )
-            ).one_or_none()
-            outcome = self._judge(credential, challenge, rp_id, row) if row else "unknown"
-            if row and isinstance(outcome, int):
-                await session.exec(
-                    update(Passkey)
-                    .where(col(Passkey.id) == row.id)
-                    .values(sign_count=outcome, last_used_at=func.now())
-                )
-            elif row:
-                await audit.record(
-                    session,
-                    Action.PASSKEY_REFUSED,
-                    origin,
-                    subject=row.user_id,
-                    passkey=str(row.id),
-                    reason=outcome,
-                )
-        if row is None or isinstance(outcome, str):
+        await self._take(ChallengeKind.PASSKEY_LOGIN, challenge)
+        async with self.auth.database.read() as connection:
+            owner = await connection.scalar(
+                select(col(Passkey.user_id)).where(col(Passkey.credential_id) == credential.raw_id)
+            )
+            account = await users.credentials(connection, user_id=owner) if owner else None
+        if account is None:
             raise InvalidPasskey
-        return await self.auth.begin(
-            row.user_id, origin, by="passkey", methods=sessions.PASSKEY, refreshable=refreshable
+        authentication = Authentication(account, by="passkey", methods=sessions.PASSKEY)
+        grant = None
+        try:
+            async with self.auth.database.transaction() as session:
+                if await self._use(session, account.id, credential, challenge, origin):
+                    given = (self.auth.settings, self.auth.mailer, authentication, origin)
+                    grant = await admit(session, *given, refreshable=refreshable)
+        except AccountChanged as error:
+            raise InvalidPasskey from error
+        if grant is None:
+            raise InvalidPasskey
+        return grant
+
+    async def _use(
+        self,
+        session: AsyncSession,
+        user_id: uuid.UUID,
+        credential: AuthenticationCredential,
+        challenge: bytes,
+        origin: Origin,
+    ) -> bool:
+        """Whether the response is valid. Stores its counter, or audits the refusal."""
+        # The lock: of two concurrent responses, the second is checked against the new counter.
+        await users.lock(session, user_id)
+        statement = select(
+            col(Passkey.id),
+            col(Passkey.user_id),
+            col(Passkey.public_key),
+            col(Passkey.sign_count),
+        ).where(col(Passkey.credential_id) == credential.raw_id, col(Passkey.user_id) == user_id)
+        row = (await (await session.connection()).execute(statement)).one_or_none()
+        if row is None:
+            return False
+        outcome = judge(credential, challenge, self._rp_id(), self.settings.origins, row)
+        if isinstance(outcome, int):
+            await session.exec(
+                update(Passkey)
+                .where(col(Passkey.id) == row.id)
+                .values(sign_count=outcome, last_used_at=func.now())
+            )
+            return True
+        await audit.record(
+            session,
+            Action.PASSKEY_REFUSED,
+            origin,
+            subject=user_id,
+            passkey=str(row.id),
+            reason=outcome,
         )
+        return False
 
     async def read(self, principal: Principal) -> list[PasskeyRead]:
-        """The caller's passkeys, the newest first."""
+        """The caller's passkeys, newest first."""
         mine = select(*_READ).where(col(Passkey.user_id) == principal.user.id)
         async with self.auth.database.read() as connection:
-            rows = (await connection.execute(mine.order_by(col(Passkey.id).desc()))).mappings()
+            newest = mine.order_by(col(Passkey.id).desc()).limit(LIMIT)
+            rows = (await connection.execute(newest)).mappings()
             return [PasskeyRead.model_validate(dict(row)) for row in rows]
 
     async def rename(self, principal: Principal, passkey_id: uuid.UUID, name: str) -> PasskeyRead:
-        """Give a passkey another name. Raises NotFound."""
+        """Rename a passkey. Raises NotFound."""
         statement = (
             update(Passkey)
             .where(col(Passkey.id) == passkey_id, col(Passkey.user_id) == principal.user.id)
@@ -223,21 +267,22 @@ class Passkeys:
         async with self.auth.database.transaction() as session:
             row = (await session.exec(statement)).mappings().one_or_none()
         if row is None:
-            raise NotFound("There is no such passkey")
+            raise NotFound("The passkey does not exist")
         return PasskeyRead.model_validate(dict(row))
 
     async def remove(self, principal: Principal, passkey_id: uuid.UUID, origin: Origin) -> None:
-        """Take a passkey away. Raises NotFound, and NotFresh after a login long ago."""
+        """Remove a passkey. Raises NotFound, and NotFresh if the login is not recent."""
         me = principal.user.id
-        await self.auth.confirm_recent(principal, None, origin)
+        confirmed = await self.auth.confirm_recent(principal, None, origin)
         async with self.auth.database.transaction() as session:
+            await confirmed.recheck(session)
             removed = await session.scalar(
                 delete(Passkey)
                 .where(col(Passkey.id) == passkey_id, col(Passkey.user_id) == me)
                 .returning(col(Passkey.id))
             )
             if removed is None:
-                raise NotFound("There is no such passkey")
+                raise NotFound("The passkey does not exist")
             await audit.record(
                 session,
                 Action.PASSKEY_REMOVED,
@@ -247,53 +292,10 @@ class Passkeys:
                 passkey=str(passkey_id),
             )
 
-    def _judge(
-        self, credential: AuthenticationCredential, challenge: bytes, rp_id: str, row: Any
-    ) -> int | str:
-        """The authenticator's new counter, or why its answer is not right."""
-        # Discoverable credentials say whose they are; it must be their owner's.
-        if credential.response.user_handle != row.user_id.bytes:
-            return "another account's"
-        try:
-            verified = webauthn.verify_authentication_response(
-                credential=credential,
-                expected_challenge=challenge,
-                expected_rp_id=rp_id,
-                expected_origin=list(self.settings.origins),
-                credential_public_key=row.public_key,
-                credential_current_sign_count=row.sign_count,
-                require_user_verification=True,
-            )
-        except Exception as error:  # as in _refused
-            # The library's own words may quote the origin, which a stranger chose.
-            return "counter went back" if "sign count" in str(error) else "not verified"
-        return verified.new_sign_count
-
-    async def _take(self, kind: Kind, challenge: bytes) -> dict[str, Any]:
+    async def _take(self, kind: ChallengeKind, challenge: bytes) -> dict[str, Any]:
         return await self.auth.challenges.take(kind, challenge.decode("ascii", errors="replace"))
 
     def _rp_id(self) -> str:
         if self.settings.rp_id is None:
-            raise NotFound("There are no passkeys here: PASSKEY_RP_ID is not set")
+            raise NotFound("Passkeys are disabled; the operator must set PASSKEY_RP_ID")
         return self.settings.rp_id
-
-
-def _challenge(credential: RegistrationCredential | AuthenticationCredential) -> bytes:
-    """What was signed. Frames of other sites are refused already here."""
-    client_data = parse_client_data_json(credential.response.client_data_json)
-    if client_data.cross_origin:
-        raise WebAuthnException("The page was in a frame of another site")
-    return client_data.challenge
-
-
-def _check_format(credential: RegistrationCredential) -> None:
-    """No certificates to follow: we ask for no attestation, and browsers then send these two."""
-    made = parse_attestation_object(credential.response.attestation_object)
-    if made.fmt not in {AttestationFormat.NONE, AttestationFormat.PACKED} or made.att_stmt.x5c:
-        raise WebAuthnException("Attestation is not taken; ask for none")
-
-
-def _refused(error: Exception) -> PasskeyRefused:
-    """Whatever it is that a stranger's bytes made the library raise: they are refused."""
-    said = isinstance(error, WebAuthnException)
-    return PasskeyRefused(str(error) if said else "The answer of the authenticator is malformed")

@@ -1,45 +1,41 @@
-"""Sessions: begin one at login, go on by refresh tokens, end it.
-
-A refresh token is good once (RFC 9700, 4.14.2). When one comes a second time, two parties hold it
-and nobody can tell which of them is the thief: the session ends for both.
-"""
+"""Sessions: begin at login, refresh, end."""
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import AuthSettings
 from fastapi_base.core.errors import InvalidRefreshToken, NotFound
 from fastapi_base.core.ids import uuid7
-from fastapi_base.core.opaque import OpaqueToken, digest, new_token
-from fastapi_base.db.database import Database
-from fastapi_base.models.session import LoginSession
-from fastapi_base.models.session import RefreshToken as Token
-from fastapi_base.models.user import User
-from fastapi_base.schemas.session import SessionRead
-from fastapi_base.services import audit
-from fastapi_base.services.audit import Action
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.core.security.opaque import digest
+from fastapi_base.db.session import Database
+from fastapi_base.models.identity.session import LoginSession
+from fastapi_base.models.identity.session import RefreshToken as Token
+from fastapi_base.models.identity.user import User
+from fastapi_base.schemas.identity.session import SessionRead
+from fastapi_base.services.audit import audit
+from fastapi_base.services.audit.audit import Action
+from fastapi_base.services.identity import refresh_tokens
 
-PREFIX = "rt"
 LIST_LIMIT = 100
 # Authentication methods (RFC 8176).
 PASSWORD = ("pwd",)
 SECOND_FACTOR = ("otp", "mfa")
-# A key and, by it, something that its owner knows or is: two factors in one.
+# A key, and something its owner knows or is: two factors in one.
 PASSKEY = ("pop", "user", "mfa")
-# Not registered: RFC 8176 has no name for a login that somebody else saw to.
+# Not registered: RFC 8176 has no name for a federated login.
 FEDERATED = ("fed",)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A session to go on with, and the refresh token for it. A browser with a cookie has none."""
+    """A session, and its refresh token; None for a browser with a cookie."""
 
     session_id: uuid.UUID
     user_id: uuid.UUID
@@ -56,82 +52,66 @@ async def begin(
     methods: tuple[str, ...] = PASSWORD,
     refreshable: bool = True,
 ) -> Grant:
-    """A new session. Always a new id, whatever the caller sent: nothing can be fixated."""
-    now = datetime.now(UTC)
-    begun = LoginSession(
-        id=uuid7(),
-        user_id=user_id,
-        address=origin.address,
-        user_agent=origin.user_agent,
-        methods=" ".join(methods),
-        created_at=now,
-        last_used_at=now,
-        expires_at=now + timedelta(seconds=settings.session_seconds),
+    """Create a session. The id is always new, which prevents session fixation."""
+    # One clock for all processes: another one later checks whether the login is recent.
+    now, session_id = func.statement_timestamp(), uuid7()
+    await session.exec(
+        insert(LoginSession).values(
+            id=session_id,
+            user_id=user_id,
+            address=origin.address,
+            user_agent=origin.user_agent,
+            methods=" ".join(methods),
+            created_at=now,
+            last_used_at=now,
+            expires_at=now + timedelta(seconds=settings.session_seconds),
+        )
     )
-    session.add(begun)
-    await session.flush()
-    token = await _add_token(session, settings, begun.id, now) if refreshable else None
-    return Grant(begun.id, user_id, token.value if token else None, methods)
+    token = await refresh_tokens.add(session, settings, session_id) if refreshable else None
+    return Grant(session_id, user_id, token.value if token else None, methods)
 
 
 async def refresh(database: Database, settings: AuthSettings, value: str, origin: Origin) -> Grant:
-    """Exchange a refresh token, once. Raises InvalidRefreshToken.
+    """Exchange a refresh token. Raises InvalidRefreshToken.
 
-    In a transaction of its own: that a second use ends the session is committed before the error
-    leaves. The row of the token is the lock: of two uses at once exactly one updates it, and the
-    other then sees it used.
+    It uses its own transaction: if a copy ends the session, that is committed before the error is
+    raised. The session's row is the lock: of two concurrent exchanges the second sees the first's
+    effect.
     """
     async with database.transaction() as session:
-        grant = await _rotate(session, settings, digest(value), origin)
+        grant = await _refresh(session, settings, value, origin)
     if grant is None:
         raise InvalidRefreshToken
     return grant
 
 
-async def _rotate(
-    session: AsyncSession, settings: AuthSettings, key: bytes, origin: Origin
+async def _refresh(
+    session: AsyncSession, settings: AuthSettings, value: str, origin: Origin
 ) -> Grant | None:
-    now = datetime.now(UTC)
-    session_id = await session.scalar(
-        update(Token)
-        .where(col(Token.digest) == key, col(Token.used_at).is_(None), col(Token.expires_at) > now)
-        .values(used_at=now)
-        .returning(col(Token.session_id))
+    lock = (
+        select(col(LoginSession.id), col(LoginSession.user_id), col(LoginSession.methods))
+        .join(Token, col(Token.session_id) == col(LoginSession.id))
+        .join(User, col(User.id) == col(LoginSession.user_id))
+        .where(col(Token.digest) == digest(value), *live(), col(User.is_active))
+        .with_for_update(of=LoginSession, key_share=True)
     )
-    if session_id is None:
-        # A new time: the winner may have read its clock after this loser, which waited for it.
-        await _judge(session, settings, key, datetime.now(UTC), origin)
-        return None
-    result = await session.exec(
-        update(LoginSession)
-        .where(
-            col(LoginSession.id) == session_id,
-            *_live(now),
-            col(LoginSession.user_id) == col(User.id),
-            col(User.is_active),
-        )
-        .values(last_used_at=now)
-        .returning(col(LoginSession.user_id), col(LoginSession.methods))
-    )
-    row = result.one_or_none()
+    row = (await (await session.connection()).execute(lock)).one_or_none()
     if row is None:
         return None
-    token = await _add_token(session, settings, session_id, now)
-    return Grant(session_id, row.user_id, token.value, tuple(row.methods.split()))
-
-
-async def _judge(
-    session: AsyncSession, settings: AuthSettings, key: bytes, now: datetime, origin: Origin
-) -> None:
-    """End the session of a token that was used already, unless that was within the leeway."""
-    copied = select(col(Token.session_id)).where(
-        col(Token.digest) == key,
-        col(Token.used_at) <= now - timedelta(seconds=settings.refresh_leeway_seconds),
+    exchanged = await refresh_tokens.exchange(session, settings, row.id, value)
+    if exchanged.copied:
+        await _revoke(session, col(LoginSession.id) == row.id, reason="refresh-token-reused")
+        await audit.record(session, Action.REFRESH_REUSED, origin, subject=row.user_id)
+    if exchanged.token is None:
+        return None
+    if exchanged.retried:
+        await audit.record(session, Action.REFRESH_RETRIED, origin, subject=row.user_id)
+    await session.exec(
+        update(LoginSession)
+        .where(col(LoginSession.id) == row.id)
+        .values(last_used_at=func.statement_timestamp())
     )
-    for owner in await _revoke(
-        session, col(LoginSession.id).in_(copied), reason="refresh-token-reused"
-    ):
-        await audit.record(session, Action.REFRESH_REUSED, origin, subject=owner)
+    return Grant(row.id, row.user_id, exchanged.token.value, tuple(row.methods.split()))
 
 
 async def revoke(
@@ -142,10 +122,10 @@ async def revoke(
     *,
     reason: str,
 ) -> None:
-    """End one session of this user. Raises NotFound when it is not theirs, or has ended."""
+    """End one session of this user. Raises NotFound if it is not theirs, or has ended."""
     own = (col(LoginSession.id) == session_id) & (col(LoginSession.user_id) == user_id)
     if not await _revoke(session, own, reason=reason):
-        raise NotFound("There is no such session")
+        raise NotFound("The session does not exist")
     await audit.record(
         session, Action.SESSION_ENDED, origin, actor=user_id, subject=user_id, reason=reason
     )
@@ -160,7 +140,7 @@ async def revoke_all(
     reason: str,
     keep: uuid.UUID | None = None,
 ) -> int:
-    """End all sessions of this user, except `keep`. How many there were."""
+    """End all sessions of this user, except `keep`. Returns their number."""
     which = col(LoginSession.user_id) == user_id
     if keep:
         which &= col(LoginSession.id) != keep
@@ -180,8 +160,9 @@ async def revoke_all(
 async def active(
     connection: AsyncConnection, user_id: uuid.UUID, current: uuid.UUID
 ) -> list[SessionRead]:
-    """The user's sessions that have not ended, the newest first; at most LIST_LIMIT."""
-    statement = (
+    """The user's live sessions, newest first; at most LIST_LIMIT."""
+    # Those that expire last, from the index that separates live from ended ones.
+    ending_last = (
         select(
             col(LoginSession.id),
             col(LoginSession.address),
@@ -190,29 +171,45 @@ async def active(
             col(LoginSession.last_used_at),
             col(LoginSession.expires_at),
         )
-        .where(col(LoginSession.user_id) == user_id, *_live(datetime.now(UTC)))
-        .order_by(col(LoginSession.id).desc())
+        .where(col(LoginSession.user_id) == user_id, *live())
+        .order_by(col(LoginSession.expires_at).desc())
         .limit(LIST_LIMIT)
+        .subquery()
     )
-    rows = (await connection.execute(statement)).mappings()
+    newest_first = select(ending_last).order_by(ending_last.c.id.desc())
+    rows = (await connection.execute(newest_first)).mappings()
     return [SessionRead(current=row["id"] == current, **row) for row in rows]
 
 
-async def begun_at(connection: AsyncConnection, session_id: uuid.UUID) -> datetime | None:
-    """When the login was."""
-    statement = select(col(LoginSession.created_at)).where(col(LoginSession.id) == session_id)
-    found: datetime | None = await connection.scalar(statement)
+async def age(connection: AsyncConnection, session_id: uuid.UUID) -> timedelta | None:
+    """The time since the login, by the database's clock."""
+    statement = select(func.statement_timestamp() - col(LoginSession.created_at))
+    found: timedelta | None = await connection.scalar(
+        statement.where(col(LoginSession.id) == session_id)
+    )
     return found
 
 
-def _live(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+async def is_live(session: AsyncSession, user_id: uuid.UUID, session_id: uuid.UUID) -> bool:
+    """Whether this session of this user is live."""
+    statement = select(col(LoginSession.id)).where(
+        col(LoginSession.id) == session_id,
+        col(LoginSession.user_id) == user_id,
+        *live(),
+    )
+    return await session.scalar(statement) is not None
+
+
+def live() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Whether a session is live, by the database's clock: processes' clocks may differ."""
+    now = func.statement_timestamp()
     return col(LoginSession.revoked_at).is_(None), col(LoginSession.expires_at) > now
 
 
 async def _revoke(
     session: AsyncSession, which: ColumnElement[bool], *, reason: str
 ) -> list[uuid.UUID]:
-    """End sessions; whose they were, one entry a session."""
+    """End sessions; returns the owner of each."""
     statement = (
         update(LoginSession)
         .where(which, col(LoginSession.revoked_at).is_(None))
@@ -220,18 +217,3 @@ async def _revoke(
         .returning(col(LoginSession.user_id))
     )
     return list(await session.scalars(statement))
-
-
-async def _add_token(
-    session: AsyncSession, settings: AuthSettings, session_id: uuid.UUID, now: datetime
-) -> OpaqueToken:
-    token = new_token(PREFIX)
-    await session.exec(
-        insert(Token).values(
-            digest=token.digest,
-            session_id=session_id,
-            created_at=now,
-            expires_at=now + timedelta(seconds=settings.refresh_token_seconds),
-        )
-    )
-    return token

@@ -1,28 +1,27 @@
-"""Tokens that go out by mail: good once, for one purpose, while the address is the account's."""
+"""Single-use tokens sent by mail, each for one purpose and one address of the account."""
 
 import uuid
-from collections.abc import Iterable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, delete, insert, select
+from sqlalchemy import ColumnElement, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import InvalidLink
-from fastapi_base.core.opaque import digest, new_token
-from fastapi_base.models.email_change import EmailChange
-from fastapi_base.models.one_time_token import OneTimeToken
-from fastapi_base.models.user import User
-from fastapi_base.services import users
+from fastapi_base.core.security.opaque import digest, new_token
+from fastapi_base.models.identity.email_change import EmailChange
+from fastapi_base.models.identity.one_time_token import OneTimeToken
+from fastapi_base.models.identity.user import User
+from fastapi_base.services.identity import users
 
 PREFIX = "ot"
 
 
 class Purpose(StrEnum):
-    """What a token is good for, and nothing else."""
+    """The only purpose that a token is valid for."""
 
     VERIFY = "verify-email"
     RESET = "reset-password"
@@ -33,14 +32,17 @@ class Purpose(StrEnum):
 async def issue(
     session: AsyncSession, user_id: uuid.UUID, purpose: Purpose, email: str, life: timedelta
 ) -> str:
-    """A token in place of earlier ones for the same purpose."""
+    """Issue a token, replacing earlier ones for the same purpose."""
+    # One at a time per account: of two issued concurrently, the first is void.
+    await users.lock(session, user_id)
     await session.exec(
         delete(OneTimeToken).where(
             col(OneTimeToken.user_id) == user_id, col(OneTimeToken.purpose) == purpose
         )
     )
     token = new_token(PREFIX)
-    now = datetime.now(UTC)
+    # The database's clock: another process redeems the token.
+    now = func.statement_timestamp()
     await session.exec(
         insert(OneTimeToken).values(
             digest=token.digest,
@@ -54,43 +56,45 @@ async def issue(
     return token.value
 
 
-async def address(connection: AsyncConnection, token: str, purpose: Purpose) -> str:
-    """The address that a good token was sent to. Raises InvalidLink. Does not use it."""
-    statement = select(col(OneTimeToken.email)).where(*_good(token, purpose))
-    found: str | None = await connection.scalar(statement)
-    if found is None:
-        raise InvalidLink
-    return found
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A valid token's account and purpose, and the address that it was sent to."""
+
+    user_id: uuid.UUID
+    purpose: Purpose
+    email: str
 
 
-async def use(session: AsyncSession, token: str, purpose: Purpose) -> uuid.UUID:
-    """Whose token it is. Raises InvalidLink.
-
-    The token goes with this transaction: of uses at the same moment exactly one finds it.
-    """
-    statement = (
-        delete(OneTimeToken).where(*_good(token, purpose)).returning(col(OneTimeToken.user_id))
-    )
-    user_id: uuid.UUID | None = await session.scalar(statement)
-    if user_id is None:
-        raise InvalidLink
-    return user_id
-
-
-async def use_any(
-    session: AsyncSession, token: str, purposes: Iterable[Purpose]
-) -> tuple[uuid.UUID, Purpose]:
-    """As `use`, for a token of one of these purposes; whose it is, and for which."""
+async def look(connection: AsyncConnection, token: str, *purposes: Purpose) -> Link:
+    """The link of a valid token for one of these purposes, not consumed. Raises InvalidLink."""
+    columns = (col(OneTimeToken.user_id), col(OneTimeToken.email))
     for purpose in purposes:
-        with suppress(InvalidLink):
-            return await use(session, token, purpose), purpose
+        statement = select(*columns).where(*_good(token, purpose))
+        if row := (await connection.execute(statement)).first():
+            return Link(row.user_id, purpose, row.email)
     raise InvalidLink
 
 
-async def void(session: AsyncSession, user_id: uuid.UUID) -> None:
-    """Take an account's tokens back, as when somebody else may have asked for them.
+async def use(session: AsyncSession, token: str, purpose: Purpose) -> Link:
+    """Like `look`, and consume the token in this transaction.
 
-    A change of address that waits for tokens goes with them.
+    Exactly one of concurrent uses succeeds. The account is locked first, so that the token is
+    judged against the account's current state.
+    """
+    link = await look(await session.connection(), token, purpose)
+    await users.lock(session, link.user_id)
+    statement = (
+        delete(OneTimeToken).where(*_good(token, purpose)).returning(col(OneTimeToken.user_id))
+    )
+    if await session.scalar(statement) is None:
+        raise InvalidLink
+    return link
+
+
+async def void(session: AsyncSession, user_id: uuid.UUID) -> None:
+    """Void all tokens of an account, for example if somebody else may have requested them.
+
+    This also cancels a pending change of address.
     """
     await session.exec(delete(OneTimeToken).where(col(OneTimeToken.user_id) == user_id))
     await session.exec(delete(EmailChange).where(col(EmailChange.user_id) == user_id))
@@ -111,6 +115,6 @@ def _good(token: str, purpose: Purpose) -> tuple[ColumnElement[bool], ...]:
     return (
         col(OneTimeToken.digest) == digest(token),
         col(OneTimeToken.purpose) == purpose,
-        col(OneTimeToken.expires_at) > datetime.now(UTC),
+        col(OneTimeToken.expires_at) > func.statement_timestamp(),
         owner.exists(),
     )

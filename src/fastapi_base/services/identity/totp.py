@@ -1,4 +1,4 @@
-"""Codes of authenticator applications (TOTP, RFC 6238), and recovery codes for when one is lost."""
+"""Codes of authenticator apps (TOTP, RFC 6238), and recovery codes for a lost authenticator."""
 
 import hmac
 import secrets
@@ -13,25 +13,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core.encryption import Cipher
 from fastapi_base.core.errors import FactorExists, NoFactor
-from fastapi_base.core.opaque import digest
-from fastapi_base.models.second_factor import RecoveryCode
-from fastapi_base.models.second_factor import TotpFactor as Factor
+from fastapi_base.core.security.encryption import Cipher
+from fastapi_base.core.security.opaque import digest
+from fastapi_base.models.identity.second_factor import RecoveryCode
+from fastapi_base.models.identity.second_factor import TotpFactor as Factor
 
 STEP_SECONDS = 30
-# How many steps a clock may be wrong, either way (RFC 6238, 5.2 recommends one at most).
+# Accepted clock drift in steps, either way (RFC 6238, 5.2 recommends one at most).
 DRIFT_STEPS = 1
 RECOVERY_CODES = 10
 _GROUPS, _GROUP_LENGTH = 6, 4
-# 32 letters and digits, without those that look alike (0, 1, l, o): 24 of them are 120 bits, so a
-# plain digest is enough to keep them (ASVS 6.5.2 asks for 112).
+# 32 letters and digits, without look-alikes (0, 1, l, o): 24 of them are 120 bits, so a plain
+# digest is sufficient to store them (ASVS 6.5.2 asks for 112).
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far the second factor of an account is. `confirmed_at` is set when logins ask for it."""
+    """The state of an account's second factor. `confirmed_at` is set once logins require it."""
 
     confirmed_at: datetime | None
     pending: bool
@@ -39,19 +39,19 @@ class State:
 
 
 def matching_step(secret: str, code: str, now: datetime) -> int | None:
-    """The time step whose code this is, within the drift; the newest, should there be two."""
+    """The time step of this code within the drift; the newest, if there are two."""
     current = int(now.timestamp()) // STEP_SECONDS
     generator = pyotp.TOTP(secret, interval=STEP_SECONDS)
     found = None
     for step in range(current - DRIFT_STEPS, current + DRIFT_STEPS + 1):
-        # Never ending early: the time tells nothing of which step was near.
+        # No early exit: the time must not reveal which step was close.
         if hmac.compare_digest(generator.generate_otp(step).encode(), code.encode()):
             found = step
     return found
 
 
 async def state(connection: AsyncConnection, user_id: uuid.UUID) -> State:
-    """How far the account's second factor is."""
+    """The state of the account's second factor."""
     left = (
         select(func.count())
         .where(col(RecoveryCode.user_id) == user_id, col(RecoveryCode.used_at).is_(None))
@@ -64,25 +64,17 @@ async def state(connection: AsyncConnection, user_id: uuid.UUID) -> State:
     return State(row[0], pending=row[0] is None, recovery_codes_left=row[1])
 
 
-async def enabled(connection: AsyncConnection, user_id: uuid.UUID) -> bool:
-    """Whether logins of this account need a code."""
-    statement = select(col(Factor.user_id)).where(
-        col(Factor.user_id) == user_id, col(Factor.confirmed_at).is_not(None)
-    )
-    return await connection.scalar(statement) is not None
-
-
 async def enrol(session: AsyncSession, cipher: Cipher, user_id: uuid.UUID) -> str:
-    """A new secret, which counts once `confirm` saw its first code. In base32, 160 bits.
+    """Create a secret (base32, 160 bits), which `confirm` activates with its first code.
 
-    An unconfirmed one from before is replaced. Raises FactorExists.
+    Replaces an unconfirmed secret. Raises FactorExists.
     """
     secret = pyotp.random_base32()
-    sealed = cipher.seal(secret.encode(), user_id.bytes)
-    statement = insert_or_update(Factor).values(user_id=user_id, secret=sealed)
+    encrypted = cipher.encrypt(secret.encode(), user_id.bytes)
+    statement = insert_or_update(Factor).values(user_id=user_id, secret=encrypted)
     statement = statement.on_conflict_do_update(
         index_elements=[col(Factor.user_id)],
-        set_={"secret": sealed, "created_at": func.now(), "last_step": None},
+        set_={"secret": encrypted, "created_at": func.now(), "last_step": None},
         where=col(Factor.confirmed_at).is_(None),
     )
     if await session.scalar(statement.returning(col(Factor.user_id))) is None:
@@ -91,7 +83,7 @@ async def enrol(session: AsyncSession, cipher: Cipher, user_id: uuid.UUID) -> st
 
 
 def uri(secret: str, email: str, issuer: str) -> str:
-    """What an authenticator application reads from a QR code."""
+    """The URI that an authenticator app reads from a QR code."""
     return pyotp.TOTP(secret, interval=STEP_SECONDS).provisioning_uri(
         name=email, issuer_name=issuer
     )
@@ -106,35 +98,35 @@ async def use_code(
     confirming: bool = False,
     now: datetime | None = None,
 ) -> bool:
-    """Whether the code is right and was not used before; then it is used. Also not an older one.
+    """Consume a code. Returns whether it was correct and neither used nor older than a used one.
 
-    The row is the lock: of two uses at once exactly one updates it. `confirming` is about a factor
-    that waits for its first code, and makes it count. Raises NoFactor.
+    The row is the lock: exactly one of concurrent uses updates it. `confirming` concerns a factor
+    that waits for its first code, and activates it. Raises NoFactor.
     """
     now = now or datetime.now(UTC)
     waits = col(Factor.confirmed_at).is_(None)
     which = (col(Factor.user_id) == user_id) & (waits if confirming else ~waits)
-    sealed = await session.scalar(select(col(Factor.secret)).where(which))
-    if sealed is None:
+    encrypted = await session.scalar(select(col(Factor.secret)).where(which))
+    if encrypted is None:
         raise NoFactor
-    secret = cipher.open(sealed, user_id.bytes)
+    secret = cipher.decrypt(encrypted, user_id.bytes)
     step = matching_step(secret.decode(), code, now)
     if step is None:
         return False
     values: dict[str, object] = {"last_step": step}
     if confirming:
         values["confirmed_at"] = now
-    if cipher.outdated(sealed):
-        values["secret"] = cipher.seal(secret, user_id.bytes)
+    if cipher.outdated(encrypted):
+        values["secret"] = cipher.encrypt(secret, user_id.bytes)
     newer = col(Factor.last_step).is_(None) | (col(Factor.last_step) < step)
-    # The secret too: a factor that was replaced meanwhile is another one.
-    which &= newer & (col(Factor.secret) == sealed)
+    # Also match the secret: the factor may have been replaced meanwhile.
+    which &= newer & (col(Factor.secret) == encrypted)
     statement = update(Factor).where(which).values(values).returning(col(Factor.user_id))
     return await session.scalar(statement) is not None
 
 
 async def replace_recovery_codes(session: AsyncSession, user_id: uuid.UUID) -> list[str]:
-    """New recovery codes; those from before are void. They cannot be read again."""
+    """New recovery codes; earlier ones are void. They cannot be read again."""
     codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
     await session.exec(delete(RecoveryCode).where(col(RecoveryCode.user_id) == user_id))
     rows = [{"user_id": user_id, "digest": _digest(code)} for code in codes]
@@ -143,7 +135,7 @@ async def replace_recovery_codes(session: AsyncSession, user_id: uuid.UUID) -> l
 
 
 async def use_recovery_code(session: AsyncSession, user_id: uuid.UUID, code: str) -> bool:
-    """Whether the code is one of the account's and was not used before; then it is used."""
+    """Consume a recovery code. Returns whether it belongs to the account and was unused."""
     statement = (
         update(RecoveryCode)
         .where(
@@ -158,20 +150,20 @@ async def use_recovery_code(session: AsyncSession, user_id: uuid.UUID, code: str
 
 
 async def remove(session: AsyncSession, user_id: uuid.UUID) -> None:
-    """Take the factor and its recovery codes away."""
+    """Remove the second factor and its recovery codes."""
     await session.exec(delete(Factor).where(col(Factor.user_id) == user_id))
     await session.exec(delete(RecoveryCode).where(col(RecoveryCode.user_id) == user_id))
 
 
 async def reencrypt(session: AsyncSession, cipher: Cipher) -> int:
-    """Seal all secrets by the key that seals now. How many were sealed by another."""
+    """Re-encrypt all secrets with the current key. Returns how many were encrypted with another."""
     rows = await session.exec(
         select(col(Factor.user_id), col(Factor.secret)).with_for_update()  # type: ignore[call-overload]
     )
     count = 0
-    for user_id, sealed in rows:
-        if cipher.outdated(sealed):
-            secret = cipher.seal(cipher.open(sealed, user_id.bytes), user_id.bytes)
+    for user_id, encrypted in rows:
+        if cipher.outdated(encrypted):
+            secret = cipher.encrypt(cipher.decrypt(encrypted, user_id.bytes), user_id.bytes)
             await session.exec(
                 update(Factor).where(col(Factor.user_id) == user_id).values(secret=secret)
             )
@@ -187,5 +179,5 @@ def _recovery_code() -> str:
 
 
 def _digest(code: str) -> bytes:
-    """Of the code as people type it: case, blanks and dashes do not count."""
+    """The digest of a code as typed: case, spaces and dashes are ignored."""
     return digest("".join(code.split()).replace("-", "").lower())

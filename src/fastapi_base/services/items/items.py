@@ -1,6 +1,5 @@
-"""Items: what their owners can do with them. Those of others do not exist."""
+"""Items and what their owners can do with them. Other owners' items appear as not found."""
 
-import re
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,27 +8,38 @@ from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Text, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    bindparam,
+    collate,
+    insert,
+    inspect,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import NotFound, VersionMismatch
 from fastapi_base.core.ids import uuid7
-from fastapi_base.db.database import Database
+from fastapi_base.db import batches
+from fastapi_base.db.batches import BATCH
 from fastapi_base.db.hooks import after_commit
-from fastapi_base.models.item import Item
-from fastapi_base.schemas.item import ItemCreate, ItemRead
-from fastapi_base.services.jobs.kinds import Kind, Nothing, Priority
+from fastapi_base.db.session import Database
+from fastapi_base.models.items.item import Item
+from fastapi_base.schemas.items.item import ItemCreate, ItemRead
+from fastapi_base.services.jobs.kinds import EmptyPayload, Kind, Priority
 from fastapi_base.services.jobs.schedules import Schedule
-from fastapi_base.utils.cache import Cache, Namespace
-from fastapi_base.utils.pagination import Listing, Page, PageQuery, Walk
-from fastapi_base.utils.statements import Runs, Statement
+from fastapi_base.utils.cache import Cache, Namespace, Stamp
+from fastapi_base.utils.pagination import CompiledListing, Listing, Page, PageQuery, behind_prefix
+from fastapi_base.utils.statements import Statement, StatementRunner
 
-PURGE = Kind("purge-items", Nothing, priority=Priority.BACKGROUND)
-SCHEDULE = Schedule("purge-items", PURGE, "30 3 * * *", lambda _: Nothing())
+PURGE = Kind("purge-items", EmptyPayload, priority=Priority.BACKGROUND)
+SCHEDULE = Schedule("purge-items", PURGE, "30 3 * * *", lambda _: EmptyPayload())
 KEEP_DELETED = timedelta(days=30)
-# From so many rows on, COPY is faster than INSERT.
+# From this number of rows on, COPY is faster than INSERT.
 COPY_FROM_ROWS = 200
 
 LISTING = Listing(
@@ -41,6 +51,11 @@ LISTING = Listing(
         "title": col(Item.title),
     },
     default="-created_at",
+    ranges={
+        "title_prefix": "title",
+        "created_from": "created_at",
+        "created_before": "created_at",
+    },
 )
 COLUMNS = (
     col(Item.id),
@@ -50,44 +65,44 @@ COLUMNS = (
     col(Item.created_at),
     col(Item.updated_at),
 )
-# A new item needs no drop: nobody could ask for its id before.
+# A trigger changes the owner's stamp with each change and removal. A new item needs none: nobody
+# could have requested its id before.
 CACHED = Namespace("items", 1, ItemRead, ttl=300, stale=300, absent=10)
 _CREATE = Statement(
     insert(Item).returning(*COLUMNS), columns=("id", "owner_id", "title", "description")
 )
 _READ = TypeAdapter(list[ItemRead])
-# What a change may be based on: these versions, or (None) any.
+# The versions that a change may be based on, or (None) any.
 Versions = Collection[int] | None
 
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """Which of them; what is None does not narrow."""
+    """Filters of the list; None means no restriction."""
 
     title_prefix: str | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
 
     def values(self) -> dict[str, Any]:
-        """Those that narrow, by name."""
+        """The active filters, by name."""
         given = {
-            "title_prefix": self.title_prefix and _like(self.title_prefix),
+            "title_prefix": self.title_prefix,
+            "title_end": self.title_prefix and behind_prefix(self.title_prefix),
             "created_from": self.created_from,
             "created_before": self.created_before,
         }
         return {name: value for name, value in given.items() if value}
 
 
+_title = collate(inspect(col(Item.title)), "C")
 _NARROWING: dict[str, ColumnElement[bool]] = {
-    "title_prefix": col(Item.title).like(bindparam("title_prefix", type_=Text), escape="\\"),
+    # The range of the index with this prefix.
+    "title_prefix": _title >= bindparam("title_prefix", type_=Text),
+    "title_end": _title < bindparam("title_end", type_=Text),
     "created_from": col(Item.created_at) >= bindparam("created_from"),
     "created_before": col(Item.created_at) < bindparam("created_before"),
 }
-
-
-def _like(prefix: str) -> str:
-    """The pattern of what begins so."""
-    return re.sub(r"([%_\\])", r"\\\1", prefix) + "%"
 
 
 def _mine(owner: uuid.UUID, item_id: uuid.UUID | None = None) -> list[ColumnElement[bool]]:
@@ -96,32 +111,34 @@ def _mine(owner: uuid.UUID, item_id: uuid.UUID | None = None) -> list[ColumnElem
 
 
 @cache
-def _walk(narrowing: frozenset[str]) -> Walk:
-    """Their list, compiled once for each set of filters."""
+def _walk(narrowing: frozenset[str]) -> CompiledListing:
+    """The owner's list, compiled once per set of filters."""
     conditions = (_NARROWING[name] for name in sorted(narrowing))
     owned = (col(Item.owner_id) == bindparam("owner"), col(Item.deleted_at).is_(None))
-    return Walk(select(*COLUMNS).where(*owned, *conditions))
+    return CompiledListing(select(*COLUMNS).where(*owned, *conditions))
 
 
 async def listed(
     database: Database, owner: uuid.UUID, chosen: ItemFilter, query: PageQuery
 ) -> Page[ItemRead]:
-    """One page of them."""
+    """One page of the owner's items."""
     given = chosen.values()
     walk = _walk(frozenset(given))
     return await walk.fetch(database, {"owner": owner, **given}, query, _READ.validate_python)
 
 
-async def get(cache: Cache, database: Database, owner: uuid.UUID, item_id: uuid.UUID) -> ItemRead:
-    """One of them, out of the cache where it is. Raises NotFound."""
+async def get(
+    cache: Cache, database: Database, owner: uuid.UUID, item_id: uuid.UUID, stamp: Stamp
+) -> ItemRead:
+    """One item, from the cache if present; `stamp` is the owner's. Raises NotFound."""
 
     async def load() -> ItemRead | None:
         async with database.read() as connection:
             return await _find(connection, owner, item_id)
 
-    item = await cache.get(CACHED.key(owner, item_id), load)
+    item = await cache.get(CACHED.key(owner, item_id), stamp, load)
     if item is None:
-        raise NotFound("There is no such item")
+        raise NotFound("The item does not exist")
     return item
 
 
@@ -133,8 +150,8 @@ async def _find(
     return None if row is None else ItemRead.model_validate(row)
 
 
-async def create(database: Runs, owner: uuid.UUID, body: ItemCreate) -> ItemRead:
-    """A new one."""
+async def create(database: StatementRunner, owner: uuid.UUID, body: ItemCreate) -> ItemRead:
+    """Create an item."""
     (row,) = await database.run(_CREATE, _row(owner, body))
     return ItemRead.model_validate(row)
 
@@ -142,14 +159,14 @@ async def create(database: Runs, owner: uuid.UUID, body: ItemCreate) -> ItemRead
 async def create_many(
     session: AsyncSession, owner: uuid.UUID, bodies: Sequence[ItemCreate]
 ) -> list[uuid.UUID]:
-    """All of these, or none; their ids in the same order."""
+    """Create all of these items or none; returns their ids in the same order."""
     rows = [_row(owner, body) for body in bodies]
     connection = await session.connection()
     if len(rows) < COPY_FROM_ROWS:
         await connection.execute(insert(Item), rows)
     else:
-        # COPY takes neither Python's defaults nor a statement: the driver's own call, on the
-        # connection and so in the transaction of the session.
+        # COPY applies no Python defaults and is no SQLAlchemy statement: this calls the driver on
+        # the session's connection, and so in its transaction.
         raw = await connection.get_raw_connection()
         driver: Any = raw.driver_connection
         names = list(rows[0])
@@ -175,9 +192,9 @@ async def change(
     versions: Versions,
     changes: dict[str, Any],
 ) -> ItemRead:
-    """Change one, unless somebody else did since the caller read it.
+    """Change an item unless somebody else did since the caller read it.
 
-    Raises NotFound, and VersionMismatch when its version is none of `versions`.
+    Raises NotFound, and VersionMismatch if its version is none of `versions`.
     """
     statement = (
         update(Item)
@@ -190,8 +207,8 @@ async def change(
     if row is None:
         current = await _find(connection, owner, item_id)
         if current is None:
-            raise NotFound("There is no such item")
-        raise VersionMismatch(f"The item has version {current.version} now")
+            raise NotFound("The item does not exist")
+        raise VersionMismatch(f"The current version of the item is {current.version}")
     _forget(session, cache, owner, item_id)
     return ItemRead.model_validate(row)
 
@@ -203,14 +220,14 @@ async def remove(
     item_id: uuid.UUID,
     versions: Versions,
 ) -> None:
-    """Hide one from all reads; restore() brings it back until purge(). Raises as change()."""
+    """Soft-delete an item; restore() undoes that until purge(). Raises the errors of change()."""
     await change(session, cache, owner, item_id, versions, {"deleted_at": datetime.now(UTC)})
 
 
 async def restore(
     session: AsyncSession, cache: Cache, owner: uuid.UUID, item_id: uuid.UUID
 ) -> ItemRead:
-    """Bring back one that was removed. Raises NotFound also when it was not."""
+    """Restore a soft-deleted item. Raises NotFound also if it was not deleted."""
     statement = (
         update(Item)
         .where(
@@ -223,15 +240,15 @@ async def restore(
     )
     row = (await (await session.connection()).execute(statement)).first()
     if row is None:
-        raise NotFound("There is no such removed item")
+        raise NotFound("The item does not exist or is not removed")
     _forget(session, cache, owner, item_id)
     return ItemRead.model_validate(row)
 
 
-async def purge(session: AsyncSession, keep: timedelta = KEEP_DELETED) -> int:
-    """Remove for good what was removed longer than `keep` ago; how many those were."""
+async def purge(database: Database, keep: timedelta = KEEP_DELETED, batch: int = BATCH) -> int:
+    """Permanently delete items soft-deleted longer than `keep` ago. Returns their number."""
     old = datetime.now(UTC) - keep
-    return (await session.exec(delete(Item).where(col(Item.deleted_at) < old))).rowcount
+    return await batches.remove(database, Item, col(Item.deleted_at) < old, batch)
 
 
 def _forget(session: AsyncSession, cache: Cache, owner: uuid.UUID, item_id: uuid.UUID) -> None:

@@ -1,5 +1,5 @@
-"""Background jobs: enqueued with what they belong to, run at least once, taking effect once.
+"""Background jobs: transactional outbox, at-least-once execution, exactly-once effects.
 
-`kinds` says what a kind of job is, `enqueue` adds one, `outbox` is what the relay asks, `runner`
-what a worker does, `queries` what callers see and may change.
+`kinds` defines kinds of jobs, `enqueue` adds a job, `outbox` holds the relay's queries, `runner`
+runs a job in a worker, `deaths` recovers jobs whose process died, `queries` serves callers.
 """

@@ -1,4 +1,4 @@
-"""Adds jobs, in the transaction of what they belong to."""
+"""Adds jobs, in the transaction of the change they belong to."""
 
 import uuid
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core import tracing
 from fastapi_base.core.ids import uuid7
-from fastapi_base.core.queues import task_name
-from fastapi_base.models.job import Job
+from fastapi_base.core.messaging.queues import task_name
+from fastapi_base.core.observability import tracing
+from fastapi_base.models.jobs.job import Job
 from fastapi_base.services.jobs.kinds import Kind, Priority
 
 
 @dataclass(frozen=True, slots=True)
 class Unique:
-    """At most one job has the key: until it is over, or for as long as `window` from now on."""
+    """At most one job has the key: until that job is finished, or for `window` from now on."""
 
     key: str
     window: timedelta | None = None
@@ -29,7 +29,7 @@ class Unique:
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """The job that stands for what was asked; `fresh` when it is a new one."""
+    """The job for this request; `fresh` if it was created by it."""
 
     id: uuid.UUID
     created_at: datetime
@@ -47,12 +47,12 @@ async def enqueue[P: BaseModel](
     order_key: str | None = None,
     priority: Priority | None = None,
 ) -> Enqueued:
-    """Add a job that runs once the session's transaction is committed, and never without it.
+    """Add a job that runs after the session's transaction commits, and never without it.
 
-    `delay` is how long it waits first. Jobs with one `order_key` run one after another, in the
-    order in which they were added, when each was committed before the next was added; one that
-    failed for good does not hold up the next. Where a job with the `unique` key exists, no other is
-    added, and the reply is that job.
+    `delay` postpones its first run. Jobs with the same `order_key` run one after another in the
+    order in which they were added, if each was committed before the next was added; a dead letter
+    does not block the next. If a job with the `unique` key exists, no other is added, and that job
+    is returned.
     """
     now = datetime.now(UTC)
     job_id = uuid7()
@@ -81,7 +81,7 @@ async def _add(
     unique: Unique | None,
     now: datetime,
 ) -> Enqueued:
-    # What is due, and what is unique until when, is decided by one clock: PostgreSQL's.
+    # PostgreSQL's clock decides when a job is due, and until when a key is unique.
     if delay is not None:
         values["run_at"] = func.now() + delay
     if unique is None:
@@ -96,7 +96,7 @@ async def _add_unique(
     session: AsyncSession, key: str, values: dict[str, Any], now: datetime
 ) -> Enqueued:
     has_key = col(Job.unique_key) == key
-    over = col(Job.unique_until) <= func.now()
+    expired = col(Job.unique_until) <= func.now()
     statement = (
         insert(Job)
         .values(**values)
@@ -107,11 +107,11 @@ async def _add_unique(
     )
     connection = await session.connection()
     while True:
-        await connection.execute(update(Job).where(has_key, over).values(unique_key=None))
+        await connection.execute(update(Job).where(has_key, expired).values(unique_key=None))
         added = await connection.scalar(statement)
         if added is not None:
             return Enqueued(added, now, fresh=True)
-        # Another one has it, whose end may come between the two statements: then try again.
+        # Another job holds the key but may finish between the two statements: then try again.
         whose = select(col(Job.id), col(Job.created_at)).where(
             has_key, or_(col(Job.unique_until).is_(None), col(Job.unique_until) > func.now())
         )

@@ -1,17 +1,17 @@
-"""How jobs end other than well."""
+"""Ways in which an attempt fails."""
 
 
 class GiveUp(Exception):
-    """Raised by a handler: no later attempt would do better. Its text is shown to the owner."""
+    """Raised by a handler: no later attempt would succeed. The owner sees its text."""
 
 
 class TryLater(Exception):
-    """Raised by a handler: what it needs is not there now. The next attempt comes after a pause."""
+    """Raised by a handler: a dependency is unavailable for now. The next attempt comes later."""
 
 
 class Cancelled(Exception):
-    """The job's end was asked for while it ran."""
+    """The job's cancellation was requested while it ran."""
 
 
 class Lost(Exception):
-    """Somebody else took the job over; what was done here is rolled back."""
+    """Another worker took the job over; this attempt is rolled back."""

@@ -1,8 +1,9 @@
-"""Has jobs done at their times. Safe with any number of Beats: one of them works at a time.
+"""Fires schedules at their times. Safe with any number of Beats: one of them works at a time.
 
-A turn is one transaction under an advisory lock of its own length. In it a job is added and its
-schedule moves on to the next moment, both or neither; it moves only from where it was seen. So a
-moment has one run whoever dies, sleeps or is cut off where, and there is no leader to lose.
+A turn is one transaction under its own advisory lock. It adds a job and advances the schedule to
+the next moment, atomically; it advances only from the state it read. Therefore each moment has
+exactly one run, whichever process dies, hangs or loses its connection, and there is no leader to
+lose.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,20 +14,21 @@ from typing import Any
 import structlog
 from sqlalchemy import Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.db.database import Database
-from fastapi_base.models.schedule import ScheduleState
+from fastapi_base.core.observability import reporting
+from fastapi_base.db.failures import is_failure
+from fastapi_base.db.session import Database
+from fastapi_base.models.jobs.schedule import ScheduleState
 from fastapi_base.services.jobs.enqueue import Enqueued, Unique, enqueue
 from fastapi_base.services.jobs.schedules import CATCH_UP, Missed, Schedule, due
 from fastapi_base.services.jobs.when import When, parse
 
 log = structlog.stdlib.get_logger(__name__)
 
-# Locks of jobs are negative numbers, so this is none of them. A Beat that freezes in the middle of
-# a turn holds the others up until PostgreSQL ends its session; its turn is rolled back then.
+# Job locks use negative numbers, so this key never collides with one. A Beat that freezes during a
+# turn blocks the others until PostgreSQL ends its session and rolls its turn back.
 _TURN = text("""
     SELECT pg_try_advisory_xact_lock(5702887) AS mine, now() AS now,
         set_config('idle_in_transaction_session_timeout', '5s', true)
@@ -36,35 +38,36 @@ _SHORTEST_WAIT = timedelta(milliseconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a turn did: bare tasks that are to be sent, and how long the next one can wait."""
+    """The result of a turn: bare tasks to send, and how long to wait for the next turn."""
 
     tasks: Sequence[str]
     wait: timedelta
 
 
 async def turn(database: Database, schedules: Sequence[Schedule[Any]], longest: timedelta) -> Turn:
-    """Fire what is due, and say when to come again: after `longest` at the latest.
+    """Fire due schedules, and return when to call again: after `longest` at the latest.
 
     Raises Unavailable and Overloaded; nothing was fired then.
     """
     tasks: list[str] = []
     async with database.transaction() as session:
         connection = await session.connection()
-        begun = (await connection.execute(_TURN)).one()
-        if not begun.mine:
+        turn_row = (await connection.execute(_TURN)).one()
+        if not turn_row.mine:
             return Turn((), longest)
-        now: datetime = begun.now
+        now: datetime = turn_row.now
         rows = {row.name: row for row in await connection.execute(select(*_SEEN))}
         soonest = now + longest
         for schedule in schedules:
             try:
                 async with session.begin_nested():
                     next_at, fired = await _see_to(session, schedule, rows, now)
-            except (DBAPIError, OSError, TimeoutError):
-                raise
-            except Exception:
-                # Its own fault, which must not hold up the others.
+            except Exception as error:
+                if is_failure(error):
+                    raise
+                # An error of this schedule must not block the others.
                 log.exception("schedule cannot be fired", schedule=schedule.name)
+                reporting.capture(error, schedule=schedule.name)
                 continue
             if next_at is not None:
                 soonest = min(soonest, next_at)
@@ -88,7 +91,7 @@ async def _see_to(
     """When the schedule is due next, None for never, and whether it was fired."""
     row = rows.get(schedule.name)
     if row is None or row.basis != (row.override or schedule.when):
-        # It is new, or other than in the release before: what was before now is not missed.
+        # New, or changed since the previous release: moments before now do not count as missed.
         return await settle(session, schedule, now), False
     if not row.enabled:
         return None, False
@@ -113,9 +116,9 @@ async def _see_to(
         # An operator changed it since this turn began.
         return now, False
     if not moments:
-        log.warning("moments were missed and are left out", schedule=row.name, since=row.next_at)
+        log.warning("missed runs are skipped", schedule=row.name, since=row.next_at)
     if len(moments) == CATCH_UP:
-        log.warning("only the last moments are made up for", schedule=row.name, runs=CATCH_UP)
+        log.warning("only the latest missed runs are run", schedule=row.name, runs=CATCH_UP)
     for moment in moments:
         await _fire(session, schedule, moment, now)
     return next_at, bool(moments)
@@ -128,14 +131,14 @@ async def _fire(
     if schedule.kind is None:
         return
     job = await run(session, schedule, moment)
-    said = "fired" if job.fresh else "not fired: the run before is not over"
+    said = "fired" if job.fresh else "not fired: the previous run has not finished"
     log.info(
         said, schedule=schedule.name, due=moment.isoformat(), late_seconds=late, job=str(job.id)
     )
 
 
 async def run(session: AsyncSession, schedule: Schedule[Any], moment: datetime) -> Enqueued:
-    """Add the schedule's job for a moment, or find the one that is not over."""
+    """Add the schedule's job for a moment, or find the unfinished one."""
     assert schedule.kind is not None
     which = f":{moment.isoformat()}" if schedule.missed is Missed.EACH else ""
     unique = Unique(f"schedule:{schedule.name}{which}")
@@ -145,7 +148,7 @@ async def run(session: AsyncSession, schedule: Schedule[Any], moment: datetime) 
 async def settle(
     session: AsyncSession, schedule: Schedule[Any], now: datetime, **changes: Any
 ) -> datetime:
-    """Make or change the schedule's row, and begin anew from now on; when it is due next."""
+    """Create or update the schedule's row, starting from now; returns when it is due next."""
     connection = await session.connection()
     stored = insert(ScheduleState).values(
         name=schedule.name, basis=schedule.when, next_at=schedule.times.after(now)
@@ -162,5 +165,5 @@ async def settle(
 
 
 def times_of(schedule: Schedule[Any], override: str | None) -> When:
-    """Its times. Raises BadWhen when the override cannot be read."""
+    """The schedule's times. Raises BadWhen if the override is invalid."""
     return schedule.times if override is None else parse(override)

@@ -1,4 +1,4 @@
-"""Jobs that run side by side, and one that comes after all of them."""
+"""Jobs that run in parallel, and one that runs after all of them."""
 
 import uuid
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from sqlalchemy import Row, select, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.models.job import Job
+from fastapi_base.models.jobs.job import Job
 from fastapi_base.services.jobs.enqueue import Enqueued, enqueue
 from fastapi_base.services.jobs.kinds import Kind
 
-# The last job is due then, or when a trigger finds that all before it are over.
+# The last job's due time until a trigger finds that all jobs before it are finished.
 _NEVER = timedelta(days=36_500)
 
 
 @dataclass(frozen=True, slots=True)
 class Step[P: BaseModel]:
-    """A job that is to be added: its kind and what it is about."""
+    """A job to add: its kind and its payload."""
 
     kind: Kind[P]
     payload: P
@@ -34,10 +34,10 @@ async def enqueue_all(
     then: Step[Any],
     owner: uuid.UUID | None = None,
 ) -> Enqueued:
-    """Add jobs, and one that runs once they are all over; the reply is that last one.
+    """Enqueue jobs, and one that runs once they are all finished; returns that last one.
 
-    It runs however they ended: `parts` tells its handler what became of each. One that is run again
-    by hand is waited for, unless the last one has been let go by then.
+    It runs whatever their outcomes: `parts` returns each outcome to its handler. It also waits for
+    a job that is retried manually, unless it has been released by then.
     """
     last = await enqueue(
         session, then.kind, then.payload, owner=owner, delay=_NEVER if steps else None
@@ -53,8 +53,10 @@ async def enqueue_all(
 
 
 async def parts(session: AsyncSession, job_id: uuid.UUID) -> Sequence[Row[Any]]:
-    """`id`, `kind`, `status`, `result` and `error` of each job that this one came after, in the
-    order in which they were added. Those that were removed meanwhile are not among them."""
+    """`id`, `kind`, `status`, `result` and `error` of each job that this one waited for.
+
+    They are in the order in which they were added. Jobs removed meanwhile are not included.
+    """
     statement = (
         select(
             col(Job.id),

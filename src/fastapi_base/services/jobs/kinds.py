@@ -1,4 +1,4 @@
-"""What kinds of jobs are: a name, a payload with versions, a queue, and how failures are met."""
+"""Kinds of jobs: a name, a versioned payload, a queue, and a retry policy."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from fastapi_base.core.queues import Queue
+from fastapi_base.core.messaging.queues import Queue
 
 
 class Priority(IntEnum):
-    """Within a queue the lower number goes first, as Celery on Redis has it."""
+    """Within a queue the lower number goes first, as in Celery on Redis."""
 
     URGENT = 0
     NORMAL = 3
@@ -20,27 +20,27 @@ class Priority(IntEnum):
     BACKGROUND = 9
 
 
-class Nothing(BaseModel):
-    """The payload of kinds whose jobs need not be told anything."""
+class EmptyPayload(BaseModel):
+    """The payload of kinds whose jobs need no arguments."""
 
 
-# How a payload of one version becomes one of the next.
+# Upgrades a payload of one version to the next.
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class NewerPayload(Exception):
-    """A payload that a newer release wrote: a worker of that release has to run the job."""
+    """A newer release wrote the payload: a worker of that release has to run the job."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind[P: BaseModel]:
-    """A kind of job. The name is stored with each job and never changes its meaning.
+    """A kind of job. The name is stored with each job and must never change its meaning.
 
-    Raise `version` when the payload changes so that old ones would not do, and say in `upgrades`
-    how one of each older version becomes one of the next. `attempts` is how often it is begun at
-    most, `first_pause` and `longest_pause` bound the seconds between. `time_limit`, in seconds,
-    lies below CELERY_TASK_SOFT_TIME_LIMIT, which counts where there is none. The payload of a job
-    whose kind is `private` is dropped when the job is over.
+    Raise `version` when old payloads become incompatible, and provide in `upgrades` a function from
+    each older version to the next. `attempts` is the maximum number of attempts; `first_pause` and
+    `longest_pause` bound the seconds between them. `time_limit`, in seconds, must be below
+    CELERY_TASK_SOFT_TIME_LIMIT, which is the default. If the kind is `private`, the payload is
+    deleted when the job succeeds.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Kind[P: BaseModel]:
     private: bool = False
 
     def read(self, version: int, stored: Mapping[str, Any]) -> P:
-        """The payload, brought up to date. Raises NewerPayload and pydantic.ValidationError."""
+        """The upgraded payload. Raises NewerPayload and pydantic.ValidationError."""
         if version > self.version:
             raise NewerPayload(f"{self.name}: payload {version}, known up to {self.version}")
         data = dict(stored)
@@ -65,11 +65,11 @@ class Kind[P: BaseModel]:
         return self.payload.model_validate(data)
 
     def pause(self, attempt: int) -> float:
-        """Seconds until the next attempt: doubling, then half of it left to chance.
+        """Seconds until the next attempt: exponential backoff, half of it jitter.
 
-        Chance keeps jobs that failed together from coming back together (Brooker, "Exponential
-        Backoff and Jitter").
+        Jitter keeps jobs that failed together from retrying together (Brooker, "Exponential Backoff
+        and Jitter").
         """
-        # Few doublings reach any bound; more would overflow.
+        # A few doublings reach any bound; more would overflow.
         whole = min(self.first_pause * 2.0 ** min(attempt - 1, 30), self.longest_pause)
         return whole * random.uniform(0.5, 1)  # noqa: S311  no secret

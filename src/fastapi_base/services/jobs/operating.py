@@ -1,4 +1,4 @@
-"""What operators see of jobs and do to them: any owner's, many at once. Never payloads."""
+"""Operators' queries and operations on jobs of any owner. They never return payloads."""
 
 import uuid
 from collections.abc import Sequence
@@ -9,15 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core.caller import Origin
 from fastapi_base.core.errors import NotFound
-from fastapi_base.core.queues import Queue
-from fastapi_base.models.job import Job
-from fastapi_base.schemas.job import Status
-from fastapi_base.services import audit
-from fastapi_base.services.audit import Action
+from fastapi_base.core.messaging.queues import Queue
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.models.jobs.job import Job
+from fastapi_base.schemas.jobs.job import Status
+from fastapi_base.services.audit import audit
+from fastapi_base.services.audit.audit import Action
 from fastapi_base.services.jobs import queries
 from fastapi_base.services.jobs.ending import wake_relays
+from fastapi_base.utils.pagination import first
 
 _SEEN: tuple[Any, ...] = (
     col(Job.id),
@@ -53,12 +54,13 @@ async def newest(
     queue: Queue | None,
     limit: int,
 ) -> Sequence[Row[Any]]:
-    """Up to so many jobs for which all that is given holds, the newest first."""
-    statement = select(*_SEEN).order_by(col(Job.id).desc()).limit(limit)
-    for column, value in ((Job.state, state), (Job.kind, kind), (Job.queue, queue)):
+    """The newest jobs that match all filters, newest first, up to the limit."""
+    statement = select(*_SEEN)
+    for column, value in ((Job.kind, kind), (Job.queue, queue)):
         if value is not None:
             statement = statement.where(col(column) == str(value))
-    return (await connection.execute(statement)).all()
+    newest_first = first(limit, statement, queries.LISTING, (), queries.branches(state))
+    return (await connection.execute(newest_first)).all()
 
 
 async def one(connection: AsyncConnection, job_id: uuid.UUID) -> Row[Any]:
@@ -66,12 +68,12 @@ async def one(connection: AsyncConnection, job_id: uuid.UUID) -> Row[Any]:
     statement = select(*_SEEN_OF_ONE).where(col(Job.id) == job_id)
     row = (await connection.execute(statement)).first()
     if row is None:
-        raise NotFound("There is no such job")
+        raise NotFound("The job does not exist")
     return row
 
 
 async def failed_by_kind(connection: AsyncConnection) -> dict[str, int]:
-    """How many dead letters there are of each kind that has any."""
+    """The number of dead letters of each kind that has any."""
     statement = (
         select(col(Job.kind), func.count().label("failed"))
         .where(col(Job.state) == "failed")
@@ -82,20 +84,20 @@ async def failed_by_kind(connection: AsyncConnection) -> dict[str, int]:
 
 
 async def retry(session: AsyncSession, job_id: uuid.UUID, origin: Origin) -> None:
-    """Run a job again that failed for good or was cancelled. Raises NotFound, Conflict."""
+    """Retry a dead letter or a cancelled job. Raises NotFound and Conflict."""
     await queries.retry(session, job_id, None)
-    await _record(session, Action.JOB_RETRIED, job_id, origin)
+    await record(session, Action.JOB_RETRIED, job_id, origin)
 
 
 async def cancel(session: AsyncSession, job_id: uuid.UUID, origin: Origin) -> Status:
-    """End a job; the reply is `running` where that takes a moment. Raises NotFound, Conflict."""
+    """Cancel a job; returns `running` if that takes a moment. Raises NotFound and Conflict."""
     job = await queries.cancel(session, job_id, None)
-    await _record(session, Action.JOB_CANCELLED, job_id, origin)
+    await record(session, Action.JOB_CANCELLED, job_id, origin)
     return job.status
 
 
 async def retry_failed(session: AsyncSession, kind: str, origin: Origin) -> int:
-    """Run all dead letters of a kind again, and say how many they were."""
+    """Retry all dead letters of a kind. Returns their number."""
     connection = await session.connection()
     statement = (
         update(Job)
@@ -111,7 +113,15 @@ async def retry_failed(session: AsyncSession, kind: str, origin: Origin) -> int:
     return count
 
 
-async def _record(session: AsyncSession, action: Action, job_id: uuid.UUID, origin: Origin) -> None:
+async def record(
+    session: AsyncSession,
+    action: Action,
+    job_id: uuid.UUID,
+    origin: Origin,
+    actor: uuid.UUID | None = None,
+) -> None:
+    """Audit an operator's action on a job: by a command or, with `actor`, over HTTP."""
     connection = await session.connection()
     owner = await connection.scalar(select(col(Job.owner_id)).where(col(Job.id) == job_id))
-    await audit.record(session, action, origin, subject=owner, job=str(job_id), by="command")
+    by = "command" if actor is None else "superuser"
+    await audit.record(session, action, origin, actor=actor, subject=owner, job=str(job_id), by=by)

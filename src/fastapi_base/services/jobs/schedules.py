@@ -1,4 +1,4 @@
-"""What is done again and again: declared in code, beside the kind of job that does it."""
+"""Recurring jobs: declared in code, next to the kind of job that they run."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,19 +11,19 @@ from pydantic import BaseModel
 from fastapi_base.services.jobs.kinds import Kind
 from fastapi_base.services.jobs.when import When, parse
 
-# A moment at which no Beat was there for so long counts as missed.
+# A moment counts as missed if no Beat ran for this long.
 GRACE = timedelta(seconds=60)
-# How many moments are made up for at most, where each of them is.
+# The maximum number of missed moments that EACH catches up on.
 CATCH_UP = 100
 _BACK = timedelta(hours=1)
 _INSTANT = timedelta(microseconds=1)
 
 
 class Missed(StrEnum):
-    """What becomes of moments at which no Beat was there.
+    """The policy for moments at which no Beat ran.
 
-    SKIP leaves them out. ONCE has one run for all of them, which is for the last one. EACH has a
-    run for each, the CATCH_UP last ones at most.
+    SKIP drops them. ONCE runs once for all of them, for the last moment. EACH runs once for each,
+    for the last CATCH_UP ones at most.
     """
 
     SKIP = "skip"
@@ -33,13 +33,13 @@ class Missed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Schedule[P: BaseModel]:
-    """A job that is enqueued at its times. The name is stored and never changes its meaning.
+    """A job that is enqueued at given times. The name is stored and must never change its meaning.
 
-    `when` is read as services/jobs/when.py says; operators may override it. `payload` is given the
-    moment that the run is for, in the schedule's time zone: a late run can still do the work of its
-    own day. While the job before it waits or runs no second one is added, except where each moment
-    counts. Without a kind it is no job but a bare task of its name: a sign of life, kept nowhere,
-    and lost with the broker.
+    services/jobs/when.py defines the syntax of `when`; operators may override it. `payload`
+    receives the moment of the run in the schedule's time zone, so that a late run can still process
+    its own day. While the previous job is unfinished no second one is added, except with EACH. A
+    schedule without a kind is not a job but a bare task with its name: a heartbeat, which is not
+    stored and is lost with the broker.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Schedule[P: BaseModel]:
 
 
 def due(when: When, first: datetime, now: datetime, missed: Missed) -> list[datetime]:
-    """The moments to run for, of those from `first` (which is one) until now."""
+    """The moments to run for, among those from `first` (itself a moment) until now."""
     found = last(when, first, now, CATCH_UP if missed is Missed.EACH else 1)
     if missed is Missed.SKIP:
         return [moment for moment in found if now - moment <= GRACE]
@@ -62,8 +62,8 @@ def due(when: When, first: datetime, now: datetime, missed: Missed) -> list[date
 
 
 def last(when: When, first: datetime, now: datetime, count: int) -> list[datetime]:
-    """So many of the moments from `first` until now, the last ones."""
-    # From near to far: an interval of a second has many moments in a year.
+    """The last `count` of the moments from `first` until now."""
+    # Search from near to far: an interval of a second has many moments in a year.
     back = _BACK
     while True:
         start = max(first, now - back)

@@ -1,4 +1,4 @@
-"""What operators see of schedules, and change in them while Beat runs."""
+"""Operators' view of schedules, and changes to them while Beat runs."""
 
 import uuid
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core.caller import Origin
 from fastapi_base.core.errors import Conflict
-from fastapi_base.models.schedule import ScheduleState
-from fastapi_base.services import audit
-from fastapi_base.services.audit import Action
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.models.jobs.schedule import ScheduleState
+from fastapi_base.services.audit import audit
+from fastapi_base.services.audit.audit import Action
 from fastapi_base.services.jobs import firing
 from fastapi_base.services.jobs.schedules import Schedule
 from fastapi_base.services.jobs.when import parse
@@ -31,7 +31,7 @@ _STATE: tuple[Any, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A schedule as it is now. What is None never was, or will never be."""
+    """The state of a schedule. `last_at` is None before the first run, `next_at` if none is due."""
 
     name: str
     when: str
@@ -42,7 +42,7 @@ class Line:
 
 
 async def listed(connection: AsyncConnection, schedules: Sequence[Schedule[Any]]) -> list[Line]:
-    """All that the code declares, with what was changed in them."""
+    """All declared schedules, with their overrides."""
     rows = {row.name: row for row in await connection.execute(select(*_STATE))}
     lines = []
     for schedule in sorted(schedules, key=lambda one: one.name):
@@ -66,7 +66,7 @@ async def listed(connection: AsyncConnection, schedules: Sequence[Schedule[Any]]
 async def override(
     session: AsyncSession, schedule: Schedule[Any], when: str | None, origin: Origin
 ) -> datetime:
-    """Give it other times, or with None those of the code; when it is due next. Raises BadWhen."""
+    """Override its times (None: those in code). Returns the next due time. Raises BadWhen."""
     text = None if when is None else " ".join(when.split())
     if text is not None:
         parse(text)
@@ -76,23 +76,23 @@ async def override(
 async def enable(
     session: AsyncSession, schedule: Schedule[Any], origin: Origin, *, on: bool
 ) -> datetime:
-    """Turn it on, from now, or off; when it would be due next."""
+    """Enable it from now on, or disable it; returns when it would be due next."""
     return await _change(session, schedule, origin, enabled=on)
 
 
 async def run(session: AsyncSession, schedule: Schedule[Any], origin: Origin) -> uuid.UUID:
-    """Add its job now, whatever its times are. Raises Conflict while the one before is not over."""
+    """Add its job now, whatever its times. Raises Conflict while the previous job is unfinished."""
     if schedule.kind is None:
-        raise Conflict("It is no job, but a sign of life that Beat sends")
+        raise Conflict("The schedule sends a heartbeat and has no job")
     connection = await session.connection()
     stored = select(col(ScheduleState.override), func.now().label("now"))
     row = (await connection.execute(stored.where(col(ScheduleState.name) == schedule.name))).first()
     now: datetime = row.now if row else datetime.now(UTC)
     times = firing.times_of(schedule, row.override if row else None)
-    # In the time zone in which its moments are.
+    # In the time zone of the schedule's moments.
     job = await firing.run(session, schedule, now.astimezone(times.after(now).tzinfo))
     if not job.fresh:
-        raise Conflict(f"The job of the run before is not over: {job.id}")
+        raise Conflict(f"The previous run has not finished: job {job.id}")
     await audit.record(
         session,
         Action.SCHEDULE_RUN,
@@ -115,7 +115,7 @@ async def _change(
     before = {"override": None, "enabled": True} if row is None else dict(row._mapping)
     changes = audit.changes(before, values)
     if row is not None and not changes:
-        # To begin anew would drop what is due and was not fired yet.
+        # Resetting the schedule would drop a moment that is due and not fired yet.
         next_at: datetime = row.next_at
         return next_at
     if changes:

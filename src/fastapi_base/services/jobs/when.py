@@ -1,12 +1,12 @@
-"""When something is due: by an interval, or by the clock of a time zone.
+"""When something is due: at an interval, or by the wall clock of a time zone.
 
     every 15m                      s, m, h or d; counted from 1970-01-01 00:00 UTC
     30 2 * * *                     minute, hour, day, month, weekday, as cron has them; UTC
     30 2 * * MON Europe/Berlin     the same, in a time zone
 
-Where clocks change, as Debian's cron has it (cron(8)): an hour that is skipped is made up for right
-after it, once; one that comes twice counts once. Where minute or hour begins with a star the hours
-that pass are counted, so that nothing is skipped and nothing waits for an hour more.
+Clock changes follow Debian's cron (cron(8)): a time in a skipped hour runs once right afterwards; a
+time in a repeated hour runs once. If the minute or hour field begins with a star, elapsed hours
+count, so that nothing is skipped or delayed by an hour.
 """
 
 import re
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from fastapi_base.models.schedule import TEXT_LENGTH
+from fastapi_base.models.jobs.schedule import TEXT_LENGTH
 
 SHORTEST = timedelta(seconds=1)
 LONGEST = timedelta(days=366)
@@ -28,19 +28,19 @@ _FIELDS = 5
 
 
 class BadWhen(ValueError):
-    """The text says no time. The message says what is wrong with it."""
+    """The text is not a valid time. The message says why."""
 
 
 class When(Protocol):
-    """Moments, without end."""
+    """An infinite sequence of moments."""
 
     def after(self, moment: datetime) -> datetime:
-        """The first one later than this, in the time zone that it is counted in."""
+        """The first moment after this one, in the sequence's own time zone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """All multiples of a step since the epoch: the same for whoever asks, and whenever."""
+    """All multiples of a step since the epoch: independent of when and where it is evaluated."""
 
     step: timedelta
 
@@ -51,33 +51,33 @@ class Every:
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """Times of the clock on a wall."""
+    """Times of the wall clock."""
 
     fields: str
     zone: ZoneInfo
 
     def after(self, moment: datetime) -> datetime:
-        """See When. Raises BadWhen when there is none in 50 years."""
+        """See When. Raises BadWhen if there is none within 50 years."""
         try:
             for found in CronSim(self.fields, moment.astimezone(self.zone)):
-                # In the hour that comes a second time cronsim names times of the first.
+                # In a repeated hour cronsim returns the times of its first occurrence.
                 if found.astimezone(UTC) > moment:
                     return found
         except CronSimError as error:
             raise BadWhen(str(error).lower()) from None
-        raise BadWhen("no day is such a day")
+        raise BadWhen("it never matches a date")
 
 
 def parse(text: str) -> When:
-    """What the text means. Raises BadWhen."""
+    """Parse the text. Raises BadWhen."""
     words = text.split()
     if len(text) > TEXT_LENGTH:
-        raise BadWhen(f"longer than {TEXT_LENGTH} characters")
+        raise BadWhen(f"it must have at most {TEXT_LENGTH} characters")
     if words[:1] == ["every"]:
         return _every(" ".join(words))
     if not _FIELDS <= len(words) <= _FIELDS + 1:
         raise BadWhen(
-            'neither an interval ("every 15m") nor five fields and maybe a time zone'
+            'it must be an interval ("every 15m") or five cron fields with an optional time zone'
             ' ("30 2 * * * Europe/Berlin")'
         )
     cron = Cron(" ".join(words[:_FIELDS]), _zone("".join(words[_FIELDS:]) or "UTC"))
@@ -88,10 +88,10 @@ def parse(text: str) -> When:
 def _every(text: str) -> Every:
     found = _EVERY.fullmatch(text)
     if found is None:
-        raise BadWhen('an interval is a number and s, m, h or d, as in "every 15m"')
+        raise BadWhen('an interval must be a number and s, m, h or d, as in "every 15m"')
     step = timedelta(**{_UNITS[found[2]]: float(found[1])})
     if not SHORTEST <= step <= LONGEST:
-        raise BadWhen("an interval is between a second and 366 days")
+        raise BadWhen("an interval must be between 1 second and 366 days")
     return Every(step)
 
 
@@ -99,4 +99,4 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise BadWhen(f"no time zone has the name {name}") from None
+        raise BadWhen(f"the time zone {name} does not exist") from None

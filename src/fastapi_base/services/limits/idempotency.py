@@ -1,28 +1,31 @@
-"""Requests that take effect once, however often they are sent (draft-ietf-httpapi-idempotency-key).
+"""Requests that take effect once, however often they are sent.
 
-The key, the effect and the reply are one transaction. A crash before the commit leaves nothing, and
-the next attempt does the work; a crash after it leaves the reply, and the next attempt gets that.
+See draft-ietf-httpapi-idempotency-key-header. The key, the effect and the response are committed in
+one transaction. After a crash before the commit nothing is stored, and the next attempt does the
+work; after a crash following the commit, the next attempt gets the stored response.
 """
 
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from fastapi_base.db.batches import BATCH, remove
 from fastapi_base.db.failures import LOCK_NOT_AVAILABLE, sqlstate
+from fastapi_base.db.session import Database
 from fastapi_base.models.idempotency import IdempotencyKey as Key
 
 
 @dataclass(frozen=True, slots=True)
 class StoredReply:
-    """What the first attempt was answered."""
+    """The stored response of the first attempt."""
 
     status: int
     headers: Mapping[str, str]
@@ -32,13 +35,13 @@ class StoredReply:
 async def begin(
     session: AsyncSession, owner: uuid.UUID, key: str, fingerprint: bytes, keep: timedelta
 ) -> StoredReply | None:
-    """The reply that was stored under the key, or None when this attempt is to do the work.
+    """The response stored under the key, or None if this attempt has to do the work.
 
-    While another attempt is at work this one waits, for as long as the database waits for a lock.
-    Raises IdempotencyKeyInUse after that, and IdempotencyKeyReused when the key came with another
-    request. A key that is older than `keep` counts as new.
+    While another attempt is running this one waits, up to the database's lock timeout. Raises
+    IdempotencyKeyInUse after that, and IdempotencyKeyReused if the key came with another request. A
+    key older than `keep` counts as new.
     """
-    old = datetime.now(UTC) - keep
+    old = func.statement_timestamp() - keep
     mine = (col(Key.owner_id) == owner, col(Key.key) == key)
     claim = insert(Key).values(owner_id=owner, key=key, fingerprint=fingerprint)
     try:
@@ -59,7 +62,7 @@ async def begin(
 
 
 async def finish(session: AsyncSession, owner: uuid.UUID, key: str, reply: StoredReply) -> None:
-    """Store the reply, in the transaction that began with the key."""
+    """Store the response, in the transaction that began with the key."""
     await session.exec(
         update(Key)
         .where(col(Key.owner_id) == owner, col(Key.key) == key)
@@ -67,7 +70,7 @@ async def finish(session: AsyncSession, owner: uuid.UUID, key: str, reply: Store
     )
 
 
-async def purge(session: AsyncSession, keep: timedelta) -> int:
-    """Remove keys that are older than `keep`; how many there were."""
-    old = datetime.now(UTC) - keep
-    return (await session.exec(delete(Key).where(col(Key.created_at) < old))).rowcount
+async def purge(database: Database, keep: timedelta, batch: int = BATCH) -> int:
+    """Remove keys older than `keep`. Returns their number."""
+    old = func.statement_timestamp() - keep
+    return await remove(database, Key, col(Key.created_at) < old, batch)

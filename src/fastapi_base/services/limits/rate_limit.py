@@ -1,8 +1,8 @@
-"""Rate limits by the generic cell rate algorithm (ITU-T I.371), kept in Redis.
+"""Rate limits by the generic cell rate algorithm (ITU-T I.371), stored in Redis.
 
 A key holds one number, the theoretical arrival time: when the bucket will be empty again. A quota
-of 600 a minute lets 600 requests through at once, then one each tenth of a second. So a minute can
-see at most twice the quota, and only after a minute's rest.
+of 600 a minute admits 600 requests at once, then one every tenth of a second. Therefore a minute
+can see at most twice the quota, and only after a minute without requests.
 """
 
 import math
@@ -16,19 +16,21 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from fastapi_base.core import metrics
-from fastapi_base.core.quotas import Quota
+from fastapi_base.core.config.quotas import Quota
+from fastapi_base.core.messaging.redis import is_unavailable
+from fastapi_base.core.observability import metrics, reporting
 from fastapi_base.utils.batching import Batcher
 
 log = structlog.stdlib.get_logger(__name__)
 
 APART = metrics.counter(
-    "rate_limit_redis_failures", "Times that Redis did not answer, so that each process counts"
+    "rate_limit_redis_failures",
+    "Times Redis did not answer, so that each process counts on its own",
 )
 
-# Times in microseconds. One call is for many requests, each with its number of buckets before their
-# quotas in ARGV. All buckets of a request are looked at before one is filled, so that a request
-# that is refused by one costs nothing in the others.
+# Times in microseconds. One call handles many requests; for each, ARGV holds its number of buckets
+# and then their quotas. All buckets of a request are checked before one is filled, so that a
+# request refused by one bucket costs nothing in the others.
 _HIT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -61,7 +63,7 @@ return reply
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One count to be looked at: under which key, of which quota."""
+    """A counter to check: its key and its quota."""
 
     name: str
     key: str
@@ -70,7 +72,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How full a bucket is after a request, or after its refusal."""
+    """The level of a bucket after a request or its refusal."""
 
     bucket: Bucket
     remaining: int
@@ -79,15 +81,15 @@ class Level:
 
     @property
     def allowed(self) -> bool:
-        """Whether this bucket let the request through."""
+        """Whether this bucket admitted the request."""
         return self.retry_seconds == 0
 
 
 class RateLimiter:
-    """Counts in Redis, for all processes together; while Redis is down each counts for itself.
+    """Counts in Redis across all processes; while Redis is down each process counts separately.
 
-    After a failure Redis is left alone for `pause` seconds: waiting for it at each request would do
-    more harm than counting apart.
+    After a failure Redis is not contacted for `pause` seconds: waiting for it in each request would
+    do more harm than separate counting.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class RateLimiter:
         self._requests = Batcher(self._hit)
 
     async def hit(self, buckets: Sequence[Bucket]) -> list[Level]:
-        """Count one request in all buckets, or in none when one of them is full."""
+        """Count one request in all buckets, or in none if one of them is full."""
         return await self._requests.ask(buckets)
 
     async def _hit(self, requests: Sequence[Sequence[Bucket]]) -> list[list[Level]]:
@@ -119,12 +121,19 @@ class RateLimiter:
             for bucket in buckets:
                 arguments += (bucket.quota.interval, bucket.quota.window)
         try:
-            reply = iter(await self._script(keys, arguments))
+            found = await self._script(keys, arguments)
         except (RedisError, OSError) as error:
             self._closed_until = self._clock() + self._pause
             APART.child().inc()
-            log.warning("rate limits are counted in this process alone", error=str(error))
+            said = "rate limits are counted in this process alone"
+            if is_unavailable(error):
+                log.warning(said, error=str(error))
+            else:
+                # A bug in this code; the limits still apply.
+                log.exception(said)
+                reporting.capture(error)
             return [self._alone(buckets) for buckets in requests]
+        reply = iter(found)
         return [_levels(buckets, [*islice(reply, 2 * len(buckets))]) for buckets in requests]
 
     def _alone(self, buckets: Sequence[Bucket]) -> list[Level]:
@@ -132,14 +141,14 @@ class RateLimiter:
 
 
 class LocalBuckets:
-    """The same algorithm in memory, for at most `size` keys; the longest unused are forgotten."""
+    """The same algorithm in memory, for at most `size` keys; evicts the least recently used."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._full: OrderedDict[str, int] = OrderedDict()
 
     def hit(self, buckets: Sequence[Bucket], now: int) -> list[int]:
-        """What the script replies: for each bucket how full it is, and how long to wait."""
+        """The reply of the script: for each bucket its level and the wait."""
         full = [max(self._full.get(bucket.key, now), now) for bucket in buckets]
         waits = [
             busy + bucket.quota.interval - now - bucket.quota.window

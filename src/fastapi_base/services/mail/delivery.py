@@ -1,4 +1,4 @@
-"""How mails leave: by SMTP, or in development as files or log lines."""
+"""Mail delivery: by SMTP, or in development as files or log lines."""
 
 import smtplib
 import ssl
@@ -8,15 +8,17 @@ from pathlib import Path
 import structlog
 
 from fastapi_base.core.config import MailSettings, Settings
+from fastapi_base.core.config.database import TlsSettings
 from fastapi_base.core.ids import uuid7
+from fastapi_base.core.security.tls import client_context
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class MailNotSent(Exception):
-    """The mail was not taken. The text names the kind of failure, and nobody's address.
+    """The mail was not accepted. The text names the kind of failure, and no address.
 
-    `final`: the server said that it never will be (a 5yz reply to sender, recipient or content).
+    `final`: the server rejected it permanently (a 5yz reply to sender, recipient or content).
     """
 
     def __init__(self, reason: str, *, final: bool = False) -> None:
@@ -25,39 +27,40 @@ class MailNotSent(Exception):
 
 
 def enabled(settings: Settings) -> bool:
-    """Whether mails go anywhere."""
+    """Whether mails are delivered at all."""
     mail, development = settings.mail, settings.app.environment == "development"
     return mail.host is not None or mail.folder is not None or development
 
 
 def deliver(settings: Settings, made: EmailMessage) -> None:
-    """Hand the mail over, to what the settings name. Blocks; raises MailNotSent."""
+    """Deliver the mail as configured. Blocks; raises MailNotSent."""
     mail = settings.mail
     if mail.host:
-        _by_smtp(mail, mail.host, made)
+        _by_smtp(mail, mail.host, made, settings.tls)
     elif mail.folder:
         _keep(mail.folder, made)
     elif settings.app.environment == "development":
         body = made.get_body(("plain",))
         log.info(
-            "mail is not sent, since MAIL_HOST is not set",
+            "mail is not sent: MAIL_HOST is not set",
             to=str(made["To"]),
             subject=str(made["Subject"]),
             text=body.get_content() if body else "",
         )
 
 
-def _by_smtp(settings: MailSettings, host: str, made: EmailMessage) -> None:
+def _by_smtp(settings: MailSettings, host: str, made: EmailMessage, tls: TlsSettings) -> None:
+    # Outside the try block: an unreadable certificate file is not an error of the mail server.
+    context = client_context(tls, settings.ca_file)
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
         with _connect(settings, host, context) as server:
             if settings.tls == "starttls":
-                # Raises when the server does not offer it: nothing goes out in the clear.
+                # Raises if the server does not offer it: nothing is sent in clear text.
                 server.starttls(context=context)
             if settings.username and settings.password:
                 server.login(settings.username, settings.password.get_secret_value())
             server.send_message(made)
-    # `from None`: these errors hold addresses, and tracebacks are logged.
+    # `from None`: these errors contain addresses, and tracebacks are logged.
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _ in error.recipients.values()]
         final = all(code >= 500 for code in codes)

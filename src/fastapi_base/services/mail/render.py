@@ -1,7 +1,7 @@
-"""Mails out of templates, in text and HTML.
+"""Renders mails from templates, in text and HTML.
 
-A mail never repeats what a stranger typed: whoever can have one sent to somebody else could else
-write part of it.
+A mail never repeats client-supplied text: otherwise a client that can trigger a mail to somebody
+else could write part of it.
 """
 
 from datetime import UTC, datetime
@@ -16,8 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from fastapi_base.core.config import MailSettings
 
-# Lines up to what SMTP allows (RFC 5321, 4.5.3.1.6), so that no link is broken in two, and nothing
-# but ASCII on the way, so that no server has to know 8BITMIME. The policy refuses line breaks in
+# Line lengths up to the SMTP limit (RFC 5321, 4.5.3.1.6), so that no link is broken in two, and
+# ASCII only on the wire, so that no server needs 8BITMIME. The policy rejects line breaks in
 # headers.
 _POLICY = SMTP.clone(max_line_length=998, cte_type="7bit")
 
@@ -25,7 +25,7 @@ _POLICY = SMTP.clone(max_line_length=998, cte_type="7bit")
 @cache
 def _templates(html: bool) -> Environment:
     return Environment(
-        loader=PackageLoader("fastapi_base.services"),
+        loader=PackageLoader("fastapi_base.services.mail"),
         autoescape=select_autoescape(default=html),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -36,8 +36,8 @@ def _templates(html: bool) -> Environment:
 def message(settings: MailSettings, template: str, to: str, **values: Any) -> EmailMessage:
     """The mail of this template to this address.
 
-    It says that a program sent it (RFC 3834), so that no program answers. It has no List-* fields:
-    it goes to one person about their own account, and is no list that one could leave (RFC 2369).
+    It is marked as automatic (RFC 3834), so that no program answers. It has no List-* fields
+    (RFC 2369): it concerns the recipient's own account, so there is no list to unsubscribe from.
     """
     given = {"link": None, "to": to, "service": settings.sender_name, **values}
     made = EmailMessage(policy=_POLICY)
@@ -53,7 +53,7 @@ def message(settings: MailSettings, template: str, to: str, **values: Any) -> Em
 
 
 def link(settings: MailSettings, page: str, token: str) -> str:
-    """A link into the web application. What follows # is sent to no server and stands in no log."""
+    """A link into the web application. The fragment after # is neither sent nor logged."""
     return f"{settings.link_base.rstrip('/')}/{page}#token={token}"
 
 

@@ -1,7 +1,7 @@
-"""Asks workers for mails.
+"""Requests mails from workers.
 
-The API only names the mail: what is slow, or tells whether an address is known, happens in a
-worker, where nobody can measure it. Tokens are made there too and are never in the job.
+The API only names the mail: slow steps, and those that reveal whether an address is known, run in a
+worker, where no client can measure them. Tokens are created there too and are never in the job.
 """
 
 import uuid
@@ -14,14 +14,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import MailDisabled
-from fastapi_base.core.queues import Queue
-from fastapi_base.services import delivery
+from fastapi_base.core.messaging.queues import Queue
 from fastapi_base.services.jobs import kinds
 from fastapi_base.services.jobs.enqueue import enqueue
+from fastapi_base.services.mail import delivery
 
 
-class Kind(StrEnum):
-    """What a worker can be asked for; services/mails.py makes each."""
+class MailKind(StrEnum):
+    """The kinds of mail that a worker can create; see services/mail/send.py."""
 
     REGISTERED = "registered"
     RESET = "reset"
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 
 class Notice(StrEnum):
-    """What an owner is told. Each is the name of its template."""
+    """Notifications to owners. Each is the name of its template."""
 
     PASSWORD_CHANGED = "password_changed"
     EMAIL_CHANGED = "email_changed"
@@ -43,38 +43,43 @@ class Notice(StrEnum):
 
 
 class MailJob(BaseModel):
-    """A mail that a worker is to make and send."""
+    """A mail for a worker to create and send."""
 
-    kind: Kind
+    kind: MailKind
     values: dict[str, str | None]
 
 
-# Ten minutes at the longest between two attempts: an hour and a half in all. What it holds is
-# about persons, and of no use once the mail is sent.
+# At most ten minutes between two attempts: an hour and a half in all. The payload is personal data,
+# and useless once the mail is sent.
 MAIL = kinds.Kind("mail", MailJob, queue=Queue.MAIL, attempts=14, private=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Mailer:
-    """Has mails sent, in the transaction of what they are about: not without it, nor it without."""
+    """Requests mails in the transaction of the change they belong to: both commit or neither."""
 
     settings: Settings
 
+    @property
+    def enabled(self) -> bool:
+        """Whether mail is enabled, so that owners can verify their addresses."""
+        return delivery.enabled(self.settings)
+
     def require(self) -> None:
-        """Raise MailDisabled where none is sent, before something is begun that needs it."""
-        if not delivery.enabled(self.settings):
+        """Raise MailDisabled if mail is disabled, before an operation starts that requires it."""
+        if not self.enabled:
             raise MailDisabled
 
-    async def ask(self, session: AsyncSession, kind: Kind, **values: str | None) -> None:
-        """Have a mail sent after the commit. Raises MailDisabled where none is sent."""
+    async def request(self, session: AsyncSession, kind: MailKind, **values: str | None) -> None:
+        """Send a mail after the commit. Raises MailDisabled if mail is disabled."""
         self.require()
         await self._enqueue(session, MailJob(kind=kind, values=values))
 
-    async def ask_if_possible(
-        self, session: AsyncSession, kind: Kind, **values: str | None
+    async def request_if_enabled(
+        self, session: AsyncSession, kind: MailKind, **values: str | None
     ) -> None:
-        """As `ask`, for what must not fail for want of mail."""
-        if delivery.enabled(self.settings):
+        """Like `request`, for operations that must not fail without mail."""
+        if self.enabled:
             await self._enqueue(session, MailJob(kind=kind, values=values))
 
     async def notify(
@@ -85,13 +90,15 @@ class Mailer:
         *,
         to: str | None = None,
     ) -> None:
-        """Tell the owner of an account, at its address or at the one given, what is done here.
+        """Notify an account's owner, at its address or at the one given.
 
-        Without an id, only if the address given has an account: the caller need not know that.
+        Without an id, only if the given address has an account: the caller need not know that.
         """
         at = datetime.now(UTC).strftime("%d %B %Y at %H:%M UTC")
         owner = str(user_id) if user_id else None
-        await self.ask_if_possible(session, Kind.NOTICE, user_id=owner, notice=notice, at=at, to=to)
+        await self.request_if_enabled(
+            session, MailKind.NOTICE, user_id=owner, notice=notice, at=at, to=to
+        )
 
     async def _enqueue(self, session: AsyncSession, job: MailJob) -> None:
         await enqueue(session, MAIL, job)

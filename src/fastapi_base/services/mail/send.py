@@ -1,41 +1,44 @@
-"""Makes and sends the mails that the API asked for. Runs in a worker.
+"""Creates and sends the mails that the API requested. Runs in a worker.
 
-Each commits its token before the mail leaves. Run twice, it makes two; the last one's link works.
+Each token is committed before its mail is sent. A second run sends a second mail; only its link
+works.
 """
 
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.message import EmailMessage
 
 import structlog
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import Settings
-from fastapi_base.db.database import Database
-from fastapi_base.models.email_change import EmailChange
-from fastapi_base.models.user import User
-from fastapi_base.services import audit, delivery, invitations, mail, one_time, users
-from fastapi_base.services.audit import Action
-from fastapi_base.services.delivery import MailNotSent
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.db.session import Database
+from fastapi_base.models.identity.email_change import EmailChange
+from fastapi_base.models.identity.user import User
+from fastapi_base.services.audit import audit
+from fastapi_base.services.audit.audit import Action
+from fastapi_base.services.identity import invitations, single_use_tokens, users
+from fastapi_base.services.identity.single_use_tokens import Purpose
 from fastapi_base.services.jobs.context import JobContext
 from fastapi_base.services.jobs.errors import GiveUp, TryLater
-from fastapi_base.services.mailer import Kind, MailJob
-from fastapi_base.services.one_time import Purpose
+from fastapi_base.services.mail import delivery, render
+from fastapi_base.services.mail.delivery import MailNotSent
+from fastapi_base.services.mail.request import MailJob, MailKind
 
 Values = dict[str, str | None]
 log = structlog.stdlib.get_logger(__name__)
 
 
 async def send(job: JobContext, payload: MailJob) -> None:
-    """Make a mail and hand it over; the work of a mail job.
+    """Create a mail and send it; the work of a mail job.
 
-    The next attempt makes the mail anew: its link is fresh, and the earlier one's is void. When the
-    worker dies after the server took the mail, a second one leaves, under the same Message-ID.
+    The next attempt creates a new mail with a new link, which voids the earlier one. If the worker
+    dies after the server accepted the mail, a second one is sent under the same Message-ID.
     """
     made = await make(job.database, job.settings, payload.kind, dict(payload.values))
     if made is None:
@@ -51,9 +54,9 @@ async def send(job: JobContext, payload: MailJob) -> None:
 
 
 async def make(
-    database: Database, settings: Settings, kind: Kind, values: Values
+    database: Database, settings: Settings, kind: MailKind, values: Values
 ) -> EmailMessage | None:
-    """The mail, or None where there is nothing to say, as to an address without an account."""
+    """The mail, or None if there is nothing to send, for example if no account has the address."""
     async with database.transaction() as session:
         return await _MAKERS[kind](session, settings, values)
 
@@ -61,44 +64,44 @@ async def make(
 async def _registered(
     session: AsyncSession, settings: Settings, values: Values
 ) -> EmailMessage | None:
-    """To who registered an address: a link to confirm it, or that it has an account already."""
+    """After a registration: a link to verify the address, or a note that it has an account."""
     user = await _user(session, values["email"])
     if user is None:
         return None
     if user.email_verified_at:
-        return mail.message(settings.mail, "account_exists", user.email)
+        return render.message(settings.mail, "account_exists", user.email)
     hours = settings.auth.verify_hours
     life = timedelta(hours=hours)
-    token = await one_time.issue(session, user.id, Purpose.VERIFY, user.email, life)
-    link = mail.link(settings.mail, "verify-email", token)
-    return mail.message(settings.mail, "verify_email", user.email, link=link, hours=hours)
+    token = await single_use_tokens.issue(session, user.id, Purpose.VERIFY, user.email, life)
+    link = render.link(settings.mail, "verify-email", token)
+    return render.message(settings.mail, "verify_email", user.email, link=link, hours=hours)
 
 
 async def _reset(session: AsyncSession, settings: Settings, values: Values) -> EmailMessage | None:
-    """To who forgot the password of an address: a link to set one."""
+    """After a forgotten password: a link to set a new one."""
     user = await _user(session, values["email"])
     if user is None:
         return None
     minutes = settings.auth.reset_minutes
     life = timedelta(minutes=minutes)
-    token = await one_time.issue(session, user.id, Purpose.RESET, user.email, life)
+    token = await single_use_tokens.issue(session, user.id, Purpose.RESET, user.email, life)
     origin = Origin(values["address"], values["user_agent"], values["request_id"])
     await audit.record(session, Action.RESET_REQUESTED, origin, subject=user.id)
-    link = mail.link(settings.mail, "reset-password", token)
-    return mail.message(settings.mail, "reset_password", user.email, link=link, minutes=minutes)
+    link = render.link(settings.mail, "reset-password", token)
+    return render.message(settings.mail, "reset_password", user.email, link=link, minutes=minutes)
 
 
 async def _invited(
     session: AsyncSession, settings: Settings, values: Values
 ) -> EmailMessage | None:
-    """To who was invited: a link to register with."""
+    """For an invitation: a link to register."""
     found = await invitations.new_link(session, uuid.UUID(values["id"]))
     if found is None:
         return None
     email, token = found
-    link = mail.link(settings.mail, "register", token)
+    link = render.link(settings.mail, "register", token)
     days = settings.auth.invitation_days
-    return mail.message(settings.mail, "invited", email, link=link, days=days)
+    return render.message(settings.mail, "invited", email, link=link, days=days)
 
 
 async def _email_change(
@@ -106,22 +109,26 @@ async def _email_change(
 ) -> EmailMessage | None:
     """To the old or the new address of an account: a link to confirm the change."""
     side, user_id = Purpose(values["side"] or ""), uuid.UUID(values["user_id"])
-    change = await session.get(EmailChange, user_id)
+    pending = select(
+        col(EmailChange.old_email),
+        col(EmailChange.new_email),
+        (col(EmailChange.expires_at) - func.statement_timestamp()).label("life"),
+    ).where(col(EmailChange.user_id) == user_id)
+    change = (await (await session.connection()).execute(pending)).first()
     if change is None:
         return None
     address = change.old_email if side == Purpose.CHANGE_OLD else change.new_email
     if side == Purpose.CHANGE_NEW and await _taken(session, address):
-        return mail.message(settings.mail, "address_in_use", address)
-    life = change.expires_at - datetime.now(UTC)
-    token = await one_time.issue(session, user_id, side, address, life)
-    link = mail.link(settings.mail, "change-email", token)
+        return render.message(settings.mail, "address_in_use", address)
+    token = await single_use_tokens.issue(session, user_id, side, address, change.life)
+    link = render.link(settings.mail, "change-email", token)
     template = "change_email_old" if side == Purpose.CHANGE_OLD else "change_email_new"
     hours = settings.auth.verify_hours
-    return mail.message(settings.mail, template, address, link=link, hours=hours)
+    return render.message(settings.mail, template, address, link=link, hours=hours)
 
 
 async def _notice(session: AsyncSession, settings: Settings, values: Values) -> EmailMessage | None:
-    """To the owner of an account: that something was done."""
+    """To the owner of an account: a notification."""
     to = values.pop("to")
     if values["user_id"] is None:
         user = await _user(session, to)
@@ -129,7 +136,7 @@ async def _notice(session: AsyncSession, settings: Settings, values: Values) -> 
     elif to is None:
         whose = select(col(User.email)).where(col(User.id) == uuid.UUID(values["user_id"]))
         to = await session.scalar(whose)
-    return mail.message(settings.mail, values["notice"] or "", to, **values) if to else None
+    return render.message(settings.mail, values["notice"] or "", to, **values) if to else None
 
 
 async def _taken(session: AsyncSession, email: str) -> bool:
@@ -142,10 +149,10 @@ async def _user(session: AsyncSession, email: str | None) -> User | None:
 
 
 _Maker = Callable[[AsyncSession, Settings, Values], Awaitable[EmailMessage | None]]
-_MAKERS: dict[Kind, _Maker] = {
-    Kind.REGISTERED: _registered,
-    Kind.RESET: _reset,
-    Kind.INVITED: _invited,
-    Kind.EMAIL_CHANGE: _email_change,
-    Kind.NOTICE: _notice,
+_MAKERS: dict[MailKind, _Maker] = {
+    MailKind.REGISTERED: _registered,
+    MailKind.RESET: _reset,
+    MailKind.INVITED: _invited,
+    MailKind.EMAIL_CHANGE: _email_change,
+    MailKind.NOTICE: _notice,
 }

@@ -9,33 +9,34 @@ from typing import IO, Any
 import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.core.caller import Origin
-from fastapi_base.core.queues import Queue
-from fastapi_base.schemas.export import ExportResult
-from fastapi_base.services import audit, files
-from fastapi_base.services.audit import Action
-from fastapi_base.services.exported import EXPORTED, LEFT_OUT, Part
+from fastapi_base.core.messaging.queues import Queue
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.schemas.privacy.export import ExportResult
+from fastapi_base.services.audit import audit
+from fastapi_base.services.audit.audit import Action
 from fastapi_base.services.jobs.context import JobContext
 from fastapi_base.services.jobs.enqueue import Enqueued, Unique, enqueue
 from fastapi_base.services.jobs.errors import GiveUp
-from fastapi_base.services.jobs.kinds import Kind, Nothing
+from fastapi_base.services.jobs.kinds import EmptyPayload, Kind
+from fastapi_base.services.privacy import files
+from fastapi_base.services.privacy.exported import EXPORTED, LEFT_OUT, Part
 
 NAME = "export.zip"
 ROWS_AT_ONCE = 500
-EXPORT = Kind("account-export", Nothing, queue=Queue.BULK)
+EXPORT = Kind("account-export", EmptyPayload, queue=Queue.BULK)
 
 
-async def ask(session: AsyncSession, user_id: uuid.UUID, origin: Origin) -> Enqueued:
-    """Have the archive made. While one waits or is being made, that is the one."""
+async def request(session: AsyncSession, user_id: uuid.UUID, origin: Origin) -> Enqueued:
+    """Request the archive. An unfinished request is reused."""
     unique = Unique(f"{EXPORT.name}:{user_id}")
-    job = await enqueue(session, EXPORT, Nothing(), owner=user_id, unique=unique)
+    job = await enqueue(session, EXPORT, EmptyPayload(), owner=user_id, unique=unique)
     if job.fresh:
         await audit.record(session, Action.EXPORT_ASKED, origin, actor=user_id, subject=user_id)
     return job
 
 
-async def run(job: JobContext, _: Nothing) -> ExportResult:
-    """Make the archive, in place of the last one. Raises GiveUp when it would be too large."""
+async def run(job: JobContext, _: EmptyPayload) -> ExportResult:
+    """Create the archive, replacing the previous one. Raises GiveUp if it would be too large."""
     assert job.owner_id
     made_at, keep = datetime.now(UTC), timedelta(days=job.settings.export.keep_days)
     about = {"account": str(job.owner_id), "made_at": made_at, "not_in_it": LEFT_OUT}
@@ -49,12 +50,12 @@ async def run(job: JobContext, _: Nothing) -> ExportResult:
                 await _rows(job, part, out, entry)
     await out.hand_over()
     file = await writer.end()
-    href = f"/api/v1/users/me/exports/{file.id}"
+    href = f"{job.settings.api.path_prefix}/api/v1/users/me/exports/{file.id}"
     return ExportResult(href=href, size=file.size, expires_at=file.expires_at)
 
 
 async def _rows(job: JobContext, part: Part, out: "_Out", entry: IO[bytes]) -> None:
-    """Write the rows as a JSON array with a line each."""
+    """Write the rows as a JSON array, one row per line."""
     assert job.owner_id
     statement = part.rows(job.owner_id).execution_options(yield_per=ROWS_AT_ONCE)
     connection = await job.session.connection()
@@ -69,7 +70,7 @@ async def _rows(job: JobContext, part: Part, out: "_Out", entry: IO[bytes]) -> N
 
 
 def _id(value: object) -> str:
-    """The driver's ids as text. Nothing else: bytes are no JSON, and cannot leave by mistake."""
+    """The driver's ids as text. Any other type raises: bytes cannot leak by mistake."""
     if not isinstance(value, uuid.UUID):
         raise TypeError
     return str(value)
@@ -82,7 +83,7 @@ def _entry(name: str, made_at: datetime) -> zipfile.ZipInfo:
 
 
 class _Out(io.RawIOBase):
-    """What the archive is written to: it holds what the file has not yet."""
+    """The archive's output: buffers what the file does not have yet."""
 
     def __init__(self, writer: files.Writer, most: int) -> None:
         super().__init__()
@@ -96,12 +97,12 @@ class _Out(io.RawIOBase):
         return len(data)
 
     def count(self, size: int) -> None:
-        """So many bytes went in, before they were packed. Raises GiveUp when they are too many."""
+        """Count bytes before compression. Raises GiveUp if there are too many."""
         self._left -= size
         if self._left < 0:
-            raise GiveUp("the account has more data than EXPORT_MAX_BYTES")
+            raise GiveUp("the export exceeds EXPORT_MAX_BYTES")
 
     async def hand_over(self) -> None:
-        """Give what was written to the file."""
+        """Move the buffer to the file."""
         await self._writer.write(bytes(self._written))
         self._written.clear()

@@ -1,7 +1,7 @@
-"""What is exported of an account, table by table, and what is not.
+"""The exported data of an account, table by table, and what is excluded.
 
-Who adds a table that belongs to accounts adds it here, to one list or the other: a test tells of
-each table, and each column, that is in neither.
+Add each table that belongs to accounts to one of the two lists: a test reports each table and
+column that is in neither.
 """
 
 import uuid
@@ -12,23 +12,23 @@ from typing import Any
 from sqlalchemy import Select, case, or_, select
 from sqlmodel import SQLModel, col
 
-from fastapi_base.models.api_key import ApiKey
-from fastapi_base.models.audit import AuditEvent
-from fastapi_base.models.email_change import EmailChange
-from fastapi_base.models.external_identity import ExternalIdentity
-from fastapi_base.models.item import Item  # slice: items
-from fastapi_base.models.job import Job
-from fastapi_base.models.passkey import Passkey
-from fastapi_base.models.second_factor import TotpFactor
-from fastapi_base.models.session import LoginSession
-from fastapi_base.models.user import User
+from fastapi_base.models.audit.audit import AuditEvent
+from fastapi_base.models.identity.api_key import ApiKey
+from fastapi_base.models.identity.email_change import EmailChange
+from fastapi_base.models.identity.external_identity import ExternalIdentity
+from fastapi_base.models.identity.passkey import Passkey
+from fastapi_base.models.identity.second_factor import TotpFactor
+from fastapi_base.models.identity.session import LoginSession
+from fastapi_base.models.identity.user import User
+from fastapi_base.models.items.item import Item  # slice: items
+from fastapi_base.models.jobs.job import Job
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file of the archive: the rows of a table that are an account's.
+    """A file of the archive: an account's rows of a table.
 
-    `hidden` are columns that stay here: secrets, and what says nothing about a person.
+    `hidden` are columns that are not exported: secrets, and columns without personal data.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Part:
 
 
 def owned(name: str, table: type[SQLModel], owner: str, *hidden: str) -> Part:
-    """Those whose column `owner` is the account, the oldest first where they have a time."""
+    """The rows whose column `owner` is the account, oldest first if they have a time."""
     columns = table.__table__.columns  # type: ignore[attr-defined]
     shown = [column for column in columns if column.key not in hidden]
     by = [columns["created_at"]] if "created_at" in columns else []
@@ -49,8 +49,10 @@ def owned(name: str, table: type[SQLModel], owner: str, *hidden: str) -> Part:
 
 
 def _events(account: uuid.UUID) -> Select[Any]:
-    """What was done by the account, or to it. Of what others did, not where they did it from; of
-    what was done to others, not what it was."""
+    """Events by the account or about it.
+
+    Events by others omit where they acted from; events about others omit what changed.
+    """
     by, to = col(AuditEvent.actor_id), col(AuditEvent.subject_id)
     own = or_(by.is_(None), by == account)
     return (
@@ -78,7 +80,7 @@ EXPORTED: tuple[Part, ...] = (
     owned("second-factors", TotpFactor, "user_id", "secret", "last_step"),
     owned("identities", ExternalIdentity, "user_id"),
     owned("email-changes", EmailChange, "user_id"),
-    # A payload may hold what is secret; the keys and counts are how jobs are run.
+    # A payload may contain secrets; the keys and counts are internals of job execution.
     owned(
         *("jobs", Job, "owner_id"),
         *("payload", "seq", "version", "priority", "trace", "unique_key", "unique_until"),
@@ -88,13 +90,13 @@ EXPORTED: tuple[Part, ...] = (
     owned("items", Item, "owner_id"),  # slice: items
 )
 
-# Tables that have to do with accounts and are not exported, each with the reason.
+# Tables that relate to accounts and are not exported, each with the reason.
 LEFT_OUT: dict[str, str] = {
     "file_chunks": "archives such as this one",
     "files": "archives such as this one",
-    "flag_overrides": "which variant of the service an account is shown, by decision of operators",
-    "idempotency_keys": "replies kept for some hours; what they tell of is in the other files",
-    "invitations": "addresses of others, whom a superuser invited",
+    "flag_overrides": "the operators' choice of accounts for which a feature flag is enabled",
+    "idempotency_keys": "responses stored for some hours; the data in them is in the other files",
+    "invitations": "addresses of other people, whom a superuser invited",
     "one_time_tokens": "digests of links in mails",
     "recovery_codes": "digests of codes",
     "refresh_tokens": "digests of tokens; the sessions are exported",

@@ -1,4 +1,4 @@
-"""Files in PostgreSQL, a chunk at a time: neither writing nor reading one holds it whole."""
+"""Files in PostgreSQL, in chunks: neither writing nor reading holds a whole file in memory."""
 
 import hashlib
 import uuid
@@ -12,15 +12,15 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import NotFound
-from fastapi_base.db.database import Database
-from fastapi_base.models.file import File, FileChunk
+from fastapi_base.db.session import Database
+from fastapi_base.models.privacy.file import File, FileChunk
 
 CHUNK_BYTES = 262_144
 _FOUND: tuple[Any, ...] = (col(File.id), col(File.name), col(File.size), col(File.digest))
 
 
 class Writer:
-    """Writes a file by the transaction of a session, in place of one of this name and owner."""
+    """Writes a file in a session's transaction, replacing the one with this name and owner."""
 
     def __init__(self, session: AsyncSession, file: File) -> None:
         self._session = session
@@ -38,7 +38,7 @@ class Writer:
         name: str,
         keep: timedelta,
     ) -> Self:
-        """A file that is kept for so long."""
+        """Begin a file with this retention."""
         now = datetime.now(UTC)
         file = File(
             id=file_id,
@@ -55,14 +55,14 @@ class Writer:
         return cls(session, file)
 
     async def write(self, data: bytes) -> None:
-        """Add to it."""
+        """Append to the file."""
         self._waiting += data
         while len(self._waiting) >= CHUNK_BYTES:
             await self._add(bytes(self._waiting[:CHUNK_BYTES]))
             del self._waiting[:CHUNK_BYTES]
 
     async def end(self) -> File:
-        """The file, whole."""
+        """Finish the file."""
         if self._waiting:
             await self._add(bytes(self._waiting))
         self._file.digest = self._digest.digest()
@@ -82,24 +82,28 @@ class Writer:
 
 
 async def find(connection: AsyncConnection, owner: uuid.UUID, file_id: uuid.UUID) -> Row[Any]:
-    """Id, name, size and digest of a file. Raises NotFound, also when it is another's, or over."""
+    """Id, name, size and digest of a file. Raises NotFound also if it is another's or expired."""
     statement = select(*_FOUND).where(
         col(File.id) == file_id, col(File.owner_id) == owner, col(File.expires_at) > func.now()
     )
     row = (await connection.execute(statement)).first()
     if row is None:
-        raise NotFound("There is no such file, or not any more")
+        raise NotFound("The file does not exist or has expired")
     return row
 
 
-async def read(database: Database, file_id: uuid.UUID) -> AsyncIterator[bytes]:
-    """The bytes of a file. Between two chunks, however slow the reader, no connection is held."""
+async def read(database: Database, file_id: uuid.UUID, size: int) -> AsyncIterator[bytes]:
+    """The bytes of a file. No connection is held between two chunks, however slow the reader is.
+
+    Raises NotFound if the file is replaced or removed before the end.
+    """
     number = 0
     of_file = select(col(FileChunk.data)).where(col(FileChunk.file_id) == file_id)
-    while True:
+    while size > 0:
         async with database.read() as connection:
             data = await connection.scalar(of_file.where(col(FileChunk.number) == number))
         if data is None:
-            return
+            raise NotFound("The file was replaced or removed while being read")
         yield data
+        size -= len(data)
         number += 1

@@ -1,4 +1,4 @@
-"""What is kept, under which names, and for how long."""
+"""Cache namespaces: names, contents and lifetimes of entries."""
 
 import random
 import uuid
@@ -10,32 +10,34 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 
 PREFIX = "cache:"
-# The share of its time that an entry may lose, so that what came at once does not go at once.
+# The maximum fraction by which a lifetime is shortened, so that entries do not expire
+# simultaneously.
 JITTER = 0.1
-
-
-def owner_tag(owner: uuid.UUID) -> str:
-    """The tag of all entries that belong to this account."""
-    return f"owner={owner}"
+# The version of the data that an entry depends on, from the database; None before any change.
+type Stamp = int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Key[T]:
-    """The name of one entry, and what it depends on beside itself."""
+    """The name of one entry."""
 
     namespace: "Namespace[T]"
     name: str
-    tags: tuple[str, ...]
+
+    @property
+    def lease(self) -> str:
+        """The name of the lease that its loader holds."""
+        return f"{self.name}!"
 
 
 @dataclass(frozen=True)
 class Namespace[T]:
     """Entries of one kind.
 
-    Raise `version` when the same values come to mean something else: old entries are then never
-    read again. Times are in seconds. An entry is fresh for `ttl`, less up to a tenth by chance. For
-    `stale` seconds more it is still an answer while one reader renews it. `absent` is how long it
-    is known that there is nothing; 0 asks each time.
+    Increment `version` if the meaning of the values changes: older entries are then never read
+    again. Times are in seconds. An entry is fresh for `ttl`, shortened by a random amount of up to
+    10 %. For `stale` further seconds it is still returned while one reader renews it. `absent` is
+    how long the absence of a value is cached; 0 disables that.
     """
 
     name: str
@@ -50,28 +52,28 @@ class Namespace[T]:
         return TypeAdapter(self.kind)
 
     def write(self, value: object) -> bytes:
-        """A value as JSON."""
+        """Serialise a value to JSON."""
         return self._adapter.dump_json(value)
 
     def read(self, text: bytes) -> T:
-        """The value. Raises ValidationError."""
+        """Parse a value. Raises ValidationError."""
         found: T = self._adapter.validate_json(text)
         return found
 
-    def key(self, owner: uuid.UUID | None, *parts: object, tags: tuple[str, ...] = ()) -> Key[T]:
-        """The entry of this account under these parts; None is what is the same for everybody.
+    def key(self, owner: uuid.UUID | None, *parts: object) -> Key[T]:
+        """The key of an entry of this account; `owner` None means shared by all accounts.
 
-        Whose it is stands in the name and cannot be left out, and no part reaches beyond its place.
+        The owner is always part of the name, and parts are encoded, so that no part can affect
+        another.
         """
         whose = "everybody" if owner is None else str(owner)
         words = [self.name, str(self.version), whose, *(quote(str(p), safe="") for p in parts)]
-        mine = () if owner is None else (owner_tag(owner),)
-        return Key(self, PREFIX + ":".join(words), (*mine, *tags))
+        return Key(self, PREFIX + ":".join(words))
 
     def life(self, *, there: bool) -> tuple[float, float]:
-        """How long a new entry lives, and for how long of that, at its end, it is stale."""
+        """The lifetime of a new entry, and how long it is stale at the end of it, in seconds."""
         if not there:
             return self.absent, 0
-        # Spreading load needs no cryptography.
+        # Jitter needs no cryptographic randomness.
         shorter = self.ttl * JITTER * random.random()  # noqa: S311
         return self.ttl - shorter + self.stale, self.stale

@@ -1,56 +1,46 @@
-"""What Redis does in one step.
+"""Lua scripts that Redis runs atomically.
 
-Whoever finds nothing, or something stale, gets a lease: one reader at a time loads. Dropping an
-entry takes the lease away too, so that a value which was read before the change is not stored after
-it (leases as in Nishtala et al., "Scaling Memcache at Facebook", 2013). A tag is a random word: an
-entry holds the words that its tags had when its lease was given, and counts while they are the
-same. Dropping a tag removes its word, and the next one is another.
+An entry consists of its label, a line feed and its value. An entry with another label than the
+reader's is ignored. A reader that finds no entry, or a stale one, gets a lease. For each label, one
+reader at a time loads, and stores only while it holds the lease (leases as in Nishtala et al.,
+"Scaling Memcache at Facebook", 2013). A reader with another label takes the lease over instead of
+waiting for a value that it could not use.
 
-KEYS of both: the entry, its lease; of the first also the entry's tags.
+KEYS of both scripts: the entry, its lease.
 """
 
 HIT, STALE, BUSY, RENEW, LOAD = range(5)
 
-# ARGV: the lease's token, its life, how long entries are stale at their end, the life of tags; in
-# milliseconds. The reply: the state, the value, the words of the tags.
+# ARGV: the reader's lease, which starts with its label and a space; the lifetime of the lease, and
+# the stale period at the end of an entry, both in milliseconds; the label. Reply: the state, the
+# value.
 LOOK = f"""
-local words = {{}}
-for i = 3, #KEYS do words[i - 2] = redis.call('GET', KEYS[i]) or '' end
+local label = ARGV[4]
 local value = redis.call('GET', KEYS[1])
-if value then
-  local cut = string.find(value, '\\n', 1, true)
-  if cut and string.sub(value, 1, cut - 1) == table.concat(words, ' ') then
-    value = string.sub(value, cut + 1)
-  else
-    value = false
-  end
+if value and string.sub(value, 1, #label + 1) == label .. '\\n' then
+  value = string.sub(value, #label + 2)
+else
+  value = false
 end
 if value and (value == '' or redis.call('PTTL', KEYS[1]) > tonumber(ARGV[3])) then
   return {{{HIT}, value}}
 end
--- The token is this reader's already where the client asks again after a broken connection.
-if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])
-    and redis.call('GET', KEYS[2]) ~= ARGV[1] then
+local lease = redis.call('GET', KEYS[2])
+-- It is this reader's already where the client asks again after a broken connection.
+if lease and lease ~= ARGV[1] and string.sub(lease, 1, #label + 1) == label .. ' ' then
   if value then return {{{STALE}, value}} end
   return {{{BUSY}}}
 end
-for i = 3, #KEYS do
-  if words[i - 2] == '' then
-    words[i - 2] = ARGV[1]
-    redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[4])
-  else
-    redis.call('PEXPIRE', KEYS[i], ARGV[4], 'GT')
-  end
-end
-return {{value and {RENEW} or {LOAD}, value or '', table.concat(words, ' ')}}
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return {{value and {RENEW} or {LOAD}, value or ''}}
 """
 
-# ARGV: the lease's token, the words of the tags, the value, its life in milliseconds; a life of 0
-# gives the lease back and stores nothing.
+# ARGV: the lease, the entry, its lifetime in milliseconds. A lifetime of 0 releases the lease and
+# stores nothing.
 STORE = """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2])
-if ARGV[4] == '0' then return 0 end
-redis.call('SET', KEYS[1], ARGV[2] .. '\\n' .. ARGV[3], 'PX', ARGV[4])
+if ARGV[3] == '0' then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """

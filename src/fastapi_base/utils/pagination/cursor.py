@@ -1,4 +1,4 @@
-"""Cursors: positions in a list, opaque to who carries them and sealed against changes."""
+"""Cursors: positions in a list, opaque to clients and signed against modification."""
 
 import base64
 import binascii
@@ -14,18 +14,18 @@ from typing import Any
 
 MAX_LENGTH = 2048
 _PURPOSE = b"keyset cursor 1"
-_SEAL = 16
+_SIGNATURE_BYTES = 16
 
 
 class InvalidCursor(ValueError):
-    """Not a cursor that was sealed for this list in this order."""
+    """Not a cursor that was issued for this list in this order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place between rows, told by the sort values of a row that need not exist any more.
+    """A place between rows, given by the sort values of a row that may no longer exist.
 
-    `backward` is the way to go from there; `inclusive` whether that row itself is on the way.
+    `backward` is the direction; `inclusive` is whether that row itself belongs to the page.
     """
 
     values: tuple[Any, ...]
@@ -34,47 +34,49 @@ class Position:
 
     @property
     def shape(self) -> Hashable:
-        """What the statement for this place depends on, beside the values themselves."""
+        """What the statement for this position depends on, apart from the values."""
         return self.backward, self.inclusive, *(value is None for value in self.values)
 
 
 class CursorCodec:
-    """Seals positions with HMAC-SHA-256, cut to 128 bits (RFC 2104, 5).
+    """Signs positions with HMAC-SHA-256, truncated to 128 bits (RFC 2104, 5).
 
-    The first secret seals; all are accepted, so that secrets can be changed while cursors are out.
-    The key is derived from the secret for this purpose alone: what is sealed here is good for
-    nothing else, and the other way. Cursors are not encrypted: they hold the sort values of a row
-    that their holder has been shown.
+    The first secret signs; all are accepted, so that secrets can be rotated while cursors are in
+    use. The key is derived from the secret for this purpose only: a signature made here is valid
+    nowhere else, and vice versa. Cursors are not encrypted. They contain the sort values of a row
+    that the client has seen.
     """
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
         self._keys = [hmac.digest(secret, _PURPOSE, hashlib.sha256) for secret in secrets]
 
-    def seal(self, position: Position, context: str) -> str:
-        """The position as text for URLs; `context` names the list and its order.
+    def encode(self, position: Position, context: str) -> str:
+        """The position as URL-safe text. `context` identifies the list and its order.
 
-        Raises TypeError for a value of a type that cannot be sorted by here, and ValueError for
-        values that are too long.
+        Raises TypeError for a value whose type is not supported as a sort key, and ValueError if
+        the cursor would exceed MAX_LENGTH.
         """
         flags = position.backward << 1 | position.inclusive
-        body = json.dumps(
-            [flags, *(_written(value) for value in position.values)], separators=(",", ":")
-        ).encode()
-        sealed = _text(_seal(self._keys[0], context, body) + body)
-        if len(sealed) > MAX_LENGTH:
+        values = [flags, *(_written(value) for value in position.values)]
+        # Not escaped: an escaped character would take up to twelve bytes of MAX_LENGTH.
+        body = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+        cursor = _text(_signature(self._keys[0], context, body) + body)
+        if len(cursor) > MAX_LENGTH:
             raise ValueError(f"sort values make a cursor of more than {MAX_LENGTH} characters")
-        return sealed
+        return cursor
 
-    def open(self, cursor: str, context: str) -> Position:
-        """The position that was sealed for this context. Raises InvalidCursor for anything else."""
+    def decode(self, cursor: str, context: str) -> Position:
+        """The position that was signed for this context. Raises InvalidCursor for anything else."""
         try:
             raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars="-_", validate=True)
         except (binascii.Error, ValueError) as error:
             raise InvalidCursor from error
-        if _text(raw) != cursor:  # base64 has other spellings of the same bytes
+        if _text(raw) != cursor:  # the same bytes have other base64 spellings
             raise InvalidCursor
-        seal, body = raw[:_SEAL], raw[_SEAL:]
-        if not any(hmac.compare_digest(seal, _seal(key, context, body)) for key in self._keys):
+        signature, body = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+        if not any(
+            hmac.compare_digest(signature, _signature(key, context, body)) for key in self._keys
+        ):
             raise InvalidCursor
         flags, *values = json.loads(body)
         return Position(
@@ -88,15 +90,15 @@ def _text(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def _seal(key: bytes, context: str, body: bytes) -> bytes:
+def _signature(key: bytes, context: str, body: bytes) -> bytes:
     named = context.encode()
-    # The length in front: no other context and body give the same bytes.
+    # The length prefix makes the encoding of context and body unambiguous.
     message = len(named).to_bytes(4) + named + body
-    return hmac.digest(key, message, hashlib.sha256)[:_SEAL]
+    return hmac.digest(key, message, hashlib.sha256)[:_SIGNATURE_BYTES]
 
 
-# What JSON cannot hold goes as text behind a letter. bool before int, datetime before date: each is
-# a subclass of the other.
+# Values are strings with a type prefix. bool precedes int, and datetime precedes date, because each
+# is a subclass of the other.
 _KINDS: dict[type, tuple[str, Callable[[Any], str], Callable[[str], Any]]] = {
     bool: ("b", lambda value: "1" if value else "", bool),
     int: ("i", str, int),

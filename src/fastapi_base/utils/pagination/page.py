@@ -1,26 +1,34 @@
-"""Pages as they go over the wire."""
+"""Pages of lists in responses."""
 
 from pydantic import BaseModel, Field
 
+# The limit for counting a total: counting a million rows takes as long as reading them.
+TOTAL_BOUND = 10_000
 _CURSOR = "zLh0b3BhcXVlIHRvIHdobyBjYXJyaWVzIGl0"
 
 
 class Page[T](BaseModel):
-    """Some of a list, and how to go on from there."""
+    """A page of a list, with cursors to its neighbours."""
 
     items: list[T]
     next: str | None = Field(
         default=None,
-        description="What to pass as `cursor` for the page behind this one; null at the end.",
+        description="The `cursor` of the next page; null at the end.",
         examples=[_CURSOR],
     )
     previous: str | None = Field(
         default=None,
-        description="What to pass as `cursor` for the page before this one; null at the beginning.",
+        description="The `cursor` of the previous page; null at the start.",
         examples=[None],
     )
     total: int | None = Field(
         default=None,
-        description="How many there are on all pages; only when asked for by `total=true`.",
+        description=f"The number of rows on all pages, counted up to {TOTAL_BOUND:,}; only with"
+        " `total=true`.",
+        examples=[None],
+    )
+    total_is_exact: bool | None = Field(
+        default=None,
+        description="Whether `total` is exact; false if there are more rows.",
         examples=[None],
     )

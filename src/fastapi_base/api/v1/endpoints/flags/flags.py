@@ -14,8 +14,8 @@ from fastapi_base.core.errors import (
     Unavailable,
     WrongFlagValue,
 )
-from fastapi_base.models.flag import NAME_LENGTH
-from fastapi_base.schemas.flag import FlagRead, OverrideWrite
+from fastapi_base.models.flags.flag import NAME_LENGTH
+from fastapi_base.schemas.flags.flag import FlagRead, OverrideWrite
 
 router = APIRouter(prefix="/feature-flags", tags=["feature-flags"])
 Name = Annotated[str, Path(max_length=NAME_LENGTH, examples=["read-only"])]
@@ -24,7 +24,7 @@ Name = Annotated[str, Path(max_length=NAME_LENGTH, examples=["read-only"])]
 @router.get(
     "",
     summary="List feature flags",
-    description="With what overrides them, as the process that answers knows it.",
+    description="Lists flags and overrides as the responding process sees them.",
     response_description="The flags",
     responses=problems(NotAuthenticated, Forbidden, Overloaded, Unavailable),
 )
@@ -36,8 +36,8 @@ async def read_flags(_: CurrentSuperuser, resources: ResourcesDep) -> list[FlagR
 @router.put(
     "/{name}",
     summary="Override a feature flag",
-    description="Every process decides by it within a second; within some seconds while Redis is"
-    " down. Replaces an earlier override.",
+    description="Takes effect in every process within a second, or within some seconds while Redis"
+    " is down. Replaces an earlier override.",
     response_description="The flag",
     responses=problems(
         400,
@@ -58,15 +58,15 @@ async def override_flag(
     resources: ResourcesDep,
     origin: OriginDep,
 ) -> FlagRead:
-    """Give a flag another value."""
+    """Override a flag."""
     return await resources.flags.override(name, body, actor=user.id, origin=origin)
 
 
 @router.delete(
     "/{name}",
     status_code=204,
-    summary="Take a feature flag back to its default",
-    response_description="Done",
+    summary="Reset a feature flag to its default",
+    response_description="Reset",
     responses=problems(422, NotAuthenticated, Forbidden, NotFound, Overloaded, Unavailable),
 )
 async def reset_flag(

@@ -1,52 +1,51 @@
-"""Accounts and the audit log, for superusers."""
+"""Accounts, for superusers."""
 
 import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from fastapi_base.api.dependencies.paging import PAGE_HEADERS, PageRequest, pages
 from fastapi_base.api.deps import AnyPrincipal, OriginDep, Requires, ResourcesDep, SessionDep
 from fastapi_base.api.openapi import problems
-from fastapi_base.api.paging import PAGE_HEADERS, PageRequest, pages
-from fastapi_base.core import passwords
 from fastapi_base.core.errors import (
     EmailTaken,
+    Forbidden,
     InsufficientScope,
     LastSuperuser,
     NotAuthenticated,
     NotFound,
     Overloaded,
+    SessionNeeded,
     Unavailable,
     WeakPassword,
 )
-from fastapi_base.core.scopes import Scope
-from fastapi_base.schemas.admin import (
-    AuditEventRead,
-    AuditFilter,
-    SessionsEnded,
-    UserCreate,
-    UserFilter,
-    UserPatch,
-)
-from fastapi_base.schemas.statistics import StatisticsRead
-from fastapi_base.schemas.user import UserRead
-from fastapi_base.services import admin, audit_log, statistics
+from fastapi_base.core.security.scopes import Scope
+from fastapi_base.schemas.identity.admin import SessionsEnded, UserCreate, UserFilter, UserPatch
+from fastapi_base.schemas.identity.user import UserRead
+from fastapi_base.services.identity import admin, users
+from fastapi_base.services.identity.api_keys import KeyPrincipal
 from fastapi_base.utils.pagination import Page
 
 router = APIRouter(tags=["admin"])
 MayRead = Annotated[AnyPrincipal, Requires(Scope.USERS_READ)]
 MayWrite = Annotated[AnyPrincipal, Requires(Scope.USERS_WRITE)]
-# Paths say `:uuid`, so that /users/me is never taken for an account of that id.
+# Paths use `:uuid`, so that /users/me never matches an account id.
 _READ = (422, NotAuthenticated, InsufficientScope, Overloaded, Unavailable)
-_WRITE = (*_READ, NotFound)
+# API keys cannot act on superusers, see services/identity/admin.py.
+_WRITE = (*_READ, NotFound, SessionNeeded, Forbidden)
+
+
+def _actor(principal: AnyPrincipal) -> admin.Actor:
+    return admin.Actor(principal.user.id, by_key=isinstance(principal, KeyPrincipal))
 
 
 @router.get(
     "/users",
     summary="List accounts",
-    description="Filters are joined by and; `email_prefix` is the beginning of the address,"
-    " `created_from` is inclusive, `created_before` is not.",
-    response_description="Some of the accounts",
+    description="Filters are combined with AND. `email_prefix` matches the start of the address;"
+    " `created_from` is inclusive, `created_before` is exclusive.",
+    response_description="A page of accounts",
     responses={**PAGE_HEADERS, **problems(*_READ)},
 )
 async def read_users(
@@ -64,9 +63,10 @@ async def read_users(
     "/users",
     status_code=201,
     summary="Add an account",
-    description="With a password, which its owner should change.",
-    response_description="Added",
-    responses=problems(400, 413, *_READ, EmailTaken, WeakPassword),
+    description="The owner should change the password. Called from a session, it marks the address"
+    " as verified; called with an API key, it does not, and cannot create superusers.",
+    response_description="The new account",
+    responses=problems(400, 413, *_READ, EmailTaken, WeakPassword, SessionNeeded, Forbidden),
 )
 async def create_user(
     body: UserCreate,
@@ -77,15 +77,14 @@ async def create_user(
     response: Response,
 ) -> UserRead:
     """Add an account."""
-    passwords.check(body.password, body.email)
-    password_hash = await resources.hasher.hash(body.password)
     added = await admin.create(
         session,
+        resources.hasher,
         email=body.email,
-        password_hash=password_hash,
+        password=body.password,
         display_name=body.display_name,
         is_superuser=body.is_superuser,
-        actor=principal.user.id,
+        actor=_actor(principal),
         origin=origin,
     )
     response.headers["Location"] = f"/api/v1/users/{added.id}"
@@ -94,22 +93,23 @@ async def create_user(
 
 @router.get(
     "/users/{user_id:uuid}",
-    summary="Look at an account",
-    description="By its id.",
+    summary="Read an account",
+    description="Returns one account by id.",
     response_description="The account",
-    responses=problems(*_WRITE),
+    responses=problems(*_READ, NotFound),
 )
 async def read_user(user_id: uuid.UUID, _: MayRead, resources: ResourcesDep) -> UserRead:
     """One account."""
     async with resources.database.read() as connection:
-        return await admin.get(connection, user_id)
+        return await users.get(connection, user_id)
 
 
 @router.patch(
     "/users/{user_id:uuid}",
     summary="Change an account",
-    description="Sets what is given and leaves the rest. The last active superuser stays one.",
-    response_description="The account as it is now",
+    description="Changes only the members sent. The last active superuser cannot be demoted. API"
+    " keys can neither change nor create superusers.",
+    response_description="The updated account",
     responses=problems(400, 413, *_WRITE, LastSuperuser),
 )
 async def update_user(
@@ -120,14 +120,15 @@ async def update_user(
     origin: OriginDep,
 ) -> UserRead:
     """Change an account."""
-    return await admin.change(session, user_id, body, actor=principal.user.id, origin=origin)
+    return await admin.change(session, user_id, body, actor=_actor(principal), origin=origin)
 
 
 @router.delete(
     "/users/{user_id:uuid}",
     status_code=204,
     summary="Remove an account",
-    description="With its sessions and API keys, for good. The audit log keeps what it did.",
+    description="Permanently removes the account with its sessions and API keys. Its audit events"
+    " are kept.",
     response_description="Removed",
     responses=problems(*_WRITE, LastSuperuser),
 )
@@ -135,45 +136,44 @@ async def delete_user(
     user_id: uuid.UUID,
     principal: MayWrite,
     session: SessionDep,
-    resources: ResourcesDep,
     origin: OriginDep,
 ) -> None:
     """Remove an account."""
-    await admin.remove(session, resources.cache, user_id, actor=principal.user.id, origin=origin)
+    await admin.remove(session, user_id, actor=_actor(principal), origin=origin)
 
 
 @router.post(
     "/users/{user_id:uuid}/deactivate",
-    summary="Shut an account out",
-    description="Ends its sessions, and stops its API keys, from the next request on.",
-    response_description="The account as it is now",
+    summary="Deactivate an account",
+    description="Permanently ends its sessions and revokes its API keys, from the next request on.",
+    response_description="The updated account",
     responses=problems(*_WRITE, LastSuperuser),
 )
 async def deactivate_user(
     user_id: uuid.UUID, principal: MayWrite, session: SessionDep, origin: OriginDep
 ) -> UserRead:
-    """Shut an account out."""
-    return await admin.set_active(session, user_id, False, actor=principal.user.id, origin=origin)
+    """Deactivate an account."""
+    return await admin.set_active(session, user_id, False, actor=_actor(principal), origin=origin)
 
 
 @router.post(
     "/users/{user_id:uuid}/activate",
-    summary="Let an account in again",
-    description="Its ended sessions stay ended.",
-    response_description="The account as it is now",
+    summary="Reactivate an account",
+    description="Ended sessions and revoked API keys are not restored.",
+    response_description="The updated account",
     responses=problems(*_WRITE),
 )
 async def activate_user(
     user_id: uuid.UUID, principal: MayWrite, session: SessionDep, origin: OriginDep
 ) -> UserRead:
-    """Let an account in again."""
-    return await admin.set_active(session, user_id, True, actor=principal.user.id, origin=origin)
+    """Reactivate an account."""
+    return await admin.set_active(session, user_id, True, actor=_actor(principal), origin=origin)
 
 
 @router.delete(
     "/users/{user_id:uuid}/sessions",
     summary="End the sessions of an account",
-    description="From their next request on, their tokens are refused.",
+    description="Their tokens are rejected from the next request on. API keys cannot do this.",
     response_description="Ended",
     responses=problems(*_WRITE),
 )
@@ -181,40 +181,5 @@ async def delete_user_sessions(
     user_id: uuid.UUID, principal: MayWrite, session: SessionDep, origin: OriginDep
 ) -> SessionsEnded:
     """End all sessions of an account."""
-    count = await admin.end_sessions(session, user_id, actor=principal.user.id, origin=origin)
+    count = await admin.end_sessions(session, user_id, actor=_actor(principal), origin=origin)
     return SessionsEnded(count=count)
-
-
-@router.get(
-    "/audit-events",
-    summary="Read the audit log",
-    description="Filters are joined by and; `occurred_from` is inclusive, `occurred_before` not.",
-    response_description="Some of the events",
-    responses={**PAGE_HEADERS, **problems(*_READ)},
-)
-async def read_audit_events(
-    _: Annotated[AnyPrincipal, Requires(Scope.AUDIT_READ)],
-    chosen: Annotated[AuditFilter, Depends()],
-    page: Annotated[PageRequest, pages(audit_log.LISTING)],
-    resources: ResourcesDep,
-) -> Page[AuditEventRead]:
-    """One page of events."""
-    async with resources.database.read() as connection:
-        return page.reply(await audit_log.listed(connection, chosen, page.query))
-
-
-@router.get(
-    "/admin/statistics",
-    summary="Read the figures of days",
-    description="Days are those of UTC, the newest first; each is counted in the night after it.",
-    response_description="Some of the days",
-    responses={**PAGE_HEADERS, **problems(*_READ)},
-)
-async def read_statistics(
-    _: Annotated[AnyPrincipal, Requires(Scope.STATISTICS_READ)],
-    page: Annotated[PageRequest, pages(statistics.LISTING)],
-    resources: ResourcesDep,
-) -> Page[StatisticsRead]:
-    """One page of days."""
-    async with resources.database.read() as connection:
-        return page.reply(await statistics.listed(connection, page.query))

@@ -6,11 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter
 
-from fastapi_base.api.caching import HOLDS_SECRET
-from fastapi_base.api.deps import CurrentUser, OriginDep, ResourcesDep, SessionDep
+from fastapi_base.api.dependencies.caching import HOLDS_SECRET
+from fastapi_base.api.dependencies.paging import PAGE_HEADERS, PageRequest, pages
+from fastapi_base.api.deps import CurrentPrincipal, CurrentUser, OriginDep, ResourcesDep, SessionDep
 from fastapi_base.api.openapi import problems
-from fastapi_base.api.paging import PAGE_HEADERS, PageRequest, pages
 from fastapi_base.core.errors import (
+    EmailNotVerified,
     InsufficientScope,
     NotAuthenticated,
     NotFound,
@@ -19,8 +20,13 @@ from fastapi_base.core.errors import (
     TooManyKeys,
     Unavailable,
 )
-from fastapi_base.schemas.api_key import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, ApiKeyRotate
-from fastapi_base.services import api_keys
+from fastapi_base.schemas.identity.api_key import (
+    ApiKeyCreate,
+    ApiKeyCreated,
+    ApiKeyRead,
+    ApiKeyRotate,
+)
+from fastapi_base.services.identity import api_keys
 from fastapi_base.utils.pagination import Page
 
 router = APIRouter(prefix="/api-keys", tags=["api-keys"])
@@ -31,22 +37,24 @@ _ALL = (422, NotAuthenticated, SessionNeeded, Overloaded, Unavailable)
     "",
     dependencies=[HOLDS_SECRET],
     status_code=201,
-    summary="Make an API key",
-    description="For programs, as `Authorization: Bearer fb_...`. It may do what its scopes say,"
-    " while its owner may.",
+    summary="Create an API key",
+    description="For programs, sent as `Authorization: Bearer fb_...`. A key has its scopes as long"
+    " as its owner has them.",
     response_description="The key, shown once",
-    responses=problems(400, 413, *_ALL, InsufficientScope, TooManyKeys),
+    responses=problems(400, 413, *_ALL, InsufficientScope, TooManyKeys, EmailNotVerified),
 )
 async def create_api_key(
     body: ApiKeyCreate,
-    user: CurrentUser,
+    principal: CurrentPrincipal,
     session: SessionDep,
+    resources: ResourcesDep,
     origin: OriginDep,
 ) -> ApiKeyCreated:
-    """Make a key."""
+    """Create a key."""
     return await api_keys.create(
         session,
-        user,
+        resources.auth,
+        principal,
         name=body.name,
         scopes=body.scopes,
         days=body.expires_in_days,
@@ -57,8 +65,8 @@ async def create_api_key(
 @router.get(
     "",
     summary="List my API keys",
-    description="Those that are neither revoked nor expired.",
-    response_description="Some of the keys",
+    description="Lists keys that are neither revoked nor expired.",
+    response_description="A page of keys",
     responses={**PAGE_HEADERS, **problems(*_ALL)},
 )
 async def read_api_keys(
@@ -76,22 +84,24 @@ async def read_api_keys(
     dependencies=[HOLDS_SECRET],
     status_code=201,
     summary="Replace an API key",
-    description="Makes one with the same name and scopes. The old one stays good for a while, so"
-    " that programs can be given the new one.",
+    description="Creates a key with the same name and scopes. The old key stays valid for"
+    " `overlap_seconds`, so that programs can switch over.",
     response_description="The new key, shown once",
-    responses=problems(400, 413, *_ALL, NotFound, InsufficientScope),
+    responses=problems(400, 413, *_ALL, NotFound, InsufficientScope, TooManyKeys, EmailNotVerified),
 )
 async def rotate_api_key(
     key_id: uuid.UUID,
     body: ApiKeyRotate,
-    user: CurrentUser,
+    principal: CurrentPrincipal,
     session: SessionDep,
+    resources: ResourcesDep,
     origin: OriginDep,
 ) -> ApiKeyCreated:
     """Replace a key."""
     return await api_keys.rotate(
         session,
-        user,
+        resources.auth,
+        principal,
         key_id,
         overlap=timedelta(seconds=body.overlap_seconds),
         days=body.expires_in_days,
@@ -103,12 +113,12 @@ async def rotate_api_key(
     "/{key_id}",
     status_code=204,
     summary="Revoke an API key",
-    description="It is refused from its next request on.",
+    description="The key is rejected from the next request on.",
     response_description="Revoked",
     responses=problems(*_ALL, NotFound),
 )
 async def revoke_api_key(
     key_id: uuid.UUID, user: CurrentUser, session: SessionDep, origin: OriginDep
 ) -> None:
-    """End a key."""
+    """Revoke a key."""
     await api_keys.revoke(session, user.id, key_id, origin)

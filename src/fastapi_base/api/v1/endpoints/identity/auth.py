@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
-from fastapi_base.api import cookies
-from fastapi_base.api.caching import HOLDS_SECRET
-from fastapi_base.api.delivery import DeliveryDep
+from fastapi_base.api.dependencies import cookies
+from fastapi_base.api.dependencies.bounds import compares_only
+from fastapi_base.api.dependencies.caching import HOLDS_SECRET
+from fastapi_base.api.dependencies.delivery import DeliveryDep
 from fastapi_base.api.deps import (
     CurrentPrincipal,
     OriginDep,
@@ -17,6 +18,7 @@ from fastapi_base.api.deps import (
 )
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
+    AccountChanged,
     CrossSiteRequest,
     EmailNotVerified,
     InvalidChallenge,
@@ -33,10 +35,10 @@ from fastapi_base.core.errors import (
     WeakPassword,
     WrongCode,
 )
-from fastapi_base.schemas.auth import CookieRead, RefreshRequest, TokenRead
-from fastapi_base.schemas.second_factor import SecondFactorLogin
-from fastapi_base.schemas.user import Received, UserRegister
-from fastapi_base.services import sessions
+from fastapi_base.schemas.identity.auth import CookieRead, RefreshRequest, TokenRead
+from fastapi_base.schemas.identity.second_factor import SecondFactorLogin
+from fastapi_base.schemas.identity.user import Received, UserRegister
+from fastapi_base.services.identity import sessions
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 
@@ -46,7 +48,7 @@ router = APIRouter(prefix="/auth", tags=["auth"])
     dependencies=[WritableUnlessReadOnly],
     status_code=202,
     summary="Register an account",
-    description="Always answers the same, so that it does not tell who has an account.",
+    description="The response is always the same, which prevents account enumeration.",
     response_description="Received",
     responses=problems(
         400,
@@ -61,40 +63,43 @@ router = APIRouter(prefix="/auth", tags=["auth"])
     ),
 )
 async def register(body: UserRegister, resources: ResourcesDep, origin: OriginDep) -> Received:
-    """Add an account unless the address has one."""
+    """Create an account unless the address already has one."""
     await resources.accounts.register(
         email=body.email, password=body.password, invitation=body.invitation, origin=origin
     )
-    return Received(message="If the address was free, the account exists now. Log in.")
+    return Received(message="If the address was available, the account now exists. Log in.")
 
 
 @router.post(
     "/login",
     summary="Log in",
-    description="OAuth2 password form; `username` is the email address. The token goes into the"
-    " header `Authorization: Bearer ...` of other requests. After some failures, wait as long as"
-    " `Retry-After` says.",
-    response_description="An access token and a refresh token, or the token beside the cookie",
+    description="OAuth2 password form; `username` is the e-mail address. Send the access token as"
+    " `Authorization: Bearer ...`. After repeated failures, wait for the seconds in"
+    " `Retry-After`.",
+    response_description="An access token and a refresh token, or the CSRF token of the cookie",
     responses=problems(
         400,
         413,
+        415,
         422,
         InvalidCredentials,
         CrossSiteRequest,
         SecondFactorRequired,
         EmailNotVerified,
+        AccountChanged,
         TooManyAttempts,
         Overloaded,
         Unavailable,
     ),
 )
+@compares_only
 async def login(
     form: Annotated[OAuth2PasswordRequestForm, Depends()],
     resources: ResourcesDep,
     origin: OriginDep,
     delivery: DeliveryDep,
 ) -> TokenRead | CookieRead:
-    """Exchange email address and password for a new session."""
+    """Exchange e-mail address and password for a new session."""
     grant = await resources.auth.log_in(
         email=form.username,
         password=form.password,
@@ -106,10 +111,10 @@ async def login(
 
 @router.post(
     "/login/second-factor",
-    summary="Finish a login with a code",
-    description="Where an account has one, login answers 401 `second-factor-required`, with"
-    " a `challenge`, good for a few minutes and one login. It goes here, with a code.",
-    response_description="An access token and a refresh token, or the token beside the cookie",
+    summary="Complete a login with a second factor",
+    description="If the account has a second factor, login returns 401 `second-factor-required`"
+    " with a `challenge`. Send it here with a code. It is valid for a few minutes and one login.",
+    response_description="An access token and a refresh token, or the CSRF token of the cookie",
     responses=problems(
         400,
         413,
@@ -118,6 +123,7 @@ async def login(
         CrossSiteRequest,
         WrongCode,
         NoFactor,
+        EmailNotVerified,
         TooManyAttempts,
         Overloaded,
         Unavailable,
@@ -136,10 +142,11 @@ async def login_second_factor(
 @router.post(
     "/refresh",
     dependencies=[HOLDS_SECRET],
-    summary="Go on with a session",
-    description="Exchange a refresh token for the next pair. Each is good once: using one again"
-    " ends its session, since somebody has a copy.",
-    response_description="The next tokens",
+    summary="Refresh a session",
+    description="Exchanges a refresh token for a new pair of tokens. A request repeated by another"
+    " tab or after a lost response also returns a pair. Reuse of a token whose successor was"
+    " already used ends the session, because the token was copied.",
+    response_description="The new tokens",
     responses=problems(400, 413, 422, InvalidRefreshToken, Overloaded, Unavailable),
 )
 async def refresh(body: RefreshRequest, resources: ResourcesDep, origin: OriginDep) -> TokenRead:
@@ -151,8 +158,7 @@ async def refresh(body: RefreshRequest, resources: ResourcesDep, origin: OriginD
     "/logout",
     status_code=204,
     summary="Log out",
-    description="Ends the session that the access token or the cookie belongs to, from the next"
-    " request on.",
+    description="Ends the session of the access token or the cookie, from the next request on.",
     response_description="Logged out",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
@@ -172,9 +178,9 @@ async def logout(
 @router.get(
     "/csrf",
     dependencies=[HOLDS_SECRET],
-    summary="Which token goes with my cookie?",
-    description="For pages that were loaded anew. It goes into `X-CSRF-Token` of requests"
-    " that change something. Other sites cannot read it.",
+    summary="Read the CSRF token",
+    description="Returns the CSRF token of the session cookie, for pages after a reload. Send it in"
+    " `X-CSRF-Token` with unsafe methods. Other sites cannot read it.",
     response_description="The token",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
@@ -184,6 +190,6 @@ async def read_csrf_token(
     """The token of a browser's session."""
     value = cookies.cookie_of(request, resources)
     if value is None:
-        raise NotAuthenticated("Only sessions with a cookie have such a token")
-    browser = await resources.browsers.find(value)
+        raise NotAuthenticated("Only cookie sessions have a CSRF token")
+    browser = await cookies.browser_of(request, resources, value)
     return CookieRead(csrf_token=browser.csrf_token)

@@ -17,8 +17,8 @@ from fastapi_base.core.errors import (
     RegistrationClosed,
     Unavailable,
 )
-from fastapi_base.schemas.invitation import InvitationCreate, InvitationRead
-from fastapi_base.services import invitations
+from fastapi_base.schemas.identity.invitation import InvitationCreate, InvitationRead
+from fastapi_base.services.identity import invitations
 
 router = APIRouter(prefix="/invitations", tags=["invitations"])
 
@@ -26,8 +26,8 @@ router = APIRouter(prefix="/invitations", tags=["invitations"])
 @router.post(
     "",
     status_code=201,
-    summary="Invite an address",
-    description="Sends a link to register with. An earlier invitation of the address ends.",
+    summary="Invite an e-mail address",
+    description="Sends a registration link. It replaces an earlier invitation of the address.",
     response_description="The invitation",
     responses=problems(
         400,
@@ -46,14 +46,14 @@ router = APIRouter(prefix="/invitations", tags=["invitations"])
 async def create_invitation(
     body: InvitationCreate, user: CurrentSuperuser, resources: ResourcesDep, origin: OriginDep
 ) -> InvitationRead:
-    """Invite an address."""
+    """Invite an e-mail address."""
     return await resources.accounts.invite(body.email, user.id, origin)
 
 
 @router.get(
     "",
     summary="List invitations",
-    description="Those that can be accepted, the newest first; at most 100.",
+    description="Open invitations, newest first; at most 100.",
     response_description="The invitations",
     responses=problems(NotAuthenticated, Forbidden, Overloaded, Unavailable),
 )
@@ -66,13 +66,13 @@ async def read_invitations(_: CurrentSuperuser, resources: ResourcesDep) -> list
 @router.delete(
     "/{invitation_id}",
     status_code=204,
-    summary="Take an invitation back",
-    description="Its link is refused from now on.",
-    response_description="Taken back",
+    summary="Revoke an invitation",
+    description="Its link is no longer accepted.",
+    response_description="Revoked",
     responses=problems(422, NotAuthenticated, Forbidden, NotFound, Overloaded, Unavailable),
 )
 async def delete_invitation(
     invitation_id: uuid.UUID, user: CurrentSuperuser, session: SessionDep, origin: OriginDep
 ) -> None:
-    """Take an open invitation back."""
+    """Revoke an open invitation."""
     await invitations.revoke(session, invitation_id, user.id, origin)

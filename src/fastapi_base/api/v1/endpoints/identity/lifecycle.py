@@ -1,10 +1,11 @@
-"""The end of the caller's account."""
+"""Deactivation and deletion of the caller's account."""
 
 from fastapi import APIRouter
 
 from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
+    AccountChanged,
     LastSuperuser,
     NotAuthenticated,
     Overloaded,
@@ -12,7 +13,7 @@ from fastapi_base.core.errors import (
     Unavailable,
     WrongPassword,
 )
-from fastapi_base.schemas.lifecycle import DeletionRead, PasswordGiven
+from fastapi_base.schemas.identity.lifecycle import DeletionRead, PasswordGiven
 
 router = APIRouter(prefix="/users/me", tags=["users"])
 _PROBLEMS = problems(
@@ -22,6 +23,7 @@ _PROBLEMS = problems(
     NotAuthenticated,
     WrongPassword,
     LastSuperuser,
+    AccountChanged,
     TooManyAttempts,
     Overloaded,
     Unavailable,
@@ -32,7 +34,7 @@ _PROBLEMS = problems(
     "/deactivation",
     status_code=204,
     summary="Deactivate my account",
-    description="Ends all sessions. Logging in makes the account active again.",
+    description="Ends all sessions. Logging in reactivates the account.",
     response_description="Deactivated",
     responses=_PROBLEMS,
 )
@@ -47,15 +49,15 @@ async def deactivate_me(
     "/deletion",
     status_code=202,
     summary="Delete my account",
-    description="Ends all sessions. The account is removed after some days, with all that is its;"
-    " logging in until then keeps it.",
-    response_description="When it will be removed",
+    description="Ends all sessions. The account and all its data are removed after some days."
+    " Logging in before then cancels the deletion.",
+    response_description="The time of removal",
     responses=_PROBLEMS,
 )
 async def delete_me(
     body: PasswordGiven, principal: CurrentPrincipal, resources: ResourcesDep, origin: OriginDep
 ) -> DeletionRead:
-    """Have the caller's account removed."""
+    """Schedule the removal of the caller's account."""
     when = await resources.lifecycle.delete(
         principal, password=body.current_password, origin=origin
     )

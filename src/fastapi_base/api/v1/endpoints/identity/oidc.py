@@ -1,18 +1,20 @@
-"""Login with providers of identities (OpenID Connect), and links to them."""
+"""Login with identity providers (OpenID Connect), and linked identities."""
 
 import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from fastapi_base.api.caching import HOLDS_SECRET
-from fastapi_base.api.delivery import DeliveryDep
+from fastapi_base.api.dependencies.caching import HOLDS_SECRET
+from fastapi_base.api.dependencies.delivery import DeliveryDep
 from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
+    AccountChanged,
     AccountNotLinked,
     Conflict,
     CrossSiteRequest,
+    EmailNotVerified,
     EmailNotVouchedFor,
     InvalidChallenge,
     NotAuthenticated,
@@ -26,19 +28,19 @@ from fastapi_base.core.errors import (
     Unavailable,
     WrongPassword,
 )
-from fastapi_base.schemas.auth import CookieRead, Reauthentication, TokenRead
-from fastapi_base.schemas.oidc import IdentityRead, OidcBegun, OidcFinish, ProviderRead
+from fastapi_base.schemas.identity.auth import CookieRead, Reauthentication, TokenRead
+from fastapi_base.schemas.identity.oidc import IdentityRead, OidcBegun, OidcFinish, ProviderRead
 
 router = APIRouter(prefix="/auth/oidc", tags=["auth"])
 links = APIRouter(prefix="/auth", tags=["auth"])
-ProviderName = Annotated[str, Path(max_length=32, description="A name that /auth/oidc lists.")]
+ProviderName = Annotated[str, Path(max_length=32, description="A provider name from /auth/oidc.")]
 _BODY = (400, 413, 422, NotFound, InvalidChallenge, OidcRefused, Overloaded, Unavailable)
 
 
 @router.get(
     "",
-    summary="Which providers can one log in with?",
-    description="Those that the settings name.",
+    summary="List identity providers",
+    description="The configured providers.",
     response_description="The providers",
 )
 async def read_providers(resources: ResourcesDep) -> list[ProviderRead]:
@@ -52,26 +54,30 @@ async def read_providers(resources: ResourcesDep) -> list[ProviderRead]:
 @router.post(
     "/{provider}/begin",
     dependencies=[HOLDS_SECRET],
-    summary="Begin a login at a provider",
-    description="Send the browser to `authorization_url` and keep `transaction`. The provider sends"
-    " the browser back to its page of ours, with `code` and `state`.",
-    response_description="Where to go",
+    summary="Start a login through a provider",
+    description="Redirect the browser to `authorization_url` and keep `transaction`. The provider"
+    " redirects the browser to its `redirect_uri` with `code` and `state`.",
+    response_description="The redirect",
     responses=problems(422, NotFound, Overloaded, Unavailable),
 )
 async def begin_oidc_login(provider: ProviderName, resources: ResourcesDep) -> OidcBegun:
-    """Where the browser goes."""
+    """Where to redirect the browser."""
     return await resources.oidc.begin(provider)
 
 
 @router.post(
     "/{provider}/finish",
-    summary="Finish a login at a provider",
-    description="With what the provider sent and the transaction, which is good once. Who is new"
-    " gets the account of the address, when the provider vouches for it and so did its owner here.",
-    response_description="An access token and a refresh token, or the token beside the cookie",
+    summary="Complete a login through a provider",
+    description="Takes the provider's response and the single-use transaction. A new identity is"
+    " linked to the account of its e-mail address if the provider has verified the address. If the"
+    " account's address was unverified, its credentials are removed; without a mail server the"
+    " login is rejected instead. With invite-only registration, the address needs an open"
+    " invitation.",
+    response_description="An access token and a refresh token, or the CSRF token of the cookie",
     responses=problems(
         *_BODY,
         SecondFactorRequired,
+        EmailNotVerified,
         EmailNotVouchedFor,
         RegistrationClosed,
         CrossSiteRequest,
@@ -85,7 +91,7 @@ async def finish_oidc_login(
     origin: OriginDep,
     delivery: DeliveryDep,
 ) -> TokenRead | CookieRead:
-    """Exchange what the provider sent for a new session."""
+    """Exchange the provider's response for a new session."""
     grant = await resources.oidc.finish(provider, body, origin, refreshable=delivery.refreshable)
     return await delivery.hand_over(grant)
 
@@ -93,9 +99,9 @@ async def finish_oidc_login(
 @links.post(
     "/oidc/{provider}/link/begin",
     dependencies=[HOLDS_SECRET],
-    summary="Begin to link my account to a provider",
-    description="As for a login. Takes a recent login, or else the password.",
-    response_description="Where to go",
+    summary="Start linking my account to a provider",
+    description="Works like a login. Requires recent authentication or the password.",
+    response_description="The redirect",
     responses=problems(
         400,
         413,
@@ -104,6 +110,7 @@ async def finish_oidc_login(
         NotAuthenticated,
         NotFresh,
         WrongPassword,
+        EmailNotVerified,
         TooManyAttempts,
         Overloaded,
         Unavailable,
@@ -116,7 +123,7 @@ async def begin_link(
     resources: ResourcesDep,
     origin: OriginDep,
 ) -> OidcBegun:
-    """Where the browser goes."""
+    """Where to redirect the browser."""
     return await resources.oidc.begin_link(principal, provider, body.password, origin)
 
 
@@ -124,9 +131,9 @@ async def begin_link(
     "/oidc/{provider}/link/finish",
     status_code=201,
     summary="Link my account to a provider",
-    description="With what the provider sent and the transaction, which is good once.",
+    description="Takes the provider's response and the single-use transaction.",
     response_description="The link",
-    responses=problems(*_BODY, NotAuthenticated, Conflict),
+    responses=problems(*_BODY, NotAuthenticated, Conflict, AccountChanged),
 )
 async def finish_link(
     provider: ProviderName,
@@ -141,7 +148,7 @@ async def finish_link(
 
 @links.get(
     "/identities",
-    summary="Which providers is my account linked to?",
+    summary="List my linked providers",
     description="The oldest link first.",
     response_description="The links",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
@@ -157,12 +164,14 @@ async def read_identities(
     "/identities/{identity_id}",
     status_code=204,
     summary="Unlink my account from a provider",
-    description="Takes a recent login. Sessions that were begun there go on.",
+    description="Requires recent authentication. Sessions started with the provider continue.",
     response_description="Unlinked",
-    responses=problems(422, NotAuthenticated, NotFound, NotFresh, Overloaded, Unavailable),
+    responses=problems(
+        422, NotAuthenticated, NotFound, NotFresh, AccountChanged, Overloaded, Unavailable
+    ),
 )
 async def unlink(
     identity_id: uuid.UUID, principal: CurrentPrincipal, resources: ResourcesDep, origin: OriginDep
 ) -> None:
-    """Take one of the caller's links away."""
+    """Remove one of the caller's links."""
     await resources.oidc.unlink(principal, identity_id, origin)

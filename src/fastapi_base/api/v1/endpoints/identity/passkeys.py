@@ -1,16 +1,18 @@
-"""Passkeys: making them, logging in with them, keeping them in order."""
+"""Passkeys: registration, login and management."""
 
 import uuid
 
 from fastapi import APIRouter
 
-from fastapi_base.api.caching import HOLDS_SECRET
-from fastapi_base.api.delivery import DeliveryDep
+from fastapi_base.api.dependencies.caching import HOLDS_SECRET
+from fastapi_base.api.dependencies.delivery import DeliveryDep
 from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
+    AccountChanged,
     Conflict,
     CrossSiteRequest,
+    EmailNotVerified,
     InvalidChallenge,
     InvalidPasskey,
     NotAuthenticated,
@@ -22,8 +24,8 @@ from fastapi_base.core.errors import (
     Unavailable,
     WrongPassword,
 )
-from fastapi_base.schemas.auth import CookieRead, Reauthentication, TokenRead
-from fastapi_base.schemas.passkey import (
+from fastapi_base.schemas.identity.auth import CookieRead, Reauthentication, TokenRead
+from fastapi_base.schemas.identity.passkey import (
     PasskeyLogin,
     PasskeyOptions,
     PasskeyRead,
@@ -39,12 +41,18 @@ _BODY = (400, 413, 422, NotFound, Overloaded, Unavailable)
 @router.post(
     "/passkey-options",
     dependencies=[HOLDS_SECRET],
-    summary="Begin to make a passkey",
-    description="Options for `navigator.credentials.create()`. Takes a recent login, or else the"
-    " password.",
+    summary="Start registering a passkey",
+    description="Options for `navigator.credentials.create()`. Requires recent authentication or"
+    " the password.",
     response_description="The options",
     responses=problems(
-        *_BODY, NotAuthenticated, NotFresh, WrongPassword, Conflict, TooManyAttempts
+        *_BODY,
+        NotAuthenticated,
+        NotFresh,
+        WrongPassword,
+        EmailNotVerified,
+        Conflict,
+        TooManyAttempts,
     ),
 )
 async def passkey_creation_options(
@@ -53,7 +61,7 @@ async def passkey_creation_options(
     resources: ResourcesDep,
     origin: OriginDep,
 ) -> PasskeyOptions:
-    """What a browser needs to make a passkey."""
+    """Options to create a passkey."""
     return await resources.passkeys.creation_options(principal, body.password, origin)
 
 
@@ -61,9 +69,17 @@ async def passkey_creation_options(
     "/passkeys",
     status_code=201,
     summary="Add a passkey",
-    description="With what the browser made of the options. They are good once.",
+    description="Takes the browser's response to the options, which are valid once.",
     response_description="The passkey",
-    responses=problems(*_BODY, NotAuthenticated, InvalidChallenge, PasskeyRefused, Conflict),
+    responses=problems(
+        *_BODY,
+        NotAuthenticated,
+        InvalidChallenge,
+        PasskeyRefused,
+        EmailNotVerified,
+        Conflict,
+        AccountChanged,
+    ),
 )
 async def add_passkey(
     body: PasskeyRegister, principal: CurrentPrincipal, resources: ResourcesDep, origin: OriginDep
@@ -75,7 +91,7 @@ async def add_passkey(
 @router.get(
     "/passkeys",
     summary="List my passkeys",
-    description="The newest first; at most 20.",
+    description="Newest first; at most 20.",
     response_description="The passkeys",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
@@ -94,7 +110,7 @@ async def read_passkeys(principal: CurrentPrincipal, resources: ResourcesDep) ->
 async def rename_passkey(
     passkey_id: uuid.UUID, body: PasskeyRename, principal: CurrentPrincipal, resources: ResourcesDep
 ) -> PasskeyRead:
-    """Give one of the caller's passkeys another name."""
+    """Rename one of the caller's passkeys."""
     return await resources.passkeys.rename(principal, passkey_id, body.name)
 
 
@@ -102,9 +118,11 @@ async def rename_passkey(
     "/passkeys/{passkey_id}",
     status_code=204,
     summary="Remove a passkey",
-    description="Takes a recent login. Sessions that were begun with it go on.",
+    description="Requires recent authentication. Sessions started with the passkey continue.",
     response_description="Removed",
-    responses=problems(422, NotAuthenticated, NotFound, NotFresh, Overloaded, Unavailable),
+    responses=problems(
+        422, NotAuthenticated, NotFound, NotFresh, AccountChanged, Overloaded, Unavailable
+    ),
 )
 async def remove_passkey(
     passkey_id: uuid.UUID, principal: CurrentPrincipal, resources: ResourcesDep, origin: OriginDep
@@ -116,29 +134,31 @@ async def remove_passkey(
 @login.post(
     "/options",
     dependencies=[HOLDS_SECRET],
-    summary="Begin a login with a passkey",
-    description="Options for `navigator.credentials.get()`. They name no account: the authenticator"
-    " knows whose passkeys it has.",
+    summary="Start a login with a passkey",
+    description="Options for `navigator.credentials.get()`. They name no account; the authenticator"
+    " selects one of its passkeys.",
     response_description="The options",
     responses=problems(NotFound, Overloaded, Unavailable),
 )
 async def passkey_login_options(resources: ResourcesDep) -> PasskeyOptions:
-    """What a browser needs to ask for a passkey."""
+    """Options to request a passkey."""
     return await resources.passkeys.request_options()
 
 
 @login.post(
     "",
     summary="Log in with a passkey",
-    description="With what the browser made of the options. They are good once. No second factor is"
-    " asked for, since the authenticator verified its user.",
-    response_description="An access token and a refresh token, or the token beside the cookie",
-    responses=problems(*_BODY, InvalidPasskey, InvalidChallenge, CrossSiteRequest),
+    description="Takes the browser's response to the options, which are valid once. No second"
+    " factor is required, because the authenticator has verified the user.",
+    response_description="An access token and a refresh token, or the CSRF token of the cookie",
+    responses=problems(
+        *_BODY, InvalidPasskey, InvalidChallenge, EmailNotVerified, CrossSiteRequest
+    ),
 )
 async def login_passkey(
     body: PasskeyLogin, resources: ResourcesDep, origin: OriginDep, delivery: DeliveryDep
 ) -> TokenRead | CookieRead:
-    """Exchange the answer of a passkey for a new session."""
+    """Exchange the response of a passkey for a new session."""
     grant = await resources.passkeys.log_in(
         body.credential, origin, refreshable=delivery.refreshable
     )

@@ -1,37 +1,40 @@
-"""Proving by mail that an address is one's own: confirm it, or set a forgotten password."""
+"""Verification of e-mail addresses and password reset by mail."""
 
 from fastapi import APIRouter
 
-from fastapi_base.api.deps import OriginDep, ResourcesDep, SessionDep
+from fastapi_base.api.deps import MaybePrincipal, OriginDep, ResourcesDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
     InvalidLink,
     MailDisabled,
+    NotAuthenticated,
     Overloaded,
+    PasswordNeeded,
     TooManyAttempts,
     Unavailable,
     WeakPassword,
+    WrongPassword,
 )
-from fastapi_base.schemas.user import EmailGiven, LinkToken, PasswordReset, Received
-from fastapi_base.services import accounts
+from fastapi_base.schemas.identity.user import EmailGiven, HeldLinkToken, PasswordReset, Received
+from fastapi_base.services.identity import ownership
 
 router = APIRouter(prefix="/auth", tags=["auth"])
-_SENT = Received(message="If the address has an account, a mail is on its way.")
+_SENT = Received(message="If the address has an account, a message has been sent.")
 _ASKED = problems(400, 413, 422, TooManyAttempts, MailDisabled, Overloaded, Unavailable)
 
 
 @router.post(
     "/verify-email",
     status_code=202,
-    summary="Ask for a link to confirm an address",
-    description="Always answers the same, so that it does not tell who has an account.",
+    summary="Request a link to verify an e-mail address",
+    description="The response is always the same, which prevents account enumeration.",
     response_description="Received",
     responses=_ASKED,
 )
 async def request_verification(
     body: EmailGiven, resources: ResourcesDep, origin: OriginDep
 ) -> Received:
-    """Have a mail sent to this address."""
+    """Send a mail to this address."""
     await resources.accounts.ask_to_verify(body.email, origin)
     return _SENT
 
@@ -39,28 +42,43 @@ async def request_verification(
 @router.post(
     "/verify-email/confirm",
     status_code=204,
-    summary="Confirm an address",
-    description="By the token of the link in the mail, once.",
-    response_description="Confirmed",
-    responses=problems(400, 413, 422, InvalidLink, Overloaded, Unavailable),
+    summary="Verify an e-mail address",
+    description="Takes the single-use token of the link, and a session of the account or its"
+    " password. If somebody else registered the account with your address, reset the password"
+    " instead, which removes their credentials.",
+    response_description="Verified",
+    responses=problems(
+        400,
+        413,
+        422,
+        InvalidLink,
+        NotAuthenticated,
+        PasswordNeeded,
+        WrongPassword,
+        TooManyAttempts,
+        Overloaded,
+        Unavailable,
+    ),
 )
-async def verify_email(body: LinkToken, session: SessionDep, origin: OriginDep) -> None:
-    """Confirm the address that the token was sent to."""
-    await accounts.verify(session, body.token, origin)
+async def verify_email(
+    body: HeldLinkToken, principal: MaybePrincipal, resources: ResourcesDep, origin: OriginDep
+) -> None:
+    """Verify the address that the token was sent to."""
+    await ownership.verify(resources.auth, body.token, body.password, principal, origin)
 
 
 @router.post(
     "/password-reset",
     status_code=202,
-    summary="Ask for a link to set a forgotten password",
-    description="Always answers the same, so that it does not tell who has an account.",
+    summary="Request a link to reset a password",
+    description="The response is always the same, which prevents account enumeration.",
     response_description="Received",
     responses=_ASKED,
 )
 async def request_password_reset(
     body: EmailGiven, resources: ResourcesDep, origin: OriginDep
 ) -> Received:
-    """Have a mail sent to this address."""
+    """Send a mail to this address."""
     await resources.accounts.ask_to_reset(body.email, origin)
     return _SENT
 
@@ -68,9 +86,11 @@ async def request_password_reset(
 @router.post(
     "/password-reset/confirm",
     status_code=204,
-    summary="Set a forgotten password",
-    description="By the token of the link in the mail, once. Ends all sessions of the account.",
-    response_description="Set",
+    summary="Reset a password",
+    description="Takes the single-use token of the link. Ends all sessions of the account. If its"
+    " address was unverified, API keys, passkeys, the second factor and links to providers are also"
+    " removed, because somebody else may have set them up.",
+    response_description="Reset",
     responses=problems(400, 413, 422, InvalidLink, WeakPassword, Overloaded, Unavailable),
 )
 async def reset_password(body: PasswordReset, resources: ResourcesDep, origin: OriginDep) -> None:

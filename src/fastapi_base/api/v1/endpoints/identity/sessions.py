@@ -1,4 +1,4 @@
-"""Where the caller is logged in."""
+"""The caller's sessions."""
 
 import uuid
 
@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep, SessionDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import NotAuthenticated, NotFound, Overloaded, Unavailable
-from fastapi_base.schemas.session import SessionRead
-from fastapi_base.services import sessions
+from fastapi_base.schemas.identity.session import SessionRead
+from fastapi_base.services.identity import sessions
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/sessions", tags=["sessions"])
 @router.get(
     "",
     summary="List my sessions",
-    description="Those that have not ended, the newest first; at most 100.",
+    description="Active sessions, newest first; at most 100.",
     response_description="The sessions",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
@@ -30,7 +30,7 @@ async def read_sessions(principal: CurrentPrincipal, resources: ResourcesDep) ->
     "",
     status_code=204,
     summary="Log out everywhere",
-    description="Ends all sessions of the account, this one too, from their next request on.",
+    description="Ends all sessions of the account, including this one, from the next request on.",
     response_description="Logged out",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
@@ -46,7 +46,7 @@ async def delete_sessions(
     "/{session_id}",
     status_code=204,
     summary="End a session",
-    description="From its next request on, its tokens are refused.",
+    description="Its tokens are rejected from the next request on.",
     response_description="Ended",
     responses=problems(422, NotAuthenticated, NotFound, Overloaded, Unavailable),
 )

@@ -1,11 +1,13 @@
-"""The second factor of the caller's account."""
+"""The TOTP second factor of the caller's account."""
 
 from fastapi import APIRouter
 
-from fastapi_base.api.caching import HOLDS_SECRET
+from fastapi_base.api.dependencies.caching import HOLDS_SECRET
 from fastapi_base.api.deps import CurrentPrincipal, OriginDep, ResourcesDep
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
+    AccountChanged,
+    EmailNotVerified,
     FactorExists,
     NoFactor,
     NotAuthenticated,
@@ -15,7 +17,7 @@ from fastapi_base.core.errors import (
     WrongCode,
     WrongPassword,
 )
-from fastapi_base.schemas.second_factor import (
+from fastapi_base.schemas.identity.second_factor import (
     FactorChange,
     RecoveryCodesRead,
     TotpConfirm,
@@ -30,13 +32,13 @@ _GUARDED = (400, 413, 422, NotAuthenticated, TooManyAttempts, Overloaded, Unavai
 
 @router.get(
     "",
-    summary="Does my account have a second factor?",
-    description="And how many recovery codes are left.",
+    summary="Read the state of my second factor",
+    description="Also returns the number of remaining recovery codes.",
     response_description="The state",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
 async def read_totp(principal: CurrentPrincipal, resources: ResourcesDep) -> TotpRead:
-    """How far the second factor is."""
+    """The state of the second factor."""
     return await resources.second_factor.read(principal)
 
 
@@ -44,11 +46,11 @@ async def read_totp(principal: CurrentPrincipal, resources: ResourcesDep) -> Tot
     "",
     dependencies=[HOLDS_SECRET],
     status_code=201,
-    summary="Begin to set up a second factor",
-    description="Gives a secret for an authenticator application (RFC 6238: SHA-1, 6 digits, 30"
-    " seconds). It counts once it was confirmed with a code; asking again replaces it until then.",
+    summary="Start setting up a second factor",
+    description="Returns a secret for an authenticator application (RFC 6238: SHA-1, 6 digits, 30"
+    " seconds). It takes effect when confirmed with a code; until then a new request replaces it.",
     response_description="The secret, shown once",
-    responses=problems(*_GUARDED, WrongPassword, FactorExists),
+    responses=problems(*_GUARDED, WrongPassword, EmailNotVerified, FactorExists, AccountChanged),
 )
 async def enrol_totp(
     body: TotpEnrol,
@@ -56,18 +58,17 @@ async def enrol_totp(
     resources: ResourcesDep,
     origin: OriginDep,
 ) -> TotpSecret:
-    """A secret that waits for its first code."""
+    """A secret that awaits its first code."""
     return await resources.second_factor.enrol(principal, body.password, origin)
 
 
 @router.post(
     "/confirm",
     dependencies=[HOLDS_SECRET],
-    summary="Switch the second factor on",
-    description="With the first code of the application. From now on, logins with the password ask"
-    " for a code.",
+    summary="Enable the second factor",
+    description="Takes the first code of the application. Password logins then require a code.",
     response_description="Recovery codes, shown once",
-    responses=problems(*_GUARDED, WrongCode, FactorExists, NoFactor),
+    responses=problems(*_GUARDED, WrongCode, EmailNotVerified, FactorExists, NoFactor),
 )
 async def confirm_totp(
     body: TotpConfirm,
@@ -75,7 +76,7 @@ async def confirm_totp(
     resources: ResourcesDep,
     origin: OriginDep,
 ) -> RecoveryCodesRead:
-    """Make the secret count."""
+    """Enable the secret."""
     return await resources.second_factor.confirm(principal, body.code, origin)
 
 
@@ -83,9 +84,11 @@ async def confirm_totp(
     "/recovery-codes",
     dependencies=[HOLDS_SECRET],
     summary="Replace my recovery codes",
-    description="Those from before are void.",
+    description="Invalidates the previous codes.",
     response_description="Recovery codes, shown once",
-    responses=problems(*_GUARDED, WrongPassword, WrongCode, NoFactor),
+    responses=problems(
+        *_GUARDED, WrongPassword, WrongCode, EmailNotVerified, NoFactor, AccountChanged
+    ),
 )
 async def replace_recovery_codes(
     body: FactorChange,
@@ -102,13 +105,13 @@ async def replace_recovery_codes(
 @router.post(
     "/disable",
     status_code=204,
-    summary="Switch the second factor off",
-    description="Takes the password, and a code or a recovery code.",
-    response_description="Switched off",
-    responses=problems(*_GUARDED, WrongPassword, WrongCode, NoFactor),
+    summary="Disable the second factor",
+    description="Requires the password, and a code or a recovery code.",
+    response_description="Disabled",
+    responses=problems(*_GUARDED, WrongPassword, WrongCode, NoFactor, AccountChanged),
 )
 async def disable_totp(
     body: FactorChange, principal: CurrentPrincipal, resources: ResourcesDep, origin: OriginDep
 ) -> None:
-    """Take the factor away."""
+    """Remove the second factor."""
     await resources.second_factor.disable(principal, body.password, body, origin)

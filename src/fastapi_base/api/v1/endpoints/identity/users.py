@@ -1,4 +1,4 @@
-"""Accounts."""
+"""The caller's account."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from fastapi_base.api.deps import (
 )
 from fastapi_base.api.openapi import problems
 from fastapi_base.core.errors import (
-    Conflict,
+    AccountChanged,
     InsufficientScope,
     NotAuthenticated,
     Overloaded,
@@ -25,17 +25,17 @@ from fastapi_base.core.errors import (
     WeakPassword,
     WrongPassword,
 )
-from fastapi_base.core.scopes import Scope
-from fastapi_base.schemas.user import PasswordChange, ProfilePatch, UserRead
-from fastapi_base.services import admin
+from fastapi_base.core.security.scopes import Scope
+from fastapi_base.schemas.identity.user import PasswordChange, ProfilePatch, UserRead
+from fastapi_base.services.identity import profile
 
 router = APIRouter(prefix="/users", tags=["users"])
 
 
 @router.get(
     "/me",
-    summary="Who am I",
-    description="The account that the access token belongs to.",
+    summary="Read my account",
+    description="The account of the access token or API key.",
     response_description="The account",
     responses=problems(NotAuthenticated, InsufficientScope, Overloaded, Unavailable),
 )
@@ -49,15 +49,15 @@ async def read_me(
 @router.patch(
     "/me",
     summary="Change my account",
-    description="Sets what is given and leaves the rest.",
-    response_description="The account as it is now",
+    description="Changes only the members sent.",
+    response_description="The updated account",
     responses=problems(400, 413, 422, NotAuthenticated, SessionNeeded, Overloaded, Unavailable),
 )
 async def update_me(
     body: ProfilePatch, user: CurrentUser, session: SessionDep, origin: OriginDep
 ) -> UserRead:
     """Change the caller's account."""
-    return await admin.change(session, user.id, body, actor=user.id, origin=origin)
+    return await profile.change(session, user.id, body, origin=origin)
 
 
 @router.put(
@@ -73,7 +73,7 @@ async def update_me(
         NotAuthenticated,
         SessionNeeded,
         WrongPassword,
-        Conflict,
+        AccountChanged,
         WeakPassword,
         TooManyAttempts,
         Overloaded,
@@ -83,7 +83,7 @@ async def update_me(
 async def change_password(
     body: PasswordChange, principal: CurrentPrincipal, resources: ResourcesDep, origin: OriginDep
 ) -> None:
-    """Set a new password, for who knows the old one."""
+    """Set a new password, given the current one."""
     await resources.auth.change_password(
         principal, current=body.current_password, new=body.new_password, origin=origin
     )

@@ -1,17 +1,19 @@
-"""Items of the caller."""
+"""The caller's items."""
 
 import uuid
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
+from pydantic import AfterValidator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.api.deps import AnyPrincipal, Requires, ResourcesDep, SessionDep
-from fastapi_base.api.idempotency import OnceDep
+from fastapi_base.api.dependencies.idempotency import OnceDep
+from fastapi_base.api.dependencies.paging import PAGE_HEADERS, PageRequest, pages
+from fastapi_base.api.dependencies.preconditions import FreshnessDep, IfMatchDep, etag, tagged
+from fastapi_base.api.deps import AnyPrincipal, OriginDep, Requires, ResourcesDep, SessionDep
 from fastapi_base.api.openapi import problems
-from fastapi_base.api.paging import PAGE_HEADERS, PageRequest, pages
-from fastapi_base.api.preconditions import FreshnessDep, IfMatchDep, etag, tagged
 from fastapi_base.core.errors import (
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
@@ -19,18 +21,26 @@ from fastapi_base.core.errors import (
     NotAuthenticated,
     NotFound,
     Overloaded,
+    TooManyAtOnce,
     Unavailable,
     VersionMismatch,
     VersionRequired,
 )
-from fastapi_base.core.scopes import Scope
-from fastapi_base.models.item import TITLE_LENGTH
-from fastapi_base.schemas.item import ItemCreate, ItemRead, ItemsCreate, ItemsCreated, ItemUpdate
+from fastapi_base.core.security.scopes import Scope
+from fastapi_base.models.items.item import TITLE_LENGTH
+from fastapi_base.schemas.items.item import (
+    ItemCreate,
+    ItemRead,
+    ItemsCreate,
+    ItemsCreated,
+    ItemUpdate,
+)
 from fastapi_base.schemas.moment import Moment
-from fastapi_base.services import items
-from fastapi_base.services.items_export import Format, export
+from fastapi_base.schemas.text import NO_NUL, spaced
+from fastapi_base.services.items import items
+from fastapi_base.services.items.items_export import Format, export
 from fastapi_base.utils.pagination import Page
-from fastapi_base.utils.statements import Runs
+from fastapi_base.utils.statements import StatementRunner
 
 router = APIRouter(prefix="/items", tags=["items"])
 # People in a session, and programs whose API key has the scope.
@@ -41,7 +51,7 @@ _BODY = (400, 413, 422)
 _MEDIA_TYPES: dict[Format, str] = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 _LOCATION: dict[str, Any] = {"description": "The item.", "schema": {"type": "string"}}
 
-# What can be done next with an item that was made (OpenAPI links).
+# Possible next requests for a new item (OpenAPI links).
 _LINKS: dict[str, Any] = {
     operation: {
         "operationId": operation,
@@ -55,13 +65,25 @@ _LINKS: dict[str, Any] = {
 }
 
 
+async def _only_export(
+    caller: Reader, resources: ResourcesDep, origin: OriginDep
+) -> AsyncIterator[None]:
+    # Held until the response is sent or the connection ends.
+    async with resources.streams.exclusive("export of items", caller.user.id, origin.address):
+        yield
+
+
 async def _filter(
     title_prefix: Annotated[
         str | None,
-        Query(max_length=TITLE_LENGTH, pattern=r"^[^\x00]*$", description="How titles begin."),
+        Query(max_length=TITLE_LENGTH, pattern=NO_NUL, description="Matches the start of titles."),
+        # Stored titles have this form.
+        AfterValidator(spaced),
     ] = None,
-    created_from: Annotated[Moment | None, Query(description="Made then or later.")] = None,
-    created_before: Annotated[Moment | None, Query(description="Made earlier.")] = None,
+    created_from: Annotated[
+        Moment | None, Query(description="Created at this time or later.")
+    ] = None,
+    created_before: Annotated[Moment | None, Query(description="Created before this time.")] = None,
 ) -> items.ItemFilter:
     return items.ItemFilter(title_prefix, created_from, created_before)
 
@@ -70,7 +92,7 @@ async def _filter(
     "",
     summary="List my items",
     response_description="A page of items",
-    description="The newest first, unless `sort` says otherwise. Removed ones are not in it.",
+    description="Newest first by default. Removed items are excluded.",
     responses={**PAGE_HEADERS, **problems(422, *_ALWAYS)},
 )
 async def read_items(
@@ -87,9 +109,9 @@ async def read_items(
 @router.post(
     "",
     status_code=201,
-    summary="Make an item",
-    response_description="Made",
-    description="Its address is in `Location`.",
+    summary="Create an item",
+    response_description="Created",
+    description="`Location` contains the URL of the item.",
     responses={
         201: {
             "headers": {**tagged(201)[201]["headers"], "Location": _LOCATION},
@@ -103,21 +125,21 @@ async def create_item(
 ) -> ItemRead:
     """A new item."""
 
-    async def create(database: Runs) -> ItemRead:
+    async def create(database: StatementRunner) -> ItemRead:
         item = await items.create(database, caller.user.id, body)
         response.headers["Location"] = f"/api/v1/items/{item.id}"
         response.headers["ETag"] = etag(item.version)
         return item
 
-    return await once.alone(ItemRead, create, status=201)
+    return await once.single_statement(ItemRead, create, status=201)
 
 
 @router.post(
     "/bulk",
     status_code=201,
-    summary="Make many items",
-    response_description="All made",
-    description="All are made, or none.",
+    summary="Create many items",
+    response_description="Created",
+    description="Creates all items or none.",
     responses=problems(*_BODY, IdempotencyKeyInUse, IdempotencyKeyReused, *_ALWAYS),
 )
 async def create_items(body: ItemsCreate, caller: Writer, once: OnceDep) -> ItemsCreated:
@@ -132,50 +154,65 @@ async def create_items(body: ItemsCreate, caller: Writer, once: OnceDep) -> Item
 @router.get(
     "/export",
     summary="Export my items",
-    response_description="The items, the oldest first",
+    response_description="The items, oldest first",
     response_class=StreamingResponse,
-    description="All of them, as CSV (RFC 4180) with a header or as JSON objects, one a line."
-    " A reply that breaks off is not whole.",
+    description="All items, as CSV (RFC 4180) with a header or as JSON objects, one per line."
+    " An interrupted response is incomplete. Concurrent changes may or may not be included. An"
+    " account may have one export at a time; by default it may take an hour.",
     responses={
         200: {
             "content": {kind: {"schema": {"type": "string"}} for kind in _MEDIA_TYPES.values()},
         },
-        **problems(422, *_ALWAYS),
+        **problems(422, TooManyAtOnce, *_ALWAYS),
     },
 )
 async def export_items(
     caller: Reader,
     resources: ResourcesDep,
-    form: Annotated[Format, Query(alias="format", description="How they are written.")] = "csv",
+    _alone: Annotated[None, Depends(_only_export)],
+    form: Annotated[Format, Query(alias="format", description="The output format.")] = "csv",
+    escape: Annotated[
+        bool,
+        Query(
+            alias="escape_formulas",
+            description="For CSV opened in spreadsheets: prefix cells that look like formulas with"
+            " an apostrophe. The import removes it with the parameter of the same name.",
+        ),
+    ] = False,
 ) -> StreamingResponse:
     """All items of the caller."""
-    name = {"Content-Disposition": f'attachment; filename="items.{form}"'}
-    stream = export(resources.database, caller.user.id, form)
-    return StreamingResponse(stream, media_type=_MEDIA_TYPES[form], headers=name)
+    headers = {
+        "Content-Disposition": f'attachment; filename="items.{form}"',
+        "Accept-Ranges": "none",
+    }
+    stream = export(resources.database, caller.user.id, form, escape_formulas=escape)
+    return StreamingResponse(stream, media_type=_MEDIA_TYPES[form], headers=headers)
 
 
 @router.get(
     "/{item_id:uuid}",
-    summary="Look at an item",
+    summary="Read an item",
     response_description="The item",
     response_model=ItemRead,
-    description="May be kept, and is asked for again with `If-None-Match`.",
+    description="Cacheable; revalidate with `If-None-Match`.",
     responses={**tagged(revalidated=True), **problems(422, NotFound, *_ALWAYS)},
 )
 async def read_item(
     item_id: uuid.UUID, caller: Reader, resources: ResourcesDep, fresh: FreshnessDep
 ) -> ItemRead | Response:
     """One item of the caller."""
-    item = await items.get(resources.cache, resources.database, caller.user.id, item_id)
+    item = await items.get(
+        resources.cache, resources.database, caller.user.id, item_id, caller.stamp
+    )
     return fresh.reply(item.version, item)
 
 
 @router.patch(
     "/{item_id:uuid}",
     summary="Change an item",
-    response_description="As it is now",
-    description="Absent members stay as they are, `null` clears (RFC 7396). `If-Match` says what"
-    " the change is based on, so that nobody's change is lost.",
+    response_description="The updated item",
+    description="Absent members stay unchanged, `null` clears a member (RFC 7396). `If-Match` with"
+    " the current `ETag` prevents lost updates.",
     responses={
         **tagged(),
         **problems(*_BODY, NotFound, VersionMismatch, VersionRequired, *_ALWAYS),
@@ -203,7 +240,7 @@ async def update_item(
     status_code=204,
     summary="Remove an item",
     response_description="Removed",
-    description="It can be restored for 30 days.",
+    description="The item can be restored for 30 days.",
     responses=problems(422, NotFound, VersionMismatch, VersionRequired, *_ALWAYS),
 )
 async def delete_item(
@@ -220,8 +257,8 @@ async def delete_item(
 @router.post(
     "/{item_id:uuid}/restore",
     summary="Restore a removed item",
-    response_description="As it is now",
-    description="Answered 404 for one that is not removed.",
+    response_description="The restored item",
+    description="Returns 404 if the item is not removed.",
     responses={**tagged(), **problems(422, NotFound, *_ALWAYS)},
 )
 async def restore_item(
@@ -231,7 +268,7 @@ async def restore_item(
     resources: ResourcesDep,
     response: Response,
 ) -> ItemRead:
-    """Bring back one item of the caller."""
+    """Restore one item of the caller."""
     item = await items.restore(session, resources.cache, caller.user.id, item_id)
     response.headers["ETag"] = etag(item.version)
     return item

@@ -1,0 +1,1 @@
+"""Compiled request plans and dispatch, with FastAPI as the fallback."""

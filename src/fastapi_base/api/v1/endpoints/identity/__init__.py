@@ -1,0 +1,1 @@
+"""Routes for accounts, sessions and authentication methods."""

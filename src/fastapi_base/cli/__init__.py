@@ -1,0 +1,1 @@
+"""Commands for operators: `fastapi-base-migrate --help` lists them."""

@@ -1,0 +1,1 @@
+"""Background work of a process, thread pools, and shutdown."""

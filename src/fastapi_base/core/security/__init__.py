@@ -1,0 +1,1 @@
+"""Passwords, tokens, keys and TLS: the primitives, without I/O at import."""

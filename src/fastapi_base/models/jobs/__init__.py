@@ -1,0 +1,1 @@
+"""Tables of background jobs and schedules."""

@@ -1,0 +1,1 @@
+"""Response models and filters of the audit log."""

@@ -1,0 +1,1 @@
+"""Request and response models of accounts, sessions and authentication methods."""

@@ -1,0 +1,1 @@
+"""Result models of account exports."""

@@ -1,0 +1,1 @@
+"""Feature flags at run time."""

@@ -1,0 +1,1 @@
+"""Health of the processes and the servers they use."""

@@ -1,0 +1,1 @@
+"""E-mails: requested, rendered, sent."""

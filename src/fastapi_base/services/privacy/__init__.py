@@ -1,0 +1,1 @@
+"""Export and removal of an account's data."""
