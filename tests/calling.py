@@ -1,4 +1,4 @@
-"""Calls an application in this process, with all that it opens."""
+"""Calls an application in this process, with all its resources."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""A real Chromium, out of locked Debian packages, driven by its DevTools protocol over pipes."""
+"""A real Chromium from locked Debian packages, driven by its DevTools protocol over pipes."""
 
 import contextlib
 import itertools
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ops.dev import packages
+from ops.dev import packages, waiting
 
 ANSWER_SECONDS = 30.0
 
@@ -34,7 +34,7 @@ class Browser:
         self._numbers = itertools.count(1)
         self._read = b""
         self._session = ""
-        #: What pages wrote to the console, and what the browser said of them.
+        #: What pages wrote to the console, and the browser's own messages about them.
         self.said: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
@@ -43,7 +43,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: object) -> dict[str, Any]:
-        """Ask the browser, and wait for its answer. Raises AssertionError for an error."""
+        """Send a command to the browser and return its result. Raises AssertionError on errors."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
         if self._session:
@@ -58,13 +58,13 @@ class Browser:
             self._note(answer)
 
     def open(self, url: str) -> None:
-        """Go to a page, and wait until it is there."""
+        """Navigate to a page and wait until it has loaded."""
         self.eval("window.isBefore = true")
         self.call("Page.navigate", url=url)
         self.until("!window.isBefore && document.readyState === 'complete'")
 
     def eval(self, script: str) -> Any:
-        """The value of an expression of JavaScript, in the page."""
+        """The value of a JavaScript expression in the page."""
         answer = self.call(
             "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
         )
@@ -72,14 +72,13 @@ class Browser:
         return answer["result"].get("value")
 
     def until(self, script: str, seconds: float = 60) -> None:
-        """Wait until an expression is true, as JavaScript has it."""
-        deadline = time.monotonic() + seconds
-        while not self.eval(f"Boolean({script})"):
-            assert time.monotonic() < deadline, f"never true: {script}\n{self.text()}"
-            time.sleep(0.1)
+        """Wait until a JavaScript expression is true."""
+        waiting.until(
+            lambda: bool(self.eval(f"Boolean({script})")), script, seconds, said=self.text
+        )
 
     def text(self) -> str:
-        """What a reader sees."""
+        """The visible text."""
         return str(self.eval("document.body.innerText"))
 
     def _next(self) -> dict[str, Any]:
@@ -103,7 +102,7 @@ class Browser:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A browser with a profile of its own, and no cache."""
+    """A browser with its own profile and without a cache."""
     root = packages.root("chromium", "Chromium")
     home = root / "usr/lib/chromium"
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as place:
@@ -111,7 +110,7 @@ def browser() -> Iterator[Browser]:
         (folder / "fonts.conf").write_text(
             FONTS.format(fonts=root / "usr/share/fonts", cache=folder / "fonts")
         )
-        # It looks for its data beside the program that runs, which is the loader.
+        # It looks for its data next to the running executable, which is the loader.
         program = folder / "program"
         program.mkdir()
         for file in home.iterdir():
@@ -124,7 +123,7 @@ def browser() -> Iterator[Browser]:
         command = [
             str(program / "loader"),
             *rest,
-            # In one process, since it starts others by the program that runs.
+            # In a single process, since it starts others from the running executable.
             "--single-process",
             "--no-zygote",
             "--no-sandbox",
@@ -137,7 +136,7 @@ def browser() -> Iterator[Browser]:
         answers, said = os.pipe()
 
         def hand_over() -> None:
-            # The protocol's pipes are 3 and 4. First out of the way of each other.
+            # The protocol's pipes are 3 and 4. First move both out of each other's way.
             got, put = os.dup(theirs), os.dup(said)
             while got in (3, 4) or put in (3, 4):
                 got, put = os.dup(got), os.dup(put)

@@ -1,7 +1,8 @@
-"""Containers of our own images, loaded from the archives that Pants puts beside the tests.
+"""Containers of the project's own images, loaded from the archives that Pants puts next to the
+tests.
 
-No image is pulled: also not testcontainers' own reaper, so what a killed test run leaves is found
-by its label: ``docker rm -f $(docker ps -aq --filter label=fastapi-base.tests)``.
+No image is pulled, not even testcontainers' own reaper, so leftovers of a killed test run are found
+by their label: ``docker rm -f $(docker ps -aq --filter label=fastapi-base.tests)``.
 """
 
 import json
@@ -24,7 +25,7 @@ LABEL = "fastapi-base.tests"
 
 @dataclass(frozen=True)
 class Image:
-    """An image as the tests get it: its archive in the working folder, and the port it serves."""
+    """An image as the tests get it: its archive in the working directory, and its port."""
 
     archive: Path
     port: int
@@ -51,26 +52,26 @@ class Container:
         return bool(wrapped.status == "running")
 
     def logs(self) -> str:
-        """All it wrote so far."""
+        """Everything it has logged so far."""
         out, err = self._container.get_logs()
         return f"{out.decode('utf-8', 'replace')}{err.decode('utf-8', 'replace')}"
 
 
 def engine_answers() -> bool:
-    """Whether a container engine can be used."""
+    """Whether a container engine is available."""
     try:
         return bool(DockerClient(timeout=10).client.ping())
-    except Exception:  # Whatever keeps it from answering: then there is none to use.
+    except Exception:  # Whatever the cause, no engine is available.
         return False
 
 
 @contextmanager
 def run(image: Image, environ: Mapping[str, str], command: tuple[str, ...]) -> Iterator[Container]:
-    """Run an image until the context ends; its port is published on a free one of loopback."""
+    """Run an image until the context ends; its port is published on a free port of loopback."""
     testcontainers_config.ryuk_disabled = True
     container = DockerContainer(load(image.archive))
     container.with_kwargs(labels={LABEL: "true"})
-    # An address and no port: a free one on loopback. The library hands it on as it is.
+    # An address and no port: a free port on loopback. The library passes it on as it is.
     container.ports[f"{image.port}/tcp"] = cast("int | None", ("127.0.0.1", None))
     for name, value in environ.items():
         container.with_env(name, value)
@@ -81,9 +82,9 @@ def run(image: Image, environ: Mapping[str, str], command: tuple[str, ...]) -> I
 
 
 def load(archive: Path) -> str:
-    """Load an archive unless the engine has just this image; returns the image's id."""
+    """Load an archive unless the engine has exactly this image; returns the image's ID."""
     client = DockerClient(timeout=300).client
-    # Processes of one test run share the engine, and load one after the other.
+    # Processes of one test run share the engine, and load one after another.
     with FileLock(Path(tempfile.gettempdir()) / "fastapi-base-image-load.lock"):
         known = _digests(archive)
         for image in client.images.list():
@@ -94,7 +95,7 @@ def load(archive: Path) -> str:
 
 
 def _digests(archive: Path) -> list[str]:
-    """What an engine knows it by: the configuration or, in containerd's store, the manifest."""
+    """The engine's ID of it: the configuration or, in containerd's store, the manifest."""
     with tarfile.open(archive) as tar:
         manifest = tar.extractfile("manifest.json")
         index = tar.extractfile("index.json")

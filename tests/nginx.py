@@ -1,4 +1,4 @@
-"""A real nginx with the configuration of ops/nginx, out of locked Debian packages."""
+"""A real nginx with the configuration of ops/deploy/nginx, from locked Debian packages."""
 
 import signal
 import tempfile
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from ops.dev import guard, packages, places, postgres, waiting
 
-CONFIGURATION = Path("ops/nginx/nginx.conf")
+CONFIGURATION = Path("ops/deploy/nginx/nginx.conf")
 NAME = "api.example.com"
 READY_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Nginx:
-    """One that runs: where it listens, and where it logs."""
+    """A running nginx: where it listens, and where it logs."""
 
     https: int
     http: int
@@ -26,7 +26,7 @@ class Nginx:
 
 @contextmanager
 def nginx(servers: Sequence[str], certificate: Path, key: Path) -> Iterator[Nginx]:
-    """An nginx before these servers (`host:port`)."""
+    """An nginx in front of these servers (`host:port`)."""
     root = packages.root("nginx", "nginx")
     with tempfile.TemporaryDirectory(prefix="nginx-") as place:
         data = Path(place) / "data"

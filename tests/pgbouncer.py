@@ -1,4 +1,4 @@
-"""A real PgBouncer in transaction mode, out of locked Debian packages."""
+"""A real PgBouncer in transaction mode, from locked Debian packages."""
 
 import signal
 import tempfile
@@ -11,7 +11,7 @@ from ops.dev import guard, packages, places, postgres, waiting
 
 READY_SECONDS = 30.0
 
-# It knows nothing of prepared statements, as those before 1.21, which is the hardest case.
+# Without support for prepared statements, as before 1.21, which is the hardest case.
 CONFIGURATION = """\
 [databases]
 * = host={host} port={server_port} user={user} password='{password}'
@@ -28,9 +28,9 @@ max_prepared_statements = 0
 
 @contextmanager
 def pgbouncer(url: str, connections: int) -> Iterator[str]:
-    """A PgBouncer before the server of this URL, with so many connections to each database.
+    """A PgBouncer in front of the server of this URL, with this many connections per database.
 
-    Gives its URL. It has that database's name, and any user may come in.
+    Yields its URL. It uses the name of that database and accepts any user.
     """
     behind = urlsplit(url)
     root = packages.root("pgbouncer", "PgBouncer")

@@ -1,4 +1,4 @@
-"""A real RabbitMQ, out of locked Debian packages."""
+"""A real RabbitMQ, from locked Debian packages."""
 
 import os
 import secrets
@@ -19,11 +19,21 @@ default_pass = {password}
 log.console = true
 log.file = false
 """
+ENCRYPTION = """\
+listeners.tcp = none
+ssl_options.cacertfile = {certificate}
+ssl_options.certfile = {certificate}
+ssl_options.keyfile = {key}
+ssl_options.verify = verify_none
+"""
 
 
 @contextmanager
-def rabbitmq() -> Iterator[str]:
-    """An empty server of its own; gives its amqp:// address."""
+def rabbitmq(certificate: Path | None = None, key: Path | None = None) -> Iterator[str]:
+    """An empty, separate server; yields its amqp:// URL.
+
+    With a certificate it accepts only TLS, and the URL is amqps://.
+    """
     root = packages.root("rabbitmq", "RabbitMQ")
     (home,) = (root / "usr/lib/rabbitmq/lib").iterdir()
     (runtime,) = (root / "usr/lib/erlang").glob("erts-*")
@@ -32,9 +42,12 @@ def rabbitmq() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="rabbitmq-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         configuration = folder / "rabbitmq.conf"
-        configuration.write_text(
-            CONFIGURATION.format(loopback=places.LOOPBACK, port=port, password=password)
-        )
+        text = CONFIGURATION.format(loopback=places.LOOPBACK, port=port, password=password)
+        if certificate:
+            text = text.replace("listeners.tcp.1", "listeners.ssl.1") + ENCRYPTION.format(
+                certificate=certificate, key=key
+            )
+        configuration.write_text(text)
         plugins = folder / "plugins"
         plugins.write_text("[].\n")
         environ = {
@@ -59,7 +72,7 @@ def rabbitmq() -> Iterator[str]:
             "RABBITMQ_PID_FILE": str(folder / "pid"),
             "RABBITMQ_SCHEMA_DIR": place,
         }
-        # Erlang's own directory of nodes, which would stay behind when Erlang starts it.
+        # Erlang's port mapper, which would stay behind if Erlang started it.
         names = [str(runtime / "bin/epmd"), "-port", str(directory), "-address", places.LOOPBACK]
         log = folder / "log"
         with (
@@ -69,11 +82,11 @@ def rabbitmq() -> Iterator[str]:
             ) as p,
         ):
             waiting.until_serves(p, log, lambda: places.listens(port), "RabbitMQ", READY_SECONDS)
-            yield f"amqp://app:{password}@{places.LOOPBACK}:{port}//"
+            yield f"{'amqps' if certificate else 'amqp'}://app:{password}@{places.LOOPBACK}:{port}//"
 
 
 def _command(home: Path, runtime: Path, peers: int) -> list[str]:
-    """What its script would do: the machine may have no shell that finds an unpacked package."""
+    """The command of RabbitMQ's script, which needs a shell that finds unpacked packages."""
     kernel = {
         "prevent_overlapping_partitions": "false",
         "inet_dist_use_interface": "{127,0,0,1}",

@@ -21,20 +21,40 @@ READY_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Watched:
-    """What a client needs to know, and the primary to be killed."""
+    """Connection data for a client, and the primary process to kill."""
 
     addresses: tuple[str, ...]
     first: subprocess.Popen[bytes]
     first_port: int
 
 
+@dataclass(frozen=True)
+class Encryption:
+    """The certificate that a server presents, which is also its CA."""
+
+    certificate: Path
+    key: Path
+
+    def lines(self, port: int) -> str:
+        """The lines of a server's configuration, in which the last line of a kind wins."""
+        return (
+            f"port 0\ntls-port {port}\ntls-cert-file {self.certificate}\n"
+            f"tls-key-file {self.key}\ntls-ca-cert-file {self.certificate}\n"
+            "tls-auth-clients no\ntls-replication yes\n"
+        )
+
+
 @contextmanager
-def watched() -> Iterator[Watched]:
-    """Servers in agreement: the replica follows, and each Sentinel knows all others."""
+def watched(certificate: Path | None = None, key: Path | None = None) -> Iterator[Watched]:
+    """Servers in agreement: the replica is in sync, and each Sentinel knows all others.
+
+    With a certificate all of them accept only TLS, from each other too.
+    """
+    encryption = Encryption(certificate, key) if certificate and key else None
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sentinel-")))
         primary, replica = (Redis(places.free_port(), PASSWORD) for _ in range(2))
-        # A replica gets its first state as a file, by way of one that the primary writes.
+        # A replica receives its initial state as a file, which the primary writes.
         common = f'masterauth {PASSWORD}\ndir "{folder}"\n'
         following = f"replicaof {places.LOOPBACK} {primary.port}\n"
         processes = [
@@ -44,23 +64,29 @@ def watched() -> Iterator[Watched]:
                     folder / f"{server.port}.log",
                     signal.SIGTERM,
                     server.configuration()
-                    + f"{common}dbfilename {server.port}.rdb\n{extra}".encode(),
+                    + f"{common}dbfilename {server.port}.rdb\n{extra}".encode()
+                    + (encryption.lines(server.port) if encryption else "").encode(),
                 )
             )
             for server, extra in ((primary, ""), (replica, following))
         ]
         waiting.until(
-            lambda: primary.ready() and replica.ready(), "the servers' answers", READY_SECONDS
+            lambda: all(_answers(server.port, encryption) for server in (primary, replica)),
+            "the servers answer",
+            READY_SECONDS,
         )
         ports = [places.free_port() for _ in range(SENTINELS)]
         for port in ports:
             configuration = folder / f"{port}.conf"
-            configuration.write_text(_sentinel(port, primary.port, folder))
+            configuration.write_text(
+                _sentinel(port, primary.port, folder)
+                + (encryption.lines(port) if encryption else "")
+            )
             command = [*program(), str(configuration), "--sentinel"]
             stack.enter_context(guard.process(command, folder / f"{port}.log", signal.SIGTERM))
         waiting.until(
-            lambda: all(_agrees(port) for port in ports),
-            "what the Sentinels know of each other",
+            lambda: all(_agrees(port, encryption) for port in ports),
+            "the Sentinels know each other",
             READY_SECONDS,
         )
         addresses = tuple(f"{places.LOOPBACK}:{port}" for port in ports)
@@ -84,10 +110,29 @@ def _sentinel(port: int, primary: int, folder: Path) -> str:
     )
 
 
-def _agrees(port: int) -> bool:
-    client = redis.Redis(
-        host=places.LOOPBACK, port=port, password=SENTINEL_PASSWORD, decode_responses=True
+def _client(port: int, password: str, encryption: Encryption | None) -> redis.Redis:
+    return redis.Redis(
+        host=places.LOOPBACK,
+        port=port,
+        password=password,
+        decode_responses=True,
+        ssl=encryption is not None,
+        ssl_ca_certs=str(encryption.certificate) if encryption else None,
     )
+
+
+def _answers(port: int, encryption: Encryption | None) -> bool:
+    client = _client(port, PASSWORD, encryption)
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+    finally:
+        client.close()
+
+
+def _agrees(port: int, encryption: Encryption | None) -> bool:
+    client = _client(port, SENTINEL_PASSWORD, encryption)
     try:
         seen: Any = client.sentinel_master(MASTER)
     except redis.RedisError:

@@ -1,8 +1,8 @@
 """Real PostgreSQL and Redis for tests, empty and without durability.
 
-TEST_SERVERS says where they run: ``containers`` (our own images, handed to the tests as archives)
-or ``embedded`` (programs of this machine, see ops/dev). Unset: containers where an engine answers
-and the archives are there, else embedded.
+TEST_SERVERS says where they run: ``containers`` (the project's images, passed to the tests as
+archives) or ``embedded`` (programs of this machine, see ops/dev). Unset: containers if an engine
+responds and the archives exist, else embedded.
 """
 
 import os
@@ -34,12 +34,12 @@ def mode() -> str:
 
 
 def postgres_server() -> AbstractContextManager[str]:
-    """A server of its own; gives the superuser's address of its database ``postgres``."""
+    """A separate server; yields the superuser's URL of its database ``postgres``."""
     return _contained_postgres() if mode() == "containers" else embedded_postgres()
 
 
 def redis_server() -> AbstractContextManager[str]:
-    """A server of its own; gives the address of its database 0."""
+    """A separate server; yields the URL of its database 0."""
     return (
         _contained_redis() if mode() == "containers" else embedded_redis(Redis(places.free_port()))
     )
@@ -47,7 +47,7 @@ def redis_server() -> AbstractContextManager[str]:
 
 @contextmanager
 def embedded_postgres(certificate: Path | None = None, key: Path | None = None) -> Iterator[str]:
-    """A server of its own as a process of this machine, whatever the mode; with TLS when asked."""
+    """A separate server as a process of this machine, in any mode; with TLS on request."""
     tls = ("-c", "ssl=on") if certificate else ()
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
         server = Postgres(
@@ -72,7 +72,7 @@ def embedded_postgres(certificate: Path | None = None, key: Path | None = None) 
 
 @contextmanager
 def embedded_redis(server: Redis) -> Iterator[str]:
-    """This server as a process of this machine, whatever the mode."""
+    """This server as a process of this machine, in any mode."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
         log = Path(folder) / "log"
         with guard.process(
@@ -80,6 +80,27 @@ def embedded_redis(server: Redis) -> Iterator[str]:
         ) as process:
             waiting.until_serves(process, log, server.ready, "the server", READY_SECONDS)
             yield server.url()
+
+
+@contextmanager
+def redis_with_tls(certificate: Path, key: Path, password: str | None = None) -> Iterator[str]:
+    """A server that accepts only TLS; yields its rediss:// URL."""
+    server = Redis(places.free_port(), password)
+    lines = (
+        "port 0",
+        f"tls-port {server.port}",
+        f"tls-cert-file {certificate}",
+        f"tls-key-file {key}",
+        "tls-auth-clients no",
+    )
+    configuration = server.configuration() + "\n".join([*lines, ""]).encode()
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        log = Path(folder) / "log"
+        with guard.process(server.command(), log, signal.SIGTERM, configuration) as process:
+            waiting.until_serves(
+                process, log, lambda: places.listens(server.port), "the server", READY_SECONDS
+            )
+            yield server.url().replace("redis:", "rediss:")
 
 
 @contextmanager
@@ -94,7 +115,7 @@ def _contained_postgres() -> Iterator[str]:
 
 @contextmanager
 def _contained_redis() -> Iterator[str]:
-    # Without a password Redis answers its own machine alone; the port is on loopback only.
+    # Without a password Redis accepts only its own machine; the port is on loopback only.
     options = ("--protected-mode", "no", "--appendonly", "no", "--save", "")
     with containers.run(containers.REDIS, {}, options) as container:
         server = Redis(container.port)

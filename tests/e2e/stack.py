@@ -37,7 +37,7 @@ class Binaries:
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
-    """A process environment with nothing but the settings given and a private PEX cache."""
+    """A process environment with only the given settings and a private PEX cache."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -48,7 +48,7 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 
 
 def create_database(admin_url: str, name: str) -> str:
-    """Make an empty database on the server of the URL, and return the URL of it."""
+    """Create an empty database on the server of the URL, and return its URL."""
 
     async def create() -> None:
         connection = await asyncpg.connect(admin_url)
@@ -63,9 +63,9 @@ def create_database(admin_url: str, name: str) -> str:
 
 @contextmanager
 def process(name: str, command: Sequence[str], env: dict[str, str], log: Path) -> Iterator[None]:
-    """Run a command beside the test; its end must be clean when it is asked to stop.
+    """Run a command beside the test; it must exit cleanly when asked to stop.
 
-    It ends too when the test is killed: else it would take the jobs of those that come after.
+    It also ends when the test is killed: otherwise it would take the jobs of later tests.
     """
     guard = Guard()
     with log.open("wb") as output:
@@ -83,7 +83,7 @@ def process(name: str, command: Sequence[str], env: dict[str, str], log: Path) -
         yield
         assert child.poll() is None, f"{name} ended early:\n{log.read_text()}"
         child.terminate()
-        assert child.wait(STOP_SECONDS) == 0, f"{name} did not end well:\n{log.read_text()}"
+        assert child.wait(STOP_SECONDS) == 0, f"{name} failed to stop:\n{log.read_text()}"
     finally:
         if child.poll() is None:
             child.kill()
@@ -107,14 +107,14 @@ def wait_for_reply(url: str, said: Callable[[], str] = lambda: "") -> None:
 
 
 def last_heartbeat(url: str) -> str | None:
-    """When the worker last ran a heartbeat of Beat's; None when it never did."""
+    """When the worker last ran a heartbeat of Beat; None if never."""
     with urlopen(f"{url}/health/ready", timeout=5) as reply:
         seen: str | None = json.load(reply)["last_heartbeat"]
     return seen
 
 
 def wait_for_heartbeat(url: str, after: str | None, said: Callable[[], str] = lambda: "") -> None:
-    """Wait until the worker ran another heartbeat of Beat's than this one."""
+    """Wait until the worker ran a later heartbeat of Beat than this one."""
     waiting.until(
         lambda: last_heartbeat(url) not in (None, after),
         f"a heartbeat of Beat through the worker after {after}",
@@ -150,6 +150,6 @@ def running(binaries: Binaries, folder: Path, database_url: str, redis_url: str)
         url = f"http://127.0.0.1:{port}"
         wait_for_reply(f"{url}/health/ready", (folder / "api.log").read_text)
         # The README's tour gives its job ten seconds, and a worker may still be unpacking itself.
-        # Redis may know a heartbeat of a stack before this one.
+        # Redis may know a heartbeat of an earlier stack.
         wait_for_heartbeat(url, last_heartbeat(url), (folder / "worker.log").read_text)
         yield url

@@ -1,4 +1,4 @@
-"""The README's tour against API, relay, worker and Beat, started from the binaries that ship."""
+"""The README's tour against API, relay, worker and Beat, started from the shipped binaries."""
 
 import json
 import platform
@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from ops.build.oci import wheels
 from tests import servers
 from tests.e2e.stack import (
     Binaries,
@@ -52,6 +53,13 @@ def api(
         yield url
 
 
+@pytest.mark.parametrize("program", ["api", "worker", "migrate"])
+@pytest.mark.parametrize("suffix", BUILDS, ids=lambda suffix: suffix or "host")
+def test_binary_contains_its_wheels_unmodified(program: str, suffix: str) -> None:
+    """Pex copies wheels from its cache, where they may have been damaged."""
+    wheels.check_pex(Path(f"fastapi-base-{program}{suffix}.pex"))
+
+
 def tour() -> str:
     """The README's block that is marked as the tour."""
     blocks = re.findall(r"^```bash tour\n(.*?)^```$", Path("README.md").read_text(), re.M | re.S)
@@ -75,7 +83,7 @@ def test_tour_of_the_readme(api: str, tmp_path: Path) -> None:
     assert '"email":"ada@example.com"' in done.stdout
 
 
-def test_beat_schedules_what_the_worker_runs(api: str) -> None:
+def test_worker_runs_what_beat_schedules(api: str) -> None:
     wait_for_heartbeat(api, after=None)
     first = last_heartbeat(api)
     wait_for_heartbeat(api, after=first)
@@ -92,7 +100,7 @@ def test_documentation_is_served(api: str) -> None:
 
 
 @pytest.mark.parametrize("program", ["api", "worker", "migrate"])
-def test_linux_binary_carries_wheels_of_both_architectures_and_no_test_library(
+def test_linux_binary_has_wheels_of_both_architectures_and_no_test_library(
     program: str,
 ) -> None:
     with zipfile.ZipFile(f"fastapi-base-{program}-linux.pex") as pex:

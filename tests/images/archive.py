@@ -45,13 +45,13 @@ class Archive:
 
     @cached_property
     def digest(self) -> str:
-        """What a registry would know it by: the digest of the manifest or of the index."""
+        """Its digest in a registry: that of the manifest or of the index."""
         (entry,) = self.document("index.json")["manifests"]
         return str(entry["digest"])
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """The manifest of an image, or an index's document."""
+        """The manifest of an image, or the document of an index."""
         manifest: dict[str, Any] = self.blob(self.digest)
         return manifest
 
@@ -63,11 +63,11 @@ class Archive:
 
     @cached_property
     def layers(self) -> list[str]:
-        """Digests of the layers from the lowest."""
+        """Digests of the layers, lowest first."""
         return [layer["digest"] for layer in self.manifest["layers"]]
 
     def files(self, layers: slice = slice(None)) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-        """The entries of the layers with the content of regular files."""
+        """The entries of the layers, with the contents of regular files."""
         with self.opened() as tar:
             for digest in self.layers[layers]:
                 with tarfile.open(fileobj=tar.extractfile(_path(digest))) as layer:
@@ -81,7 +81,7 @@ class Archive:
         return {info.name for info, _ in self.files()}
 
     def blob_digests(self) -> Iterator[tuple[str, str]]:
-        """The digest by which each blob is named, and that of its content."""
+        """The digest by which each blob is named, and the digest of its content."""
         with self.opened() as tar:
             for info in tar:
                 if info.name.startswith("blobs/") and (member := tar.extractfile(info)):

@@ -1,4 +1,4 @@
-"""What the images hold, read from the archives that ship; no container engine is needed."""
+"""The contents of the images, read from the shipped archives; no container engine is needed."""
 
 import re
 import struct
@@ -15,7 +15,7 @@ BASE_LIMIT = 120_000_000
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_blob_is_what_its_name_says(name: str) -> None:
+def test_every_blob_matches_its_digest(name: str) -> None:
     assert all(named == content for named, content in Archive(name).blob_digests())
 
 
@@ -26,7 +26,7 @@ def test_api_worker_and_migrate_share_their_layers(architecture: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", SUFFIXES)
-def test_postgres_and_redis_stand_on_the_base_of_the_services(architecture: str) -> None:
+def test_postgres_and_redis_share_the_base_of_the_services(architecture: str) -> None:
     suffix = SUFFIXES[architecture]
     api = Archive(f"api{suffix}").layers
     assert Archive(f"postgres{suffix}").layers[:2] == api[:2]
@@ -34,13 +34,13 @@ def test_postgres_and_redis_stand_on_the_base_of_the_services(architecture: str)
 
 
 def test_an_edit_changes_only_the_last_layer() -> None:
-    before, after = Archive("service").layers, Archive("edited").layers
+    before, after = Archive("api").layers, Archive("edited").layers
     assert before[:-1] == after[:-1]
     assert before[-1] != after[-1]
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_executables_are_for_the_image_and_no_other_machine(name: str) -> None:
+def test_executables_match_the_platform_of_the_image(name: str) -> None:
     archive = Archive(name)
     architecture = archive.config["architecture"]
     assert architecture == ("arm64" if name.endswith("-arm64") else "amd64")
@@ -54,25 +54,25 @@ def test_executables_are_for_the_image_and_no_other_machine(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if not name.startswith("postgres")])
-def test_there_is_no_shell(name: str) -> None:
+def test_images_have_no_shell(name: str) -> None:
     assert [path for path in Archive(name).names if SHELLS.fullmatch(path)] == []
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_there_is_no_package_manager(name: str) -> None:
+def test_images_have_no_package_manager(name: str) -> None:
     files = [path for path in Archive(name).names if not path.startswith("app/")]
     assert [path for path in files if PACKAGE_MANAGERS.fullmatch(path)] == ["var/lib/dpkg"]
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_certificates_and_time_zones_are_there(name: str) -> None:
+def test_images_have_certificates_and_time_zones(name: str) -> None:
     names = Archive(name).names
     assert "etc/ssl/certs/ca-certificates.crt" in names
     assert {"usr/share/zoneinfo/Europe/Vienna", "usr/share/zoneinfo/Etc/UTC"} <= names
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_nothing_gains_rights_and_nobody_else_may_write(name: str) -> None:
+def test_no_file_is_setuid_or_writable_by_others(name: str) -> None:
     for info, _ in Archive(name).files():
         if info.isreg():
             assert info.mode & 0o7022 == 0, f"/{info.name} has mode {info.mode:o}"
@@ -88,7 +88,7 @@ def test_third_party_packages_and_sources_have_bytecode(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_containers_run_as_nobody_special_and_stop_in_order(name: str) -> None:
+def test_containers_run_unprivileged_and_stop_gracefully(name: str) -> None:
     run = Archive(name).config["config"]
     user, _, group = run["User"].partition(":")
     assert int(user) > 0
@@ -99,8 +99,13 @@ def test_containers_run_as_nobody_special_and_stop_in_order(name: str) -> None:
         assert run["Healthcheck"]["Test"][0] == "CMD"
 
 
+@pytest.mark.parametrize("name", [n for n in ALL if n.startswith(SERVICES)])
+def test_services_default_to_production(name: str) -> None:
+    assert "ENVIRONMENT=production" in Archive(name).config["config"]["Env"]
+
+
 @pytest.mark.parametrize("name", ["postgres", "redis"])
-def test_data_folder_is_a_volume_of_the_user(name: str) -> None:
+def test_data_directory_is_a_volume_owned_by_the_user(name: str) -> None:
     archive = Archive(name)
     (volume,) = archive.config["config"]["Volumes"]
     (folder,) = (info for info, _ in archive.files() if info.name == volume.lstrip("/"))
@@ -109,7 +114,7 @@ def test_data_folder_is_a_volume_of_the_user(name: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", SUFFIXES)
-def test_a_service_without_third_party_packages_is_small(architecture: str) -> None:
+def test_service_without_third_party_packages_is_small(architecture: str) -> None:
     archive = Archive(f"api{SUFFIXES[architecture]}")
     own = sum(
         info.size for info, _ in archive.files() if not info.name.startswith("app/site-packages/")

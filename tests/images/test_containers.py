@@ -1,10 +1,13 @@
-"""The archives that ship, loaded into an engine and run as an operator would."""
+"""The shipped archives, loaded into an engine and run as an operator would."""
 
+import io
 import json
 import re
 import secrets
+import shutil
 import socket
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +15,9 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+import yaml
 
-from tests.images.network import Container, Network, network, wait
+from tests.images.network import Container, Network, network
 
 PASSWORD = secrets.token_urlsafe(12)
 
@@ -52,6 +56,8 @@ def service() -> Iterator[Service]:
             "ENVIRONMENT": "test",
             "DATABASE_URL": f"postgresql://ada:{PASSWORD}@postgres:5432/tour",
             "REDIS_URL": "redis://redis:6379/0",
+            "AUTH_JWT_SECRET": secrets.token_urlsafe(48),
+            "AUTH_ENCRYPTION_KEY": secrets.token_urlsafe(48),
             "API_WORKERS": "1",
             "CELERY_CONCURRENCY": "1",
             "CELERY_HEARTBEAT_SECONDS": "1",
@@ -86,17 +92,15 @@ def test_tour_of_the_readme(service: Service, tmp_path: Path) -> None:
     assert (job["status"], job["result"]["words"]) == ("succeeded", 4)
 
 
-def test_beat_schedules_what_the_worker_runs(service: Service) -> None:
-    deadline = time.monotonic() + 60
-    while True:
+def test_worker_runs_what_beat_schedules(service: Service) -> None:
+    def beaten() -> bool:
         with urlopen(f"{service.url}/health/ready", timeout=5) as reply:
-            if json.load(reply)["last_heartbeat"]:
-                return
-        assert time.monotonic() < deadline, service.containers["beat"].logs()
-        time.sleep(0.1)
+            return bool(json.load(reply)["last_heartbeat"])
+
+    service.containers["beat"].wait(beaten, "a heartbeat through the worker")
 
 
-def test_migrating_again_finds_nothing_to_do(service: Service) -> None:
+def test_second_migration_changes_nothing(service: Service) -> None:
     service.network.finish("migrate-again", "migrate", service.environ)
 
 
@@ -108,7 +112,7 @@ def test_no_shell_can_be_run(service: Service, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["api", "worker"])
-def test_root_is_read_only_and_the_user_is_nobody_special(service: Service, name: str) -> None:
+def test_root_is_read_only_and_the_user_is_unprivileged(service: Service, name: str) -> None:
     program = (
         "import errno, os, sys\n"
         "assert os.getuid() == os.getgid() == 10001\n"
@@ -125,7 +129,7 @@ def test_root_is_read_only_and_the_user_is_nobody_special(service: Service, name
 def test_every_module_of_the_service_can_be_imported(service: Service) -> None:
     program = (
         "import importlib, os, pkgutil, ssl, sqlite3, zoneinfo, fastapi_base\n"
-        # The server of this container has that port.
+        # The server of this container uses that port.
         "del os.environ['METRICS_PORT']\n"
         "zoneinfo.ZoneInfo('Europe/Vienna')\n"
         "assert ssl.create_default_context().cert_store_stats()['x509_ca'] > 100\n"
@@ -137,7 +141,7 @@ def test_every_module_of_the_service_can_be_imported(service: Service) -> None:
     assert code == 0, output
 
 
-def test_server_knows_its_user_and_database_and_gives_up_durability(service: Service) -> None:
+def test_server_has_its_user_and_database_and_no_durability(service: Service) -> None:
     query = (
         "select current_setting('server_version_num')::int / 10000, current_setting('fsync'),"
         " current_setting('jit'), current_database(), current_user"
@@ -146,6 +150,13 @@ def test_server_knows_its_user_and_database_and_gives_up_durability(service: Ser
         "psql", f"postgresql://ada:{PASSWORD}@127.0.0.1/tour", "-Atc", query
     )
     assert (code, output.strip()) == (0, "17|off|off|tour|ada")
+
+
+@pytest.mark.parametrize("image", ["api", "worker", "migrate"])
+def test_image_without_settings_names_the_missing_ones(service: Service, image: str) -> None:
+    container = service.network.start(f"bare-{image}", image, {})
+    assert container.wrapped.wait(timeout=60)["StatusCode"] == 1
+    assert "AUTH_JWT_SECRET: production requires your own secret" in container.logs()
 
 
 def test_wrong_password_is_refused(service: Service) -> None:
@@ -162,7 +173,7 @@ def test_redis_is_version_8(service: Service) -> None:
     assert "redis_version:8." in output
 
 
-def test_postgres_keeps_its_data_and_says_what_is_missing() -> None:
+def test_postgres_keeps_its_data_and_names_missing_settings() -> None:
     with network() as net:
         silent = net.start("silent", "postgres", {})
         assert silent.wrapped.wait(timeout=60)["StatusCode"] == 1
@@ -179,7 +190,7 @@ def test_postgres_keeps_its_data_and_says_what_is_missing() -> None:
         assert (code, output.split()) == (0, ["on", "0"])
 
 
-def test_a_request_in_flight_is_answered_before_the_end(service: Service) -> None:
+def test_request_in_progress_is_answered_before_shutdown(service: Service) -> None:
     api = service.network.start("draining", "api", service.environ, publish="8000/tcp")
     api.wait_until_healthy()
     body = json.dumps({"email": "drain@example.com", "password": "correct horse battery"}).encode()
@@ -189,18 +200,62 @@ def test_a_request_in_flight_is_answered_before_the_end(service: Service) -> Non
     )
     with socket.create_connection(("127.0.0.1", api.port("8000/tcp")), timeout=30) as client:
         client.sendall(head.encode())
-        # Said when the application asks for the body: the request is in its hands.
+        # Sent when the application reads the body: it is handling the request.
         assert b"100 Continue" in client.recv(1000)
         api.wrapped.kill(signal="SIGTERM")
-        wait(lambda: "signal: term" in api.logs().lower(), api.logs)
+        api.wait(lambda: "signal: term" in api.logs().lower(), "the signal is logged")
         client.sendall(body)
         assert client.recv(1000).startswith(b"HTTP/1.1 202 ")
     assert api.wrapped.wait(timeout=30)["StatusCode"] == 0, api.logs()
 
 
+def test_processes_of_the_compose_file_reload_after_an_edit(
+    service: Service, tmp_path: Path
+) -> None:
+    stream, _ = service.containers["api"].wrapped.get_archive("/app/src")
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+        tar.extractall(tmp_path, filter="data")
+    sources = tmp_path / "src"
+    sources.chmod(0o755)
+    # A checkout has none of the image's bytecode, which is never checked against its source.
+    for cache in list(sources.rglob("__pycache__")):
+        shutil.rmtree(cache)
+    described = yaml.safe_load(Path("docker-compose.yml").read_text())["services"]
+    started = {
+        name: service.network.start(
+            f"reloading-{name}",
+            image,
+            service.environ,
+            described[name]["command"],
+            publish="8000/tcp" if name == "api" else "",
+            entrypoint=described[name]["entrypoint"],
+            mounts={"/app/src": sources},
+        )
+        for name, image in (("api", "api"), ("relay", "migrate"))
+    }
+    api, relay = started["api"], started["relay"]
+    url = f"http://127.0.0.1:{api.port('8000/tcp')}/openapi.json"
+
+    def summary() -> str:
+        try:
+            with urlopen(url, timeout=5) as reply:
+                return str(json.load(reply)["info"]["summary"])
+        except OSError:
+            return ""
+
+    api.wait(lambda: bool(summary()), "it answers")
+    relay.wait(lambda: "relay started" in relay.logs(), "it has started")
+    file = sources / "fastapi_base/main.py"
+    text = file.read_text()
+    assert summary() in text
+    file.write_text(text.replace(summary(), "Edited while it runs."))
+    api.wait(lambda: summary() == "Edited while it runs.", "it serves the edited code")
+    relay.wait(lambda: relay.logs().count("relay started") == 2, "it has restarted")
+
+
 @pytest.mark.parametrize("name", ["api", "worker", "beat", "relay", "redis", "postgres"])
-def test_stops_in_order_when_asked(service: Service, name: str) -> None:
-    """Last, as it stops what the others need; process 1 gets the signal, and ends well."""
+def test_stops_gracefully_on_request(service: Service, name: str) -> None:
+    """Last, since it stops what the others need; process 1 gets the signal and exits cleanly."""
     container = service.containers[name]
     start = time.monotonic()
     assert container.stop() == 0, container.logs()

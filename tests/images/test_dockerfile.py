@@ -1,4 +1,4 @@
-"""ops/production.Dockerfile, built by Docker's own builder on our base image."""
+"""ops/production.Dockerfile, built by Docker's own builder on the project's base image."""
 
 import secrets
 import shutil
@@ -13,7 +13,7 @@ from tests.images.network import engine
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The migration's image, from the binary that ships."""
+    """The migration image, from the shipped binary."""
     client = engine()
     base = f"fastapi-base-test/python:{secrets.token_hex(4)}"
     client.images.get(containers.load(Path(f"python{containers.SUFFIX}.oci.tar"))).tag(base)
@@ -32,13 +32,14 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     client.images.remove(base)
 
 
-def test_built_image_runs_as_an_ordinary_user_on_a_read_only_root(image: str) -> None:
+def test_built_image_runs_unprivileged_on_a_read_only_root(image: str) -> None:
     client = engine()
     said = client.containers.run(image, ["--help"], read_only=True, remove=True)
     assert b"migrate" in said
     config = client.images.get(image).attrs["Config"]
     assert config["User"] == "10001:10001"
     assert config["StopSignal"] == "SIGTERM"
+    assert "ENVIRONMENT=production" in config["Env"]
 
 
 def test_built_image_has_no_shell(image: str) -> None:

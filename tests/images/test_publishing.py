@@ -1,4 +1,4 @@
-"""An index that ships, published to a real registry with all its documents."""
+"""A shipped index, published to a real registry with all its documents."""
 
 import json
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.oci import publish
-from ops.oci.registry import Reference, Registry
+from ops.build.oci import publish
+from ops.build.oci.registry import Reference, Registry
 from tests.images.archive import Archive
-from tests.ops.oci import registries
+from tests.ops.build.oci import registries
 
 BILL = "application/vnd.cyclonedx+json"
 PROVENANCE = "application/vnd.in-toto+json"
@@ -19,7 +19,7 @@ INDEX, IMAGES = Archive("redis-index"), (Archive("redis"), Archive("redis-arm64"
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry that has the index, published as `./pants publish` does."""
+    """A registry that holds the index, published as `./pants publish` does."""
     attached = [f"{PROVENANCE}=redis-index.provenance.json@{INDEX.digest}"]
     for image in IMAGES:
         attached.append(f"{BILL}={image.name}.cdx.json@{image.digest}")
@@ -32,7 +32,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 
 def _document(registry: Registry, digest: str) -> tuple[str, str]:
-    """The digest of the document that a referrer carries, and what it is about."""
+    """The digest of a referrer's document, and its subject."""
     manifest = json.loads(registry.manifest(digest) or b"")
     (layer,) = manifest["layers"]
     assert registry.has_blob(layer["digest"])
@@ -65,7 +65,7 @@ def test_each_image_has_its_bill_of_materials_and_provenance(
         assert blob == f"sha256:{sha256(file.read_bytes()).hexdigest()}"
 
 
-def test_provenance_vouches_for_what_the_registry_has(registry: Registry) -> None:
+def test_provenance_matches_the_digests_in_the_registry(registry: Registry) -> None:
     statement = json.loads(Path("redis-index.provenance.json").read_text())
     named = {f"sha256:{one['digest']['sha256']}" for one in statement["subject"]}
     assert INDEX.digest in named

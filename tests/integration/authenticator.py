@@ -1,4 +1,4 @@
-"""An authenticator in software (WebAuthn Level 3), with a browser around it, to be told to lie."""
+"""A software authenticator (WebAuthn Level 3) in a browser, which can be told to misbehave."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ def decoded(value: str) -> bytes:
 
 @dataclass
 class Authenticator:
-    """One passkey, made with ES256. `counter` is None for one that does not count."""
+    """One passkey, created with ES256. `counter` is None for one that does not count."""
 
     origin: str = "https://app.example.com"
     rp_id: str = "example.com"
@@ -40,7 +40,7 @@ class Authenticator:
     client_data: dict[str, Any] = field(default_factory=dict)
 
     def create(self, options: dict[str, Any], fmt: str = "none") -> dict[str, Any]:
-        """The answer to `navigator.credentials.create()`."""
+        """The response of `navigator.credentials.create()`."""
         self.user_handle = decoded(options["user"]["id"])
         numbers = self.key.public_key().public_numbers()
         public_key = encode_cbor(
@@ -55,7 +55,7 @@ class Authenticator:
         )
 
     def get(self, options: dict[str, Any]) -> dict[str, Any]:
-        """The answer to `navigator.credentials.get()`."""
+        """The response of `navigator.credentials.get()`."""
         if self.counter is not None:
             self.counter += 1
         client_data = self._client_data("webauthn.get", options)

@@ -1,4 +1,4 @@
-"""Certificates that tests make."""
+"""Certificates for tests."""
 
 import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 
 
 def write_certificate(folder: Path, *names: x509.GeneralName) -> tuple[Path, Path]:
-    """A certificate signed by itself, and its key, both in PEM."""
+    """Write a self-signed certificate and its key, both as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test server")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,7 +1,7 @@
-"""Real servers for the tests, started once; a database of its own for each pytest worker.
+"""Real servers for the tests, started once; a separate database for each pytest worker.
 
-The process that pytest was started as runs the servers and migrates a template database from empty.
-Workers of pytest-xdist get the addresses handed down and clone the template.
+The main pytest process runs the servers and migrates a template database from empty. Workers of
+pytest-xdist receive the URLs and clone the template.
 """
 
 import asyncio
@@ -29,27 +29,28 @@ from fastapi_base.core.config import (
     RedisSettings,
     Settings,
 )
-from fastapi_base.core.config_jobs import CelerySettings
-from fastapi_base.core.config_login import ThrottleSettings
+from fastapi_base.core.config.jobs import CelerySettings
+from fastapi_base.core.config.login import ThrottleSettings
 from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
-from fastapi_base.services.auth import find_callers
+from fastapi_base.services.identity.callers import find_callers
 from tests import servers
 from tests.calling import calling
-from tests.integration.databases import RolledBackDatabase, clone, drop, sibling
+from tests.integration.databases import RolledBackDatabase, clone, drop, leftovers, sibling
 from tests.integration.mailing import DirectMailer, Inbox, serving
 
-# How long an example takes is the machine's business.
+# The duration of an example depends on the machine, so Hypothesis sets no deadline.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 TEMPLATE = "service_template"
 _stack = pytest.StashKey[ExitStack]()
+_shared = pytest.StashKey[str]()
 _addresses = pytest.StashKey[dict[str, str]]()
 
 
 def _start(config: pytest.Config) -> dict[str, str]:
-    """Start the servers, once for this process and its workers."""
+    """Start the servers once, for this process and its workers."""
     if _addresses not in config.stash:
         given: dict[str, str] | None = getattr(config, "workerinput", {}).get("servers")
         config.stash[_stack] = ExitStack()
@@ -65,12 +66,12 @@ def _start(config: pytest.Config) -> dict[str, str]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: pytest.Session) -> None:
-    """Called by pytest-xdist, in the process that starts the workers."""
+    """Called by pytest-xdist in the process that starts the workers."""
     node.workerinput["servers"] = _start(node.config)  # type: ignore[attr-defined]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop what was started."""
+    """Stop the servers."""
     if _stack in config.stash:
         config.stash[_stack].close()
 
@@ -83,7 +84,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def admin_url(pytestconfig: pytest.Config) -> str:
-    """The superuser's address of the PostgreSQL server."""
+    """The superuser's URL of the PostgreSQL server."""
     return _start(pytestconfig)["postgres"]
 
 
@@ -102,17 +103,27 @@ def worker_number(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def database_url(admin_url: str, worker_number: int) -> Iterator[str]:
+def database_url(admin_url: str, worker_number: int, pytestconfig: pytest.Config) -> Iterator[str]:
     """A migrated database of this pytest worker. Tests leave it as they found it."""
     name = f"service_{worker_number}"
     asyncio.run(clone(admin_url, name, TEMPLATE))
-    yield sibling(admin_url, name)
+    url = pytestconfig.stash[_shared] = sibling(admin_url, name)
+    yield url
     asyncio.run(drop(admin_url, name))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_database_stays_empty(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Fails the last test of a module whose tests leave rows in `database_url`."""
+    yield
+    if url := pytestconfig.stash.get(_shared, None):
+        left = asyncio.run(leftovers(url))
+        assert not left, f"rows left in {', '.join(left)}: use fresh_database_url"
 
 
 @pytest.fixture
 def fresh_database_url(admin_url: str, worker_number: int) -> Iterator[str]:
-    """A migrated database of this test alone, for tests that commit."""
+    """A migrated database for a single test, for tests that commit."""
     name = f"service_{worker_number}_fresh"
     asyncio.run(clone(admin_url, name, TEMPLATE))
     yield sibling(admin_url, name)
@@ -121,7 +132,7 @@ def fresh_database_url(admin_url: str, worker_number: int) -> Iterator[str]:
 
 @pytest.fixture
 def empty_database_url(admin_url: str, worker_number: int) -> Iterator[str]:
-    """A database of this test alone, with nothing in it."""
+    """An empty database for a single test."""
     name = f"service_{worker_number}_empty"
     asyncio.run(clone(admin_url, name, "template0"))
     yield sibling(admin_url, name)
@@ -141,7 +152,7 @@ def make_settings(redis_url: str) -> Callable[[str], Settings]:
             auth=AuthSettings(bcrypt_rounds=4),
             celery=CelerySettings(),
             rate_limit=RateLimitSettings(enabled=False),
-            # Tests of other things fail to log in as often as they like.
+            # Tests of other features may fail to log in any number of times.
             throttle=ThrottleSettings(
                 pair_attempts=1000, address_attempts=1000, account_attempts=1000
             ),
@@ -175,13 +186,13 @@ async def connection(database_url: str) -> AsyncIterator[AsyncConnection]:
 
 @pytest.fixture
 def database(connection: AsyncConnection) -> RolledBackDatabase:
-    """The database of the application under test: whatever it commits is rolled back."""
+    """The database of the application under test: everything it commits is rolled back."""
     return RolledBackDatabase(connection)
 
 
 @pytest.fixture
 def app(settings: Settings, database: RolledBackDatabase, redis: Redis) -> FastAPI:
-    """The application, all of it, on the test's transaction and an empty Redis."""
+    """The complete application, on the test's transaction and an empty Redis."""
 
     @asynccontextmanager
     async def open_test(given: Settings) -> AsyncIterator[Resources]:
@@ -197,13 +208,13 @@ def app(settings: Settings, database: RolledBackDatabase, redis: Redis) -> FastA
 
 @pytest.fixture
 async def inbox(tmp_path: Path) -> AsyncIterator[Inbox]:
-    """A mail server. The settings of a test have to name it: `inbox.settings`."""
+    """A mail server. The test's settings have to include `inbox.settings`."""
     async with serving(tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    """Calls the application in this process."""
+    """A client that calls the application in this process."""
     async with calling(app) as opened:
         yield opened

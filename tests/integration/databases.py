@@ -9,10 +9,12 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, async_sessionmaker, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastapi_base.db.database import ReplicaConnection
 from fastapi_base.db.failures import translated
 from fastapi_base.db.hooks import run_hooks
+from fastapi_base.db.session import ReplicaConnection
+from fastapi_base.models import metadata
 from fastapi_base.utils.statements import InSession, Rows, Statement, Values
+from tests.integration.waiting import until
 
 
 def sibling(url: str, name: str) -> str:
@@ -21,13 +23,13 @@ def sibling(url: str, name: str) -> str:
 
 
 async def clone(admin_url: str, name: str, template: str) -> None:
-    """Make a database as a copy of another; what had the name goes."""
+    """Create a database as a copy of another, replacing any of the same name."""
     await drop(admin_url, name)
     await _administer(admin_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
 
 
 async def drop(admin_url: str, name: str) -> None:
-    """Remove a database, with all connections to it."""
+    """Drop a database and all connections to it."""
     await _administer(admin_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
@@ -39,10 +41,35 @@ async def _administer(admin_url: str, statement: str) -> None:
         await connection.execute(text(statement))
 
 
+async def leftovers(url: str) -> list[str]:
+    """The tables that have rows."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    async with engine.connect() as connection:
+        names = sorted(metadata.tables)
+        parts = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")" for name in names)
+        return list(await connection.scalars(text(" UNION ALL ".join(parts))))
+
+
+async def sleeps(url: str) -> None:
+    """Wait until a session of this database executes `pg_sleep`."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    query = text(
+        "SELECT 1 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event = 'PgSleep' LIMIT 1"
+    )
+
+    async def one_does() -> int | None:
+        async with engine.connect() as connection:
+            found: int | None = await connection.scalar(query)
+            return found
+
+    await until(one_does, "a session executes pg_sleep")
+
+
 class RolledBackDatabase:
     """A Database on one connection inside an outer transaction.
 
-    What the application commits becomes a savepoint of it. Requests take turns on the connection.
+    Each commit of the application becomes a savepoint. Requests take turns on the connection.
     """
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -67,6 +94,20 @@ class RolledBackDatabase:
         """See fastapi_base.db.database.Database."""
         async with self._turn, translated():
             yield self._connection
+
+    async def shift_clock(self, interval: str) -> None:
+        """Move the database's clock, as `statement_timestamp()` reads it, to the end of the test.
+
+        The clock of this process stays.
+        """
+        async with self.read() as connection:
+            for statement in (
+                "CREATE SCHEMA shifted",
+                "CREATE FUNCTION shifted.statement_timestamp() RETURNS timestamptz LANGUAGE sql AS"
+                f" $$ SELECT pg_catalog.statement_timestamp() + interval '{interval}' $$",
+                "SET LOCAL search_path = shifted, pg_catalog, public",
+            ):
+                await connection.execute(text(statement))
 
     async def run(self, statement: Statement, values: Values) -> Rows:
         """See fastapi_base.db.database.Database."""

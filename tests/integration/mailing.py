@@ -1,4 +1,4 @@
-"""A real SMTP server with TLS by a CA of its own, and mails made without a worker."""
+"""A real SMTP server with TLS by its own CA, and mails sent without a worker."""
 
 import asyncio
 import ipaddress
@@ -22,10 +22,11 @@ from cryptography.x509.oid import NameOID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.config import MailSettings
-from fastapi_base.db.database import Database
 from fastapi_base.db.hooks import after_commit
-from fastapi_base.services import delivery, mails
-from fastapi_base.services.mailer import Mailer, MailJob
+from fastapi_base.db.session import Database
+from fastapi_base.services.mail import delivery
+from fastapi_base.services.mail.request import Mailer, MailJob
+from fastapi_base.services.mail.send import make
 from tests.integration.waiting import until
 
 USERNAME, PASSWORD = "service", "the password of the mail server"
@@ -33,7 +34,7 @@ USERNAME, PASSWORD = "service", "the password of the mail server"
 
 @dataclass
 class Inbox:
-    """What the server took. `replies` are given to coming mails in place of taking them."""
+    """The mails that the server accepted. `replies` are given to incoming mails instead."""
 
     settings: MailSettings
     messages: list[EmailMessage] = field(default_factory=list)
@@ -41,7 +42,7 @@ class Inbox:
     users: list[str] = field(default_factory=list)
 
     async def handle_DATA(self, server: SMTP, session: Any, envelope: Envelope) -> str:
-        """Called by aiosmtpd. Takes a mail, or refuses it as it was told to."""
+        """Called by aiosmtpd. Accept a mail, or refuse it as configured."""
         if self.replies:
             return self.replies.pop(0)
         assert isinstance(envelope.content, bytes)
@@ -63,7 +64,7 @@ class Inbox:
         return AuthResult(success=right, handled=False)
 
     async def next(self, to: str, subject: str) -> EmailMessage:
-        """The first mail to this address with this in its subject, taken out of the inbox."""
+        """The first mail to this address with this text in its subject, removed from the inbox."""
 
         async def arrived() -> EmailMessage | None:
             for message in self.messages:
@@ -79,12 +80,12 @@ class Inbox:
         return token_of(await self.next(to, subject))
 
     def subjects(self, to: str) -> list[str]:
-        """Of all mails to this address that were not taken out."""
+        """The subjects of all mails to this address that are still in the inbox."""
         return [str(message["Subject"]) for message in self.messages if message["To"] == to]
 
 
 def text_of(message: EmailMessage, kind: Literal["plain", "html"] = "plain") -> str:
-    """One of the two bodies."""
+    """The plain-text or the HTML body."""
     body = message.get_body((kind,))
     assert body is not None
     return str(body.get_content()).replace("\r\n", "\n")
@@ -101,7 +102,7 @@ def token_of(message: EmailMessage) -> str:
 async def serving(
     folder: Path, tls: Literal["starttls", "implicit"] = "starttls"
 ) -> AsyncIterator[Inbox]:
-    """A mail server on loopback, which asks for TLS and a login."""
+    """A mail server on loopback that requires TLS and authentication."""
     context = certificates(folder)
     inbox = Inbox(MailSettings())
     loop = asyncio.get_running_loop()
@@ -115,7 +116,7 @@ async def serving(
             require_starttls=tls == "starttls",
             authenticator=inbox.authenticate,
             auth_required=True,
-            # aiosmtpd cannot see that the whole connection is TLS.
+            # aiosmtpd does not know that the whole connection uses TLS.
             auth_require_tls=tls == "starttls",
         )
 
@@ -139,7 +140,7 @@ async def serving(
 
 
 def certificates(folder: Path) -> ssl.SSLContext:
-    """A server's TLS with a certificate for 127.0.0.1; its CA is in `ca.pem`."""
+    """The server's TLS context with a certificate for 127.0.0.1; its CA is in `ca.pem`."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca = _certificate("Test CA", ca_key, "Test CA", ca_key, ca=True)
     own = _certificate("mail.test", key, "Test CA", ca_key, ca=False)
@@ -197,16 +198,17 @@ def _named(name: str) -> x509.Name:
 
 @dataclass(frozen=True, slots=True)
 class DirectMailer(Mailer):
-    """In place of relay and worker: sends each mail once what it is about is committed.
+    """Replaces relay and worker: sends each mail once its transaction is committed.
 
-    For tests that roll back, whose data no worker could see; tasks/test_mail_worker.py has one.
+    For tests that roll back, whose data is invisible to workers; tasks/test_mail_worker.py uses a
+    real one.
     """
 
     database: Database
 
     async def _enqueue(self, session: AsyncSession, job: MailJob) -> None:
         async def send() -> None:
-            made = await mails.make(self.database, self.settings, job.kind, dict(job.values))
+            made = await make(self.database, self.settings, job.kind, dict(job.values))
             if made is not None:
                 await asyncio.to_thread(delivery.deliver, self.settings, made)
 

@@ -1,4 +1,4 @@
-"""A kind of job that is done only while others of it run, for a worker told to include it."""
+"""A kind of job that completes only while others of it run, for a worker told to include it."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from fastapi_base.tasks.running import runs
 
 
 class Meeting(BaseModel):
-    """How many it takes."""
+    """How many jobs have to meet."""
 
     people: int
 
@@ -21,7 +21,7 @@ _PRESENT = text("SELECT count(*) FROM jobs WHERE kind = 'tests-meeting' AND stat
 
 
 async def meet(job: JobContext, payload: Meeting) -> Meeting:
-    """Wait for the others."""
+    """Wait for the other jobs."""
     while True:
         async with job.database.read() as connection:
             present = int(await connection.scalar(_PRESENT) or 0)

@@ -1,6 +1,7 @@
-"""Providers of identities on loopback: a real one, and one that says whatever a test wants."""
+"""Identity providers on loopback: a real one, and one that responds as a test wants."""
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,17 +20,25 @@ KEY_ID = "rogue"
 
 @contextmanager
 def real_provider(users: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """oidc-provider-mock with these users (claims by subject); gives its issuer."""
+    """oidc-provider-mock with these users (claims by subject); yields its issuer."""
     known = [User(sub=subject, claims=claims) for subject, claims in users.items()]
     with run_server_in_thread(user_claims=known) as server:
         yield f"http://localhost:{server.server_port}"
 
 
 def consent(url: str, subject: str) -> dict[str, str]:
-    """What a person does at the provider: with what the browser comes back."""
+    """A person's consent at the provider; returns the parameters of the callback."""
     reply = httpx2.post(url, data={"sub": subject}, follow_redirects=False)
     assert reply.status_code == 302, reply.text
     return {name: values[0] for name, values in query(reply.headers["location"]).items()}
+
+
+async def log_in_at(client: httpx2.AsyncClient, name: str, subject: str) -> httpx2.Response:
+    """A complete login at a real provider."""
+    path = f"/api/v1/auth/oidc/{name}"
+    begun = (await client.post(f"{path}/begin")).json()
+    body = {"transaction": begun["transaction"], **consent(begun["authorization_url"], subject)}
+    return await client.post(f"{path}/finish", json=body)
 
 
 def query(url: str) -> dict[str, list[str]]:
@@ -38,11 +47,10 @@ def query(url: str) -> dict[str, list[str]]:
 
 
 class RogueProvider:
-    """Publishes and answers what it is told to; keeps what it was sent.
+    """Publishes and responds as told; records the requests.
 
-    `claims` go into the ID token, `lies` are told over honest ones, `token` is an ID token to send
-    as it is, `metadata` is published over what an honest one publishes, `asked` is how the last
-    login began.
+    `claims` go into the ID token, `lies` override honest claims, `token` is an ID token to send as
+    it is, `metadata` overrides the honest metadata, and `asked` is how the last login started.
     """
 
     def __init__(self, issuer: str) -> None:
@@ -57,7 +65,7 @@ class RogueProvider:
         self.requests: list[dict[str, list[str]]] = []
 
     def published(self) -> dict[str, Any]:
-        """Discovery."""
+        """The discovery document."""
         honest = {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
@@ -73,18 +81,18 @@ class RogueProvider:
         return {"keys": [public | {"kid": KEY_ID, "use": "sig", "alg": "RS256"}]}
 
     def sign(self, claims: dict[str, Any]) -> str:
-        """An ID token under the key that is published."""
+        """Sign an ID token with the published key."""
         return jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": KEY_ID})
 
     def answer(self) -> dict[str, Any]:
-        """What the token endpoint says."""
+        """The token endpoint's response."""
         token = self.sign(self.claims) if self.token is None else self.token
         return {"access_token": "at", "token_type": "Bearer", "id_token": token}
 
 
 @contextmanager
-def rogue_provider() -> Iterator[RogueProvider]:
-    """A provider that a test can make lie."""
+def rogue_provider(tls: ssl.SSLContext | None = None) -> Iterator[RogueProvider]:
+    """A provider that a test can make lie; over HTTPS with `tls`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -106,10 +114,17 @@ def rogue_provider() -> Iterator[RogueProvider]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing: the tests look at what was sent."""
+            """Log nothing: the tests inspect the requests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    provider = RogueProvider(f"http://127.0.0.1:{server.server_port}")
+    scheme = "http"
+    if tls is not None:
+        scheme = "https"
+        # In the connection's thread: an error must not stop the server.
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+    provider = RogueProvider(f"{scheme}://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""A task that does not end when it is asked to, for a worker that is told to include it."""
+"""A task that ignores requests to end, for a worker that is told to include it."""
 
 import time
 from contextlib import suppress

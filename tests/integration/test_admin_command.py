@@ -1,4 +1,4 @@
-"""The first admin, made by the command."""
+"""The first administrator, created by the command."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 from typer.testing import CliRunner, Result
 
-from fastapi_base.cli import app as commands
+from fastapi_base.cli.main import app as commands
 from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
 from tests.calling import calling
-from tests.integration.accounts import log_in
+from tests.integration.accounts import bearer, log_in
 
 
 @pytest.fixture
@@ -26,7 +26,30 @@ def run(fresh_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     return call
 
 
-def test_admin_is_made_once_and_can_log_in(
+def test_admin_of_a_private_network(
+    run: Callable[[str], Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRST_ADMIN_EMAIL", "Admin@corp.local")
+    refused = run("correct horse battery staple")
+    assert refused.exit_code == 1
+    assert "FIRST_ADMIN_EMAIL: " in refused.output
+    assert "AUTH_EMAIL_ALLOW_SPECIAL_DOMAINS=true" in refused.output
+    monkeypatch.setenv("AUTH_EMAIL_ALLOW_SPECIAL_DOMAINS", "true")
+    made = run("correct horse battery staple")
+    assert made.exit_code == 0, made.output
+    assert "admin@corp.local: superuser created" in made.output
+    # Commands that name an account find it.
+    ended = CliRunner().invoke(commands, ["revoke-sessions", "admin@corp.local"])
+    assert ended.exit_code == 0, ended.output
+
+
+def test_password_that_cannot_be_used_to_log_in_is_refused(run: Callable[[str], Result]) -> None:
+    refused = run("correct horse battery staple" * 10)
+    assert refused.exit_code == 1
+    assert "FIRST_ADMIN_PASSWORD: must have 12 to 256 characters" in refused.output
+
+
+def test_admin_is_created_once_and_can_log_in(
     run: Callable[[str], Result],
     make_settings: Callable[[str], Settings],
     fresh_database_url: str,
@@ -42,7 +65,7 @@ def test_admin_is_made_once_and_can_log_in(
         app = create_app(make_settings(fresh_database_url))
         async with calling(app) as client:
             reply = await log_in(client, "root@example.com")
-            headers = {"Authorization": f"Bearer {reply.json()['access_token']}"}
+            headers = bearer(reply)
             me = await client.get("/api/v1/users/me", headers=headers)
             assert me.json()["is_superuser"]
 

@@ -1,4 +1,4 @@
-"""SIGUSR2: a new server takes the place of the old one, at the same ports and without a gap."""
+"""SIGUSR2: a new server replaces the old one on the same ports without downtime."""
 
 import asyncio
 import contextlib
@@ -18,13 +18,13 @@ from tests.integration.scraping import Scrape, folders, scrape, writers
 SECONDS = 90
 
 
-def test_metrics_go_on_through_a_binary_upgrade(
+def test_metrics_survive_a_binary_upgrade(
     tmp_path: Path, database_url: str, redis_url: str
 ) -> None:
     port, metrics, pid_file = free_port(), free_port(), tmp_path / "pid"
     log = tmp_path / "api.log"
-    # As an installed program: started by -m, gunicorn's successor finds gunicorn's own folder first
-    # among its modules, and in there an `http`.
+    # As an installed program: started by -m, gunicorn's successor would have gunicorn's own
+    # directory first in its module path, which contains an `http`.
     program = tmp_path / "gunicorn"
     program.write_text("from gunicorn.app.wsgiapp import run\n\nrun()\n")
     with doomed(
@@ -50,7 +50,7 @@ def test_metrics_go_on_through_a_binary_upgrade(
 
 
 def _upgrade(old: int, pid_file: Path, url: str, metrics: int) -> None:
-    waiting.until(lambda: _answers(url), "the old server", SECONDS)
+    waiting.until(lambda: _answers(url), "the old server answers", SECONDS)
     waiting.until(lambda: _count(metrics) == 1, "the first request is counted", SECONDS)
     os.kill(old, signal.SIGUSR2)
     new = _pid_in(pid_file.with_name("pid.2"))
@@ -58,9 +58,13 @@ def _upgrade(old: int, pid_file: Path, url: str, metrics: int) -> None:
     def both_count() -> bool:
         return _answers(url) and len(writers(old) - {0}) == 2
 
-    waiting.until(both_count, "the workers of both have counted", SECONDS)
-    # A request is counted after its reply. Whoever is asked then, it is the same.
-    waiting.until(lambda: len({_count(metrics) for _ in range(10)}) == 1, "one count", SECONDS)
+    waiting.until(both_count, "both servers count requests", SECONDS)
+    # A request is counted after its reply. Any process gives the same answer then.
+    waiting.until(
+        lambda: len({_count(metrics) for _ in range(10)}) == 1,
+        "all processes report the same count",
+        SECONDS,
+    )
     counted = _count(metrics)
     assert counted > 1
     assert {_seen(metrics).total("process_count") for _ in range(10)} == {4}
@@ -68,7 +72,9 @@ def _upgrade(old: int, pid_file: Path, url: str, metrics: int) -> None:
     _end(old)
     assert _answers(url)
     (folder,) = folders(old)
-    waiting.until(lambda: _count(metrics) == counted + 1, "the new server counts on", SECONDS)
+    waiting.until(
+        lambda: _count(metrics) == counted + 1, "the new server continues the count", SECONDS
+    )
     _end(new)
     assert not folder.exists()
 
@@ -79,7 +85,7 @@ def _pid_in(file: Path) -> int:
 
 
 def _answers(url: str) -> bool:
-    """Whether it does, on a connection of its own."""
+    """Whether it responds on a new connection."""
     try:
         return httpx2.get(f"{url}/api/v1/users/me", timeout=30).status_code == 401
     except httpx2.TransportError:
@@ -99,7 +105,7 @@ def _end(pid: int) -> None:
     os.kill(pid, signal.SIGTERM)
 
     def ended() -> bool:
-        # What this process started is not gone before it is waited for.
+        # A child of this process remains until it is waited for.
         gone = not psutil.pid_exists(pid)
         return gone or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 

@@ -1,4 +1,4 @@
-"""A job is watched from one process of the API, then from another, while a worker does it."""
+"""A job's events are streamed by one API process, then by another, while a worker runs it."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,14 +12,13 @@ import pytest
 from redis.asyncio import Redis
 
 from fastapi_base.core.config import Settings
-from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
+from fastapi_base.db.session import EngineDatabase
 from fastapi_base.services.jobs.enqueue import enqueue
 from ops.dev.places import free_port
 from tests.integration.accounts import new_user
 from tests.integration.meeting import MEETING, Meeting
-from tests.integration.processes import CELERY, GUNICORN, RELAY, running
-from tests.integration.waiting import until
+from tests.integration.processes import CELERY, GUNICORN, RELAY, running, serves
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +28,8 @@ WORKER = (*CELERY, "worker", "--include=tests.integration.meeting", "--concurren
 @pytest.fixture
 def processes(
     tmp_path: Path, fresh_database_url: str, redis: Redis, redis_url: str
-) -> Iterator[list[str]]:
-    """The addresses of two of the API; a relay and a worker run too."""
+) -> Iterator[list[int]]:
+    """The ports of two API processes; a relay and a worker run too."""
     given = {"DATABASE_URL": fresh_database_url, "REDIS_URL": redis_url, "API_WORKERS": "1"}
     ports = [free_port(), free_port()]
     with ExitStack() as stack:
@@ -41,11 +40,11 @@ def processes(
             )
         stack.enter_context(running(RELAY, tmp_path / "relay.log", **given))
         stack.enter_context(running(WORKER, tmp_path / "worker.log", **given))
-        yield [f"http://127.0.0.1:{port}" for port in ports]
+        yield ports
 
 
 async def events(reply: httpx2.Response) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    """Of each its id and the job that it shows, as they come."""
+    """The ID of each event and the job in it, as they arrive."""
     name = ""
     async for line in reply.aiter_lines():
         if line.startswith("id: "):
@@ -54,31 +53,28 @@ async def events(reply: httpx2.Response) -> AsyncIterator[tuple[str, dict[str, A
             yield name, json.loads(line.removeprefix("data: "))
 
 
-async def test_progress_goes_on_in_another_process_where_it_was_left(
-    processes: list[str], make_settings: Callable[[str], Settings], fresh_database_url: str
+async def test_event_stream_resumes_in_another_process(
+    processes: list[int], make_settings: Callable[[str], Settings], fresh_database_url: str
 ) -> None:
     engine = create_engine(make_settings(fresh_database_url).database)
     database = EngineDatabase(engine)
-    one, other = (httpx2.AsyncClient(base_url=url, timeout=60) for url in processes)
-
-    async def both_serve() -> bool | None:
-        try:
-            return all([(await c.get("/health/live")).is_success for c in (one, other)]) or None
-        except httpx2.TransportError:
-            return None
+    one, other = (
+        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) for port in processes
+    )
 
     async def meets(owner: str) -> UUID:
         async with database.transaction() as session:
             return (await enqueue(session, MEETING, Meeting(people=2), owner=UUID(owner))).id
 
+    for port in processes:
+        await serves(port)
     async with one, other:
-        await until(both_serve, "both serve", 60)
         headers = await new_user(one, "ada@example.com")
         owner = (await one.get("/api/v1/users/me", headers=headers)).json()["id"]
         job = await meets(owner)
         url = f"/api/v1/jobs/{job}/events"
         async with one.stream("GET", url, headers=headers) as reply:
-            # Until it waits for another one, and says so.
+            # Until it waits for another job, and reports that.
             progressed = (event async for event in events(reply) if event[1]["progress"])
             seen, shown = await anext(progressed)
         assert (shown["status"], shown["progress"]["done"]) == ("running", 1)

@@ -1,7 +1,8 @@
-"""Requests leave nothing for the collector of cycles, which would walk through all that waits."""
+"""Requests leave no cycles for the garbage collector, which would traverse all live objects."""
 
 import gc
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ ROUNDS = 20
 
 
 class Exchange:
-    """A request as a server has it: what sends the reply knows the scope."""
+    """A request as a server holds it: its send function refers to the scope."""
 
     def __init__(self, scope: Scope, body: bytes) -> None:
         self.scope = scope
@@ -70,14 +71,19 @@ async def ask(app: FastAPI, method: str, target: str, headers: dict[str, str], b
         ("GET", "/nowhere", None, 404),
     ],
 )
-async def test_a_request_leaves_no_cycles(
-    settings: Settings, method: str, target: str, body: object, status: int
+async def test_request_leaves_no_cycles(
+    make_settings: Callable[[str], Settings],
+    fresh_database_url: str,
+    method: str,
+    target: str,
+    body: object,
+    status: int,
 ) -> None:
-    app = create_app(settings)
+    app = create_app(make_settings(fresh_database_url))
     sent = b"" if body is None else json.dumps(body).encode()
     async with calling(app) as client:
         headers = await new_user(client, "ada@example.com")
-        # What is made once is made by now.
+        # Everything that is created only once exists by now.
         for _ in range(3):
             assert await ask(app, method, target, headers, sent) == status
         gc.collect()

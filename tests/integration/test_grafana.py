@@ -1,4 +1,4 @@
-"""What alerts and dashboards ask for is what API and worker really expose."""
+"""API and worker expose every metric that alerts and dashboards query."""
 
 import asyncio
 from pathlib import Path
@@ -10,11 +10,11 @@ from ops.dev.places import free_port
 from tests.integration.processes import CELERY, GUNICORN, running
 from tests.integration.scraping import Scrape, scrape
 from tests.integration.waiting import until
-from tests.ops.grafana.queries import OF_PROMETHEUS, defined, queries, rules
+from tests.ops.deploy.grafana.queries import OF_PROMETHEUS, defined, queries, rules
 
 pytestmark = pytest.mark.anyio
 
-# Exposed from the first time on that it happens, which none of these is here.
+# Exposed from their first occurrence on, and none occurs here.
 RARE = {
     "db_pool_timeouts_total",
     "rate_limit_redis_failures_total",
@@ -23,7 +23,7 @@ RARE = {
     "tasks_lost_total",
     "tasks_running",
 }
-# Of what both expose soon, the last.
+# The last of the metrics that both expose early.
 EARLY = {
     "db_pool_limit",
     "event_loop_lag_seconds_count",
@@ -36,7 +36,7 @@ EARLY = {
 }
 
 
-async def test_every_metric_and_label_is_one_of_the_services(
+async def test_every_queried_metric_and_label_is_exposed(
     tmp_path: Path, database_url: str, redis_url: str
 ) -> None:
     port, api, worker = free_port(), free_port(), free_port()
@@ -70,7 +70,7 @@ async def test_every_metric_and_label_is_one_of_the_services(
             # A request is counted after its reply.
             return found if names >= EARLY else None
 
-        scrapes = await until(answers, "both tell of themselves", 90)
+        scrapes = await until(answers, "all metrics are exposed", 90)
     live: dict[str, set[str]] = {}
     for one in scrapes:
         for sample in one.samples:

@@ -1,33 +1,37 @@
-"""The API as a real server process, and how all processes refuse unsafe settings."""
+"""The API as a real server process, and how all processes reject unsafe settings."""
 
 import asyncio
-import json
+import signal
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
+from ops.dev import guard
 from ops.dev.places import free_port
-from tests.integration.processes import CELERY, GUNICORN, outcome, running
-from tests.integration.waiting import until
+from tests.integration import logs
+from tests.integration.processes import (
+    CELERY,
+    END_SECONDS,
+    GUNICORN,
+    environment,
+    outcome,
+    running,
+    serves,
+)
 
 
-async def call(url: str) -> None:
-    async with httpx2.AsyncClient(base_url=url) as client:
-
-        async def ready() -> httpx2.Response | None:
-            try:
-                reply = await client.get("/health/ready")
-            except httpx2.TransportError:
-                return None
-            return reply if reply.status_code == 200 else None
-
-        reply = await until(ready, "ready")
+async def call(port: str) -> None:
+    await serves(port)
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        reply = await client.get("/nowhere", headers={"x-request-id": "only-once-please"})
         assert "server" not in reply.headers
-        await client.get("/nowhere", headers={"x-request-id": "only-once-please"})
 
 
-def test_serves_logs_once_and_ends_well(tmp_path: Path, database_url: str, redis_url: str) -> None:
+def test_serves_logs_once_and_shuts_down_cleanly(
+    tmp_path: Path, database_url: str, redis_url: str
+) -> None:
     port = str(free_port())
     log = tmp_path / "api.log"
     with running(
@@ -39,11 +43,78 @@ def test_serves_logs_once_and_ends_well(tmp_path: Path, database_url: str, redis
         API_WORKERS="2",
         LOG_FORMAT="json",
     ):
-        asyncio.run(call(f"http://127.0.0.1:{port}"))
-    events = [json.loads(line) for line in log.read_text().splitlines()]
+        asyncio.run(call(port))
+    events = logs.events(log)
     mine = [event for event in events if event.get("request_id") == "only-once-please"]
     assert [event["event"] for event in mine] == ["request"]
     assert not [event for event in events if event["level"] in {"error", "critical"}]
+
+
+def test_worker_asked_to_stop_while_starting_stops(
+    tmp_path: Path, database_url: str, redis_url: str
+) -> None:
+    port = str(free_port())
+    configuration = tmp_path / "early.py"
+    configuration.write_text(
+        "import os, signal\n"
+        "from fastapi_base import gunicorn_conf\n"
+        "from fastapi_base.gunicorn_conf import *\n\n\n"
+        "def post_fork(arbiter, worker):\n"
+        "    if worker.age == 1:\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    gunicorn_conf.post_fork(arbiter, worker)\n"
+    )
+    log = tmp_path / "api.log"
+    command = [*GUNICORN[:3], f"--config={configuration}", GUNICORN[-1]]
+    with running(
+        command,
+        log,
+        DATABASE_URL=database_url,
+        REDIS_URL=redis_url,
+        API_PORT=port,
+        API_WORKERS="1",
+    ):
+        asyncio.run(call(port))
+        # The first one ended, and another one took its place.
+        assert log.read_text().count("Booting worker") == 2
+
+
+def test_quick_shutdown_does_not_wait(tmp_path: Path, database_url: str, redis_url: str) -> None:
+    port = str(free_port())
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "API_PORT": port}
+    log = tmp_path / "api.log"
+    with guard.process(
+        GUNICORN, log, signal.SIGTERM, environ=environment(**settings), cwd=tmp_path
+    ) as process:
+        asyncio.run(call(port))
+        process.send_signal(signal.SIGINT)
+        # Less than the grace period after which workers are killed.
+        assert process.wait(20) == 0, log.read_text()
+
+
+def test_workers_of_a_killed_parent_exit_and_the_next_server_starts(
+    tmp_path: Path, database_url: str, redis_url: str
+) -> None:
+    port = str(free_port())
+    settings = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "API_PORT": port,
+        "API_WORKERS": "2",
+    }
+    log = tmp_path / "first.log"
+    with guard.process(
+        GUNICORN, log, signal.SIGTERM, environ=environment(**settings), cwd=tmp_path
+    ) as process:
+        asyncio.run(call(port))
+        workers = psutil.Process(process.pid).children()
+        assert len(workers) == 2
+        process.kill()
+        _, alive = psutil.wait_procs(workers, timeout=END_SECONDS)
+        assert alive == []
+    assert "the parent process is gone" in log.read_text()
+    with running(GUNICORN, tmp_path / "second.log", **settings):
+        asyncio.run(call(port))
 
 
 @pytest.mark.parametrize(
@@ -51,10 +122,10 @@ def test_serves_logs_once_and_ends_well(tmp_path: Path, database_url: str, redis
     [GUNICORN, (*CELERY, "worker"), (*CELERY, "beat")],
     ids=["api", "worker", "beat"],
 )
-def test_unsafe_settings_stop_the_boot_with_a_sentence(
+def test_unsafe_settings_fail_at_boot_with_a_sentence(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     code, errors = outcome(command, tmp_path, ENVIRONMENT="production")
     assert code == 1
-    assert "AUTH_JWT_SECRET: production needs a secret of its own" in errors
+    assert "AUTH_JWT_SECRET: production requires your own secret" in errors
     assert "Traceback" not in errors

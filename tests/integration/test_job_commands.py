@@ -1,4 +1,4 @@
-"""What operators do to jobs by commands."""
+"""The operators' commands on jobs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 from typer.testing import CliRunner
 
-from fastapi_base.cli import app as commands
+from fastapi_base.cli.main import app as commands
 from fastapi_base.core.ids import uuid7
 
 NOBODY = "0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"
@@ -42,7 +42,7 @@ class Jobs:
         queue: str = "fastapi-base",
         error: str | None = None,
     ) -> str:
-        """A job of that state."""
+        """Add a job in this state."""
         job = uuid7()
         over = state not in ("queued", "running")
         values: dict[str, object] = {"id": job, "kind": kind, "queue": queue}
@@ -51,7 +51,7 @@ class Jobs:
         return str(job)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What the query finds."""
+        """The rows of the query."""
 
         async def work(connection: AsyncConnection) -> list[tuple[Any, ...]]:
             return [tuple(row) for row in await connection.execute(text(query))]
@@ -63,7 +63,7 @@ class Jobs:
         return {str(job): state for job, state in self.rows("SELECT id, state FROM jobs")}
 
     def audited(self) -> list[tuple[Any, ...]]:
-        """What the audit log holds."""
+        """The contents of the audit log."""
         return self.rows("SELECT action, details FROM audit_events ORDER BY id")
 
 
@@ -92,13 +92,13 @@ def test_list_is_filtered_and_limited(jobs: Jobs) -> None:
     assert listed("--kind", "mail", "--state", "failed") == set()
     short = run("list", "--limit", "1")
     assert len(short.stdout.splitlines()) == 2
-    assert short.stderr == "There are more; --limit takes up to 1000.\n"
+    assert short.stderr == "There are more jobs; --limit accepts up to 1000.\n"
     line = run("list", "--state", "failed").stdout.splitlines()[1]
     assert line.split("\t")[1:5] == ["failed", "note", "fastapi-base", "3/3"]
     assert line.split("\t")[6] == "broken  [2Jpipe here"
 
 
-def test_show_keeps_the_payload_to_itself(jobs: Jobs) -> None:
+def test_show_hides_the_payload(jobs: Jobs) -> None:
     job = jobs.add("failed", error="broken pipe")
     shown = run("show", job)
     assert shown.exit_code == 0
@@ -107,7 +107,7 @@ def test_show_keeps_the_payload_to_itself(jobs: Jobs) -> None:
     assert "hush" not in shown.output
 
 
-def test_one_is_run_again_and_one_ended(jobs: Jobs) -> None:
+def test_jobs_are_retried_and_cancelled(jobs: Jobs) -> None:
     failed, other, waiting = jobs.add("failed"), jobs.add("failed"), jobs.add("queued")
     again, ended = run("retry", failed), run("cancel", waiting)
     assert (again.exit_code, again.stdout) == (0, f"{failed}: queued\n")
@@ -119,25 +119,25 @@ def test_one_is_run_again_and_one_ended(jobs: Jobs) -> None:
     ]
 
 
-def test_running_job_is_asked_to_end(jobs: Jobs) -> None:
+def test_running_job_is_asked_to_cancel(jobs: Jobs) -> None:
     job = jobs.add("running")
     ended = run("cancel", job)
-    assert (ended.exit_code, ended.stdout) == (0, f"{job}: its end is asked for\n")
+    assert (ended.exit_code, ended.stdout) == (0, f"{job}: cancellation requested\n")
     assert jobs.rows("SELECT cancel_requested_at IS NOT NULL FROM jobs") == [(True,)]
 
 
-def test_dead_letters_of_a_kind_are_run_again_once_the_operator_agrees(jobs: Jobs) -> None:
+def test_dead_letters_of_a_kind_are_retried_after_confirmation(jobs: Jobs) -> None:
     dead = [jobs.add("failed") for _ in range(3)]
     left = {jobs.add("cancelled"): "cancelled", jobs.add("failed", kind="mail"): "failed"}
     before = jobs.states()
     refused = run("retry", "--kind", "note", typed="n\n")
     assert refused.exit_code == 1
-    assert "Run 3 failed jobs of kind note again?" in refused.output
+    assert "Retry 3 failed jobs of kind note?" in refused.output
     assert (jobs.states(), jobs.audited()) == (before, [])
     agreed = run("retry", "--kind", "note", "--yes")
-    assert (agreed.exit_code, agreed.stdout) == (0, "note: jobs queued again: 3\n")
+    assert (agreed.exit_code, agreed.stdout) == (0, "note: jobs requeued: 3\n")
     assert jobs.states() == left | dict.fromkeys(dead, "queued")
-    # All attempts are before them again.
+    # All attempts are available again.
     assert jobs.rows("SELECT DISTINCT attempt, max_attempts FROM jobs WHERE state = 'queued'") == [
         (0, 3)
     ]
@@ -147,20 +147,20 @@ def test_dead_letters_of_a_kind_are_run_again_once_the_operator_agrees(jobs: Job
 @pytest.mark.parametrize("command", ["show", "retry", "cancel"])
 def test_unknown_job_is_named(jobs: Jobs, command: str) -> None:
     result = run(command, NOBODY)
-    assert (result.exit_code, result.stderr) == (1, f"{NOBODY}: There is no such job\n")
+    assert (result.exit_code, result.stderr) == (1, f"{NOBODY}: The job does not exist\n")
     assert jobs.audited() == []
 
 
-def test_what_cannot_be_done_is_said(jobs: Jobs) -> None:
+def test_impossible_operation_is_explained(jobs: Jobs) -> None:
     done = jobs.add("succeeded")
     jobs.add("failed")
     states = jobs.states()
     for arguments, code, message in [
-        (("retry", done), 1, f"{done}: Only jobs that failed or were cancelled are run again"),
-        (("cancel", done), 1, f"{done}: The job is over: succeeded"),
+        (("retry", done), 1, f"{done}: Only failed or cancelled jobs can be retried"),
+        (("cancel", done), 1, f"{done}: The job is already finished: succeeded"),
         (("retry", "--kind", "nite", "--yes"), 1, "Kinds with failed jobs: note (1)"),
-        (("retry",), 2, "give either JOB_ID or --kind"),
-        (("retry", done, "--kind", "note"), 2, "give either JOB_ID or --kind"),
+        (("retry",), 2, "exactly one of JOB_ID and --kind is required"),
+        (("retry", done, "--kind", "note"), 2, "exactly one of JOB_ID and --kind is required"),
         (("show", "seven"), 2, "JOB_ID"),
         (("list", "--state", "lost"), 2, "--state"),
         (("list", "--limit", "0"), 2, "--limit"),

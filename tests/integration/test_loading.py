@@ -1,4 +1,4 @@
-"""What the application loads: libraries that few use cost their start and memory to those few."""
+"""What the application imports: optional libraries cost start time and memory only where used."""
 
 import json
 import sys
@@ -43,7 +43,7 @@ TRACES = {"TRACING_ENDPOINT": "http://127.0.0.1:9/v1/traces"}
     ],
     ids=["nothing", "passkeys", "providers", "traces"],
 )
-def test_what_is_off_is_not_loaded(
+def test_disabled_features_are_not_imported(
     tmp_path: Path, settings: dict[str, str], loaded: set[str]
 ) -> None:
     code, errors = outcome((sys.executable, "-c", SHOW), tmp_path, **settings)
@@ -67,7 +67,27 @@ print(json.dumps(made), file=sys.stderr)
 """
 
 
-def test_what_all_processes_need_is_made_before_they_are_forked(tmp_path: Path) -> None:
+def test_shared_objects_are_created_before_the_fork(tmp_path: Path) -> None:
     code, errors = outcome((sys.executable, "-c", READY), tmp_path)
     assert code == 0, errors
     assert json.loads(errors.splitlines()[-1]) == {"plans": True, "mappers": True}
+
+
+ADDRESS = """
+import importlib, sys
+from fastapi_base.core import emails
+program = importlib.import_module(sys.argv[1])
+if sys.argv[1].endswith("main"):
+    program.create_app()
+elif sys.argv[1].endswith("forking"):
+    # Its input, /dev/null, has ended: it reads its settings, finds no job and returns.
+    program.serve((), 1)
+print(emails.normal("Ada@corp.local"), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("program", ["main", "tasks.app", "tasks.forking"])
+def test_all_programs_agree_on_valid_email_addresses(tmp_path: Path, program: str) -> None:
+    command = (sys.executable, "-c", ADDRESS, f"fastapi_base.{program}")
+    code, errors = outcome(command, tmp_path, AUTH_EMAIL_ALLOW_SPECIAL_DOMAINS="true")
+    assert (code, errors.splitlines()[-1]) == (0, "ada@corp.local"), errors

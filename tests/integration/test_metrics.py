@@ -1,9 +1,11 @@
-"""Metrics of the API as Prometheus sees them: of several workers, and of workers that died."""
+"""The API's metrics as Prometheus scrapes them: of several workers, and of dead workers."""
 
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +14,8 @@ import psutil
 import pytest
 
 from ops.dev.places import free_port
-from tests.integration.processes import GUNICORN, outcome, running
-from tests.integration.scraping import folders, scrape, writers
+from tests.integration.processes import GUNICORN, outcome, running, serves
+from tests.integration.scraping import Scrape, folders, scrape, writers
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -25,12 +27,12 @@ SECONDS = "http_request_duration_seconds"
 class Api:
     """A server with two workers."""
 
-    url: str
+    port: int
     metrics: int
     process: psutil.Process
 
     def workers(self) -> set[int]:
-        """Process ids."""
+        """The process IDs of the workers."""
         return {child.pid for child in self.process.children()}
 
 
@@ -51,39 +53,50 @@ def api(
         RATE_LIMIT_ROUTES="POST /api/v1/auth/login=1/hour",
         LOG_FORMAT="json",
     ) as process:
-        started = Api(f"http://127.0.0.1:{port}", metrics, psutil.Process(process.pid))
-        asyncio.run(up(started))
-        yield started
+        asyncio.run(serves(port))
+        yield Api(port, metrics, psutil.Process(process.pid))
         assert folders(process.pid)
     assert not folders(process.pid)
 
 
 async def spread(api: Api, path: str, count: int, method: str = "GET") -> set[int]:
-    """Ask on a connection of its own each time, so that both workers answer. The statuses."""
+    """Send each request on a new connection, so that both workers answer. Returns the statuses."""
     statuses = set()
     for _ in range(count):
-        async with httpx2.AsyncClient(base_url=api.url) as client:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{api.port}") as client:
             statuses.add((await client.request(method, path)).status_code)
     return statuses
 
 
-async def up(api: Api) -> None:
-    async def ready() -> bool | None:
-        try:
-            statuses = await spread(api, "/health/ready", 1)
-        except httpx2.TransportError:
-            return None
-        return True if statuses == {200} else None
+async def settled(api: Api, total: float, **labels: str) -> Scrape:
+    """Wait until this many requests are counted, which follows their replies, and no more are."""
 
-    await until(ready, "ready", 90)
-
-
-async def test_counts_of_all_workers_and_of_dead_ones_add_up(api: Api) -> None:
-    await spread(api, "/api/v1/users/me", 40)
-    for _ in range(3):
+    async def counted() -> bool | None:
         seen = await scrape(api.metrics)
-        route = {"method": "GET", "route": "/api/v1/users/me", "status": "401"}
-        assert seen.total(f"{SECONDS}_count", **route) == 40
+        return seen.total(f"{SECONDS}_count", **labels) >= total or None
+
+    await until(counted, f"{total} requests with {labels} are counted")
+    for _ in range(2):
+        seen = await scrape(api.metrics)
+        assert seen.total(f"{SECONDS}_count", **labels) == total
+    return seen
+
+
+async def both_report(api: Api) -> None:
+    """Wait for both workers: when one of them responds, the other may still be starting."""
+
+    async def all_pools() -> bool | None:
+        limit = (await scrape(api.metrics)).total("db_pool_limit", server="primary")
+        return True if limit == 20 else None
+
+    await until(all_pools, "both workers report", 90)
+
+
+async def test_counts_of_live_and_dead_workers_add_up(api: Api) -> None:
+    await both_report(api)
+    await spread(api, "/api/v1/users/me", 40)
+    route = {"method": "GET", "route": "/api/v1/users/me", "status": "401"}
+    seen = await settled(api, 40, **route)
     assert seen.total("process_count") == 3
     assert seen.total("process_resident_memory_bytes") > 50e6
     before = seen.total("process_cpu_seconds_total")
@@ -97,39 +110,42 @@ async def test_counts_of_all_workers_and_of_dead_ones_add_up(api: Api) -> None:
         return True if len(now) == 2 and not now & gone else None
 
     await until(replaced, "two new workers", 90)
-    await up(api)
+    await serves(api.port)
     await spread(api, "/api/v1/users/me", 2)
-    assert (await scrape(api.metrics)).total(f"{SECONDS}_count", **route) == 42
-
-    async def both_report() -> bool | None:
-        limit = (await scrape(api.metrics)).total("db_pool_limit", server="primary")
-        return True if limit == 20 else None
-
-    # One of them answers; the other may still be starting.
-    await until(both_report, "the pools of both workers, and of them alone")
-    # What the dead had open is not reported, and their files are gone.
+    await settled(api, 42, **route)
+    await both_report(api)
+    # Gauges of the dead process are not reported, and its files are removed.
     assert writers(api.process.pid) <= {0, *api.workers()}
     seen = await scrape(api.metrics)
     assert seen.total("process_cpu_seconds_total") >= before
     assert seen.total("process_count") == 3
 
 
-async def test_callers_cannot_make_series(api: Api) -> None:
+async def test_scrape_does_not_wait_for_clients_that_send_nothing(api: Api) -> None:
+    with ExitStack() as stack:
+        for _ in range(16):
+            peer = stack.enter_context(socket.create_connection(("127.0.0.1", api.metrics), 10))
+            peer.sendall(b"GET /metrics HTTP/1.1\r\n")
+        # Each of them may stay for ten seconds.
+        async with asyncio.timeout(8):
+            assert (await scrape(api.metrics)).total("process_count") == 3
+
+
+async def test_callers_cannot_create_series(api: Api) -> None:
     for number in range(5):
         await spread(api, f"/nowhere/{number}", 1)
         await spread(api, f"/api/v1/jobs/{number}", 1)
     for method in ("PROPFIND", "MKCOL", "LOCK"):
         await spread(api, "/api/v1/users/me", 1, method=method)
-    seen = await scrape(api.metrics)
+    await settled(api, 5, route="/api/v1/jobs/{job_id}", status="401")
+    await settled(api, 3, method="other")
+    seen = await settled(api, 5, route="none", status="404")
     routes = seen.values(f"{SECONDS}_count", "route")
-    assert "/api/v1/jobs/{job_id}" in routes
     assert not [route for route in routes if any(map(str.isdecimal, route.replace("v1", "")))]
     assert seen.values(f"{SECONDS}_count", "method") <= {"GET", "POST", "other"}
-    assert seen.total(f"{SECONDS}_count", route="none", status="404") == 5
-    assert seen.total(f"{SECONDS}_count", method="other") == 3
 
 
-async def test_build_pool_loop_and_limits_are_seen(api: Api) -> None:
+async def test_build_pool_loop_and_limits_are_exposed(api: Api) -> None:
     assert await spread(api, "/api/v1/auth/login", 3, method="POST") == {422, 429}
 
     async def looked() -> bool | None:
@@ -137,7 +153,7 @@ async def test_build_pool_loop_and_limits_are_seen(api: Api) -> None:
         ready = seen.total("db_pool_connections", server="primary") >= 1
         return True if ready and seen.total("event_loop_lag_seconds_count") >= 2 else None
 
-    await until(looked, "both workers looked at themselves")
+    await until(looked, "both workers report their pools and event loops")
     seen = await scrape(api.metrics)
     assert seen.values("build_info", "image_digest") == {"sha256:feed"}
     assert seen.values("build_info", "version") == {"0.1.0"}
@@ -147,9 +163,7 @@ async def test_build_pool_loop_and_limits_are_seen(api: Api) -> None:
     assert seen.total(decided, quota="address", decision="refused") == 0
 
 
-async def test_a_port_that_is_taken_stops_the_boot_with_a_sentence(
-    api: Api, tmp_path: Path
-) -> None:
+async def test_occupied_port_fails_at_boot_with_a_sentence(api: Api, tmp_path: Path) -> None:
     port = str(api.metrics)
     code, errors = await asyncio.to_thread(outcome, GUNICORN, tmp_path, METRICS_PORT=port)
     assert code == 1

@@ -1,14 +1,14 @@
-"""nginx as ops/nginx configures it: TLS, what it passes on, what it refuses, dead servers."""
+"""nginx as configured in ops/deploy/nginx: TLS, forwarded headers, refusals, failed servers."""
 
 import asyncio
 import itertools
-import json
 import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -16,8 +16,9 @@ from cryptography import x509
 
 from ops.dev.places import free_port
 from tests import nginx as load_balancer
+from tests.integration import logs
 from tests.integration.certificates import write_certificate
-from tests.integration.processes import GUNICORN, doomed
+from tests.integration.processes import GUNICORN, doomed, serves
 from tests.integration.upstreams import Request, hang_up, say_ok, upstream
 from tests.integration.waiting import until
 from tests.nginx import NAME, Nginx
@@ -26,14 +27,14 @@ pytestmark = pytest.mark.anyio
 
 
 class Front:
-    """An nginx, and a way to ask it by its name."""
+    """An nginx, and clients that use its name."""
 
     def __init__(self, nginx: Nginx, certificate: Path) -> None:
         self.nginx = nginx
         self._certificate = str(certificate)
 
     def client(self) -> httpx2.AsyncClient:
-        """Speaks TLS to the name of the service, wherever nginx listens."""
+        """A client that speaks TLS to the service's name, wherever nginx listens."""
         return httpx2.AsyncClient(
             base_url=f"https://127.0.0.1:{self.nginx.https}",
             verify=ssl.create_default_context(cafile=self._certificate),
@@ -43,11 +44,11 @@ class Front:
         )
 
     def shake(self, name: str = NAME, version: ssl.TLSVersion | None = None) -> ssl.SSLSocket:
-        """A connection after its handshake."""
+        """A connection after the TLS handshake."""
         context = ssl.create_default_context(cafile=self._certificate)
         if version:
             context.minimum_version = context.maximum_version = version
-        # Else OpenSSL would not even ask for what is too old.
+        # Otherwise OpenSSL would not even offer outdated versions.
         context.set_ciphers("DEFAULT@SECLEVEL=0")
         context.set_alpn_protocols(["h2", "http/1.1"])
         peer = socket.create_connection(("127.0.0.1", self.nginx.https), 10)
@@ -55,7 +56,7 @@ class Front:
 
 
 async def _by_name(request: httpx2.Request) -> None:
-    """The name that TLS asks for, and that the certificate is checked against."""
+    """The name for SNI and for certificate verification."""
     request.extensions["sni_hostname"] = NAME
 
 
@@ -67,7 +68,7 @@ async def before(folder: Path, *servers: str) -> AsyncIterator[Front]:
         yield Front(running, certificate)
 
 
-async def test_tls_is_new_enough_and_only_for_our_name(tmp_path: Path) -> None:
+async def test_only_modern_tls_and_only_for_the_configured_name(tmp_path: Path) -> None:
     async with upstream() as api, before(tmp_path, api.address) as front:
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             with front.shake(version=version) as peer:
@@ -81,7 +82,7 @@ async def test_tls_is_new_enough_and_only_for_our_name(tmp_path: Path) -> None:
         with front.shake() as peer:
             assert peer.selected_alpn_protocol() == "h2"
             peer.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
-            # The server's own preface: a SETTINGS frame (RFC 9113, 3.4).
+            # The server's preface: a SETTINGS frame (RFC 9113, 3.4).
             assert peer.recv(9)[3] == 4
 
         async with httpx2.AsyncClient() as client:
@@ -91,7 +92,7 @@ async def test_tls_is_new_enough_and_only_for_our_name(tmp_path: Path) -> None:
         assert (reply.status_code, reply.headers["location"]) == (308, f"https://{NAME}/a?b=c")
 
 
-async def test_it_passes_its_own_word_on_and_keeps_connections(tmp_path: Path) -> None:
+async def test_it_sets_forwarded_headers_and_keeps_connections_alive(tmp_path: Path) -> None:
     async with (
         upstream() as api,
         before(tmp_path, api.address) as front,
@@ -105,7 +106,13 @@ async def test_it_passes_its_own_word_on_and_keeps_connections(tmp_path: Path) -
                 **({"x-request-id": given} if given else {}),
             }
             assert (await client.get("/some/where", headers=headers)).status_code == 200
-        logged = [json.loads(line) for line in front.nginx.requests.read_text().splitlines()]
+
+        async def written() -> list[dict[str, Any]] | None:
+            # nginx logs a line after it has sent the reply.
+            found = logs.events(front.nginx.requests)
+            return found if len(found) == 3 else None
+
+        logged = await until(written, "a line for each request")
     first, second, third = api.requests
     for request in api.requests:
         assert request.headers["host"] == NAME
@@ -124,7 +131,7 @@ async def test_it_passes_its_own_word_on_and_keeps_connections(tmp_path: Path) -
     assert {line["path"] for line in logged} == {"/some/where"}
 
 
-async def test_what_is_too_large_stays_outside(tmp_path: Path) -> None:
+async def test_oversized_requests_are_refused(tmp_path: Path) -> None:
     async with (
         upstream() as api,
         before(tmp_path, api.address) as front,
@@ -151,7 +158,7 @@ async def test_events_arrive_one_by_one(tmp_path: Path, path: str, header: bytes
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n" + header)
         writer.write(b"connection: close\r\n\r\ndata: one\n\n")
         await writer.drain()
-        # The second is not sent before the first was seen, at the other end.
+        # The second is sent only after the other end has received the first.
         await asyncio.wait_for(arrived.wait(), 10)
         writer.write(b"data: two\n\n")
         await writer.drain()
@@ -170,7 +177,7 @@ async def test_events_arrive_one_by_one(tmp_path: Path, path: str, header: bytes
     assert got == b"data: one\n\ndata: two\n\n"
 
 
-async def test_only_what_is_safe_is_tried_again(tmp_path: Path) -> None:
+async def test_only_safe_requests_are_retried(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         dying = [await stack.enter_async_context(upstream(hang_up)) for _ in range(2)]
         gone = f"127.0.0.1:{free_port()}"
@@ -187,22 +194,22 @@ async def test_only_what_is_safe_is_tried_again(tmp_path: Path) -> None:
             return [len(one.requests) for one in dying]
 
         both = [one.address for one in dying]
-        # Two tries, and then a problem document that says when to try again.
+        # Two attempts, and then a problem document with Retry-After.
         reply = await ask("GET", *both)
         assert sorted(came()) == [1, 1]
         assert reply.status_code == 503
         assert reply.headers["content-type"] == "application/problem+json"
         assert reply.headers["retry-after"] == "5"
         assert reply.json()["status"] == 503
-        # A POST was sent, and may have done its work.
+        # The POST was sent and may have taken effect.
         assert (await ask("POST", *both)).status_code == 503
         assert sum(came()) == 3
-        # One that nobody took goes to the other server.
+        # A request that no server accepted goes to the other server.
         well = await stack.enter_async_context(upstream(say_ok))
         assert [(await ask("POST", gone, well.address)).status_code for _ in range(2)] == [200, 200]
 
 
-async def test_a_killed_process_costs_at_most_replies_that_had_begun(
+async def test_killed_process_loses_at_most_started_replies(
     tmp_path: Path, database_url: str, redis_url: str
 ) -> None:
     ports = [free_port(), free_port()]
@@ -230,18 +237,8 @@ async def test_a_killed_process_costs_at_most_replies_that_had_begun(
         )
         client = await stack.enter_async_context(front.client())
 
-        async def all_serve() -> bool | None:
-            async with httpx2.AsyncClient(timeout=30) as direct:
-                try:
-                    for port in ports:
-                        reply = await direct.get(f"http://127.0.0.1:{port}/health/ready")
-                        if reply.status_code != 200:
-                            return None
-                except httpx2.TransportError:
-                    return None
-            return True
-
-        await until(all_serve, "both APIs are ready", 90)
+        for port in ports:
+            await serves(port)
 
         async def load() -> None:
             while True:
@@ -261,14 +258,14 @@ async def test_a_killed_process_costs_at_most_replies_that_had_begun(
 
         loads = [asyncio.create_task(load()) for _ in range(4)]
         await more(100)
-        # All of it at once, as when a machine loses its power.
+        # All processes at once, as in a power failure.
         kills[0]()
         await more(200)
         for task in loads:
             task.cancel()
         await asyncio.gather(*loads, return_exceptions=True)
-        logged = [json.loads(line) for line in front.nginx.requests.read_text().splitlines()]
-    # What was not answered went to the other one. A reply that had begun cannot be begun anew.
+        logged = logs.events(front.nginx.requests)
+    # Unanswered requests went to the other server. A reply that has started cannot be restarted.
     assert all("without sending complete message body" in error for error in lost)
     assert len(lost) <= len(loads)
     assert set(replies) == {401}

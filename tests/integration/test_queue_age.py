@@ -1,4 +1,4 @@
-"""The query by which KEDA scales workers (ops/k8s) gives the seconds that the oldest job waits."""
+"""KEDA's scaling query (ops/deploy/k8s) returns how many seconds the oldest job has waited."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ import yaml
 
 pytestmark = pytest.mark.anyio
 
-MANIFEST = Path("ops/k8s/components/keda/worker.yaml")
+MANIFEST = Path("ops/deploy/k8s/components/keda/worker.yaml")
 ADD = """
 INSERT INTO jobs
     (id, kind, version, payload, queue, priority, max_attempts, run_at, state, published_at)
@@ -21,7 +21,7 @@ FROM generate_series(1, $4)
 
 
 def scaling_query() -> str:
-    """As the manifest has it."""
+    """The query in the manifest."""
     (scaler,) = [
         manifest
         for manifest in yaml.safe_load_all(MANIFEST.read_text())
@@ -40,15 +40,15 @@ async def connection(fresh_database_url: str) -> AsyncIterator[asyncpg.Connectio
 async def add(
     connection: asyncpg.Connection, when: str, state: str, *, published: bool = False, many: int = 1
 ) -> None:
-    """So many jobs that were due so long from now."""
+    """Add this many jobs, due at this offset from now."""
     moment = datetime.now(UTC) if published else None
     await connection.execute(ADD, when, state, moment, many)
 
 
-async def test_the_age_of_the_oldest_due_job(connection: asyncpg.Connection) -> None:
+async def test_query_returns_the_age_of_the_oldest_due_job(connection: asyncpg.Connection) -> None:
     query = scaling_query()
     assert await connection.fetchval(query) == 0
-    # Neither what is not due yet, nor what is done, nor what runs.
+    # Neither future nor finished nor running jobs count.
     await add(connection, "1 hour", "queued")
     await add(connection, "-1 hour", "running", published=True)
     await add(connection, "-1 hour", "succeeded", published=True)
@@ -62,7 +62,7 @@ async def test_the_age_of_the_oldest_due_job(connection: asyncpg.Connection) -> 
     assert 200 <= await connection.fetchval(query) < 230
 
 
-async def test_jobs_that_are_over_are_not_read(connection: asyncpg.Connection) -> None:
+async def test_finished_jobs_are_not_read(connection: asyncpg.Connection) -> None:
     await add(connection, "-1 day", "succeeded", published=True, many=20_000)
     for published in (False, True):
         await add(connection, "-1 minute", "queued", published=published, many=100)

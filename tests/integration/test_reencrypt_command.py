@@ -1,4 +1,4 @@
-"""The key of stored secrets is changed by settings and one command."""
+"""The encryption key of stored secrets is rotated by settings and one command."""
 
 import asyncio
 import uuid
@@ -9,12 +9,12 @@ from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 from typer.testing import CliRunner, Result
 
-from fastapi_base.cli import app as commands
+from fastapi_base.cli.main import app as commands
 from fastapi_base.core.config import AuthSettings
-from fastapi_base.core.encryption import Cipher
 from fastapi_base.core.ids import uuid7
-from fastapi_base.db.database import EngineDatabase
-from fastapi_base.services import totp, users
+from fastapi_base.core.security.encryption import Cipher
+from fastapi_base.db.session import EngineDatabase
+from fastapi_base.services.identity import totp, users
 
 OLD, NEW = "old-key-" * 5, "new-key-" * 5
 
@@ -23,9 +23,7 @@ def cipher(key: str) -> Cipher:
     return Cipher(AuthSettings.model_validate({"encryption_key": key}))
 
 
-def test_secrets_are_encrypted_anew(
-    fresh_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_secrets_are_reencrypted(fresh_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(key: str, accepted: str) -> Result:
         monkeypatch.setenv("DATABASE_URL", fresh_database_url)
         monkeypatch.setenv("AUTH_ENCRYPTION_KEY", key)
@@ -49,6 +47,6 @@ def test_secrets_are_encrypted_anew(
     failed = run(NEW, "")
     assert failed.exit_code == 1
     assert "AUTH_ENCRYPTION_ACCEPTED_KEYS" in failed.output
-    assert "Encrypted anew: 1" in run(NEW, OLD).output
-    assert "Encrypted anew: 0" in run(NEW, OLD).output
+    assert "Secrets re-encrypted: 1" in run(NEW, OLD).output
+    assert "Secrets re-encrypted: 0" in run(NEW, OLD).output
     assert asyncio.run(code_fits(user, secret, NEW))

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.anyio
 
 
 class Balancer:
-    """Sends requests in turn to those that say that they are ready, each on a new connection.
+    """Sends requests in turn to the servers that report ready, each on a new connection.
 
-    It never tries a request twice: what fails is lost.
+    It never retries a request: a failure is a lost request.
     """
 
     def __init__(self, urls: list[str]) -> None:
@@ -27,7 +27,7 @@ class Balancer:
         self.ready: set[str] = set()
         self.replies: list[int] = []
         self.lost: list[str] = []
-        # None is kept open: each request meets whoever listens then.
+        # No keep-alive: each request reaches whichever process listens at that time.
         limits = httpx2.Limits(max_keepalive_connections=0)
         self.client = httpx2.AsyncClient(limits=limits, timeout=30)
 
@@ -38,7 +38,7 @@ class Balancer:
             return False
 
     async def probe(self, url: str) -> None:
-        """Look again and again whether this one is ready."""
+        """Poll this server's readiness."""
         while True:
             (self.ready.add if await self._ask(url) else self.ready.discard)(url)
             await asyncio.sleep(0.1)
@@ -47,7 +47,7 @@ class Balancer:
         """Send one request after another."""
         for turn in itertools.count():
             urls = sorted(self.ready)
-            assert urls, "none is ready"
+            assert urls, "no server is ready"
             url = urls[turn % len(urls)]
             try:
                 reply = await self.client.get(f"{url}/api/v1/users/me", headers=headers)
@@ -94,7 +94,7 @@ async def test_no_request_is_lost_while_each_process_is_replaced(
         loads = [asyncio.create_task(balancer.load(headers)) for _ in range(3)]
         for number in range(2):
             before = len(balancer.replies)
-            # Ends well, by its exit code, while requests go on.
+            # It exits cleanly while requests continue.
             await asyncio.to_thread(lives[number].close)
             assert balancer.urls[number] not in balancer.ready
             assert len(balancer.replies) > before

@@ -1,11 +1,11 @@
-"""What operators do to schedules by commands."""
+"""The operators' commands on schedules."""
 
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from fastapi_base.cli import app as commands
+from fastapi_base.cli.main import app as commands
 from tests.integration.test_job_commands import Jobs
 
 
@@ -20,7 +20,7 @@ def run(*arguments: str) -> Any:
 
 
 def listed() -> dict[str, list[str]]:
-    """The columns after the name, by name."""
+    """The columns after the name, by schedule."""
     result = run("list")
     assert result.exit_code == 0, result.output
     head, *lines = [line.split("\t") for line in result.stdout.splitlines()]
@@ -28,7 +28,7 @@ def listed() -> dict[str, list[str]]:
     return {line[0]: line[1:] for line in lines}
 
 
-def test_list_shows_what_the_code_declares_before_any_beat_ran(jobs: Jobs) -> None:
+def test_list_shows_declared_schedules_before_any_beat_ran(jobs: Jobs) -> None:
     known = listed()
     assert known["purge"][:3] == ["every 1h", "code", "once"]
     assert known["purge"][3].endswith(":00:00+00:00")
@@ -47,7 +47,7 @@ def test_times_are_overridden_and_reset(jobs: Jobs) -> None:
     assert [action for action, _ in jobs.audited()] == ["schedule.changed"] * 2
 
 
-def test_one_is_turned_off_and_on(jobs: Jobs) -> None:
+def test_schedule_is_disabled_and_enabled(jobs: Jobs) -> None:
     off = run("disable", "purge")
     assert (off.exit_code, off.stdout) == (0, "purge: disabled\n")
     assert listed()["purge"][3] == "disabled"
@@ -58,28 +58,32 @@ def test_one_is_turned_off_and_on(jobs: Jobs) -> None:
     assert changes == [{"before": True, "after": False}, {"before": False, "after": True}]
 
 
-def test_one_is_run_now(jobs: Jobs) -> None:
+def test_schedule_is_run_now(jobs: Jobs) -> None:
     done = run("run", "purge")
     assert done.exit_code == 0, done.output
     ((job, kind, state),) = jobs.rows("SELECT id, kind, state FROM jobs")
     assert (kind, state, done.stdout) == ("purge", "queued", f"purge: job {job} queued\n")
     again = run("run", "purge")
-    said = f"purge: The job of the run before is not over: {job}\n"
+    said = f"purge: The previous run has not finished: job {job}\n"
     assert (again.exit_code, again.stderr) == (1, said)
     assert jobs.audited() == [
         ("schedule.run", {"schedule": "purge", "job": str(job), "by": "command"})
     ]
 
 
-def test_what_cannot_be_done_is_said(jobs: Jobs) -> None:
+def test_impossible_operation_is_explained(jobs: Jobs) -> None:
     for arguments, code, message in [
-        (("set", "purge", "every day"), 1, "WHEN: 'every day' cannot be used: an interval is"),
-        (("set", "purge", "0 25 * * *"), 1, "cannot be used: bad hour\n"),
-        (("set", "purge", "0 3 * * * Mars/North"), 1, "no time zone has the name Mars/North\n"),
-        (("set", "purge", "0 0 31 4 *"), 1, "cannot be used: bad day-of-month\n"),
-        (("set", "nite", "every 1h"), 1, "NAME: no schedule is called nite. There are: heartbeat"),
-        (("disable", "nite"), 1, "NAME: no schedule is called nite"),
-        (("run", "heartbeat"), 1, "heartbeat: It is no job, but a sign of life"),
+        (("set", "purge", "every day"), 1, "WHEN: 'every day' is invalid: an interval must be"),
+        (("set", "purge", "0 25 * * *"), 1, "is invalid: bad hour\n"),
+        (("set", "purge", "0 3 * * * Mars/North"), 1, "the time zone Mars/North does not exist\n"),
+        (("set", "purge", "0 0 31 4 *"), 1, "is invalid: bad day-of-month\n"),
+        (
+            ("set", "nite", "every 1h"),
+            1,
+            "NAME: the schedule nite does not exist. Schedules: heartbeat",
+        ),
+        (("disable", "nite"), 1, "NAME: the schedule nite does not exist"),
+        (("run", "heartbeat"), 1, "heartbeat: The schedule sends a heartbeat"),
         (("set", "purge"), 2, "WHEN"),
     ]:
         result = run(*arguments)

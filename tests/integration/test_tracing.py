@@ -1,17 +1,17 @@
 """One trace from a caller through the API, PostgreSQL, Redis and the queue to a worker."""
 
-import json
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
-from fastapi_base.core import tracing
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config_observability import TracingSettings
+from fastapi_base.core.config.observability import TracingSettings
+from fastapi_base.core.observability import tracing
 from fastapi_base.main import create_app
-from ops.bench.collector import Received, receiving
+from ops.measure.bench.collector import Received, receiving
 from tests.calling import calling
+from tests.integration import logs
 from tests.integration.accounts import new_user
 from tests.integration.processes import CELERY, RELAY, running
 from tests.integration.waiting import until
@@ -44,7 +44,7 @@ async def test_one_trace_from_the_caller_to_the_worker(
         with relay, worker:
             async with calling(app) as client:
                 headers = await new_user(client, "ada@example.com")
-                # The caller's trace is recorded; none begins here.
+                # The caller's trace is recorded; no new trace starts here.
                 asked = await client.post(
                     "/api/v1/jobs/word-count?code=hunter2",
                     json={"text": "one fish two fish"},
@@ -53,12 +53,12 @@ async def test_one_trace_from_the_caller_to_the_worker(
                 assert asked.status_code == 202
 
                 async def logged() -> list[dict[str, object]] | None:
-                    lines = (tmp_path / "worker.log").read_text().splitlines()
-                    found = [json.loads(line) for line in lines if TRACE in line]
+                    worker_log = logs.events(tmp_path / "worker.log")
+                    found = [event for event in worker_log if event.get("trace_id") == TRACE]
                     return found if found and found[-1]["event"] == "task ended" else None
 
                 *_, line = await until(logged, "the end of the task in the worker's log", 90)
-        # Both have ended, and sent what they had.
+        # Both processes have ended and exported their spans.
         check(received)
     assert line["request_id"] == asked.headers["x-request-id"]
     assert line["task_id"] == asked.json()["id"]
@@ -76,10 +76,10 @@ def check(received: Received) -> None:
     assert names["SELECT"].parent == server.id
     send, run = names["send fastapi_base.word-count"], done["run fastapi_base.word-count"]
     assert (send.parent, run.parent) == (server.id, send.id)
-    # The row that the job is, and what its worker did.
+    # The job's row, and the worker's spans.
     assert names["INSERT"].parent == send.id
     assert done["UPDATE"].parent == run.id
     assert all(span.start <= span.end for span in spans)
-    # Neither values of statements nor arguments of commands nor secrets in URLs travel.
+    # No values of statements, arguments of commands or secrets in URLs are exported.
     for secret in (b"ada@example.com", b"fish", b"hunter2"):
         assert not [body for body in received.raw if secret in body]

@@ -1,6 +1,6 @@
 """The application of workers and Beat, with a schedule whose every moment counts.
 
-`celery --app tests.integration.ticking beat`. Jobs of it need no worker to be counted.
+`celery --app tests.integration.ticking beat`. Its jobs need no worker to be counted.
 """
 
 import os
@@ -18,13 +18,13 @@ __all__ = ["TICK", "app"]
 
 
 class Due(BaseModel):
-    """Which moment a job is for."""
+    """The moment that a job is for."""
 
     due: datetime
 
 
 def tick(due: datetime) -> Due:
-    """The payload; in the middle of it the signal TICKING_SIGNAL, where that is set."""
+    """Build the payload; sends the signal TICKING_SIGNAL on the way, where that is set."""
     if number := os.environ.get("TICKING_SIGNAL"):
         signal.raise_signal(int(number))
     return Due(due=due)

@@ -1,4 +1,4 @@
-"""Servers behind a load balancer, as small as can be: what they got, and what they answer."""
+"""Minimal servers behind a load balancer: the requests that they got, and their replies."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +12,7 @@ Answer = Callable[["Request", asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Request:
-    """The head of a request, and the number of the connection that brought it."""
+    """The head of a request, and the number of the connection that carried it."""
 
     line: str
     headers: dict[str, str]
@@ -21,30 +21,30 @@ class Request:
 
 @dataclass
 class Upstream:
-    """A server: where it listens, and the requests that came."""
+    """A server: its port, and the requests that it received."""
 
     port: int
     requests: list[Request] = field(default_factory=list)
 
     @property
     def address(self) -> str:
-        """As nginx names it."""
+        """The address as nginx writes it."""
         return f"127.0.0.1:{self.port}"
 
 
 async def say_ok(_: Request, writer: asyncio.StreamWriter) -> None:
-    """Answers anything with 200."""
+    """Reply to anything with 200."""
     writer.write(OK)
 
 
 async def hang_up(_: Request, writer: asyncio.StreamWriter) -> None:
-    """Takes a request and closes without an answer, as a process that dies."""
+    """Read a request and close without a reply, like a process that dies."""
     writer.close()
 
 
 @asynccontextmanager
 async def upstream(answer: Answer = say_ok) -> AsyncIterator[Upstream]:
-    """A server that answers so."""
+    """A server with this behaviour."""
     connections = 0
     open_writers: set[asyncio.StreamWriter] = set()
 

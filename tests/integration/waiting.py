@@ -1,4 +1,4 @@
-"""Waiting for a condition, with an end."""
+"""Waiting for a condition, with a deadline."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 
 async def until[T](ask: Callable[[], Awaitable[T | None]], what: str, seconds: float = 30) -> T:
-    """Ask again and again until the answer is not None, and return it."""
+    """Call repeatedly until the result is not None, and return it."""
     deadline = time.monotonic() + seconds
     while (answer := await ask()) is None:
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"

@@ -1,4 +1,4 @@
-"""Whatever is killed, flushed or restarted under load: each job takes effect once.
+"""Whatever is killed, flushed or restarted under load, each job takes effect once.
 
 `make chaos` is the long version.
 """
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ops.chaos.faults import FAULTS, under
-from ops.chaos.stack import Stack
+from ops.measure.chaos.faults import FAULTS, under
+from ops.measure.chaos.stack import Stack
 
 pytestmark = pytest.mark.anyio
 

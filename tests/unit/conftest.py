@@ -1,4 +1,4 @@
-"""What unit tests share: the application without servers."""
+"""Shared fixtures of unit tests: the application without servers."""
 
 from collections.abc import AsyncIterator
 
@@ -19,11 +19,11 @@ from fastapi_base.core.config import (
 from fastapi_base.main import create_app
 from tests.calling import calling
 
-# How long an example takes is the machine's business.
+# The duration of an example depends on the machine, so Hypothesis sets no deadline.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
-# The discard port: nothing listens there, a connection is refused at once.
+# The discard port: nothing listens there, so connections are refused at once.
 NOBODY = "127.0.0.1:9"
 
 
@@ -35,7 +35,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def settings() -> Settings:
-    """Settings of a service whose servers are all down."""
+    """Settings of a service whose servers are all unavailable."""
     return Settings(
         app=AppSettings(environment="test"),
         api=ApiSettings(max_body_bytes=2000, cors_origins=("https://app.example.com",)),
@@ -48,12 +48,12 @@ def settings() -> Settings:
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    """The application, to which a test may add routes."""
+    """The application; a test may add routes."""
     return create_app(settings)
 
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    """Calls the application in this process."""
+    """A client that calls the application in this process."""
     async with calling(app) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""Registration, login, and who is calling."""
+"""Registration, login and authentication."""
 
 import statistics
 import time
@@ -15,7 +15,7 @@ from tests.integration.databases import RolledBackDatabase
 pytestmark = pytest.mark.anyio
 
 
-async def test_register_log_in_and_read_oneself(client: httpx2.AsyncClient) -> None:
+async def test_register_log_in_and_read_own_profile(client: httpx2.AsyncClient) -> None:
     headers = await new_user(client, "ada@example.com")
     reply = await client.get("/api/v1/users/me", headers=headers)
     assert reply.status_code == 200
@@ -35,7 +35,7 @@ async def test_register_log_in_and_read_oneself(client: httpx2.AsyncClient) -> N
     }
 
 
-async def test_address_is_the_same_in_any_spelling(
+async def test_email_address_is_normalised(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     await register(client, " Ada@EXAMPLE.com ")
@@ -46,7 +46,7 @@ async def test_address_is_the_same_in_any_spelling(
         assert (await log_in(client, spelling)).status_code == 200
 
 
-async def test_registering_a_known_address_answers_alike_and_changes_nothing(
+async def test_registering_a_known_address_is_indistinguishable_and_changes_nothing(
     client: httpx2.AsyncClient,
 ) -> None:
     first = await register(client, "ada@example.com")
@@ -68,13 +68,13 @@ async def test_registering_a_known_address_answers_alike_and_changes_nothing(
     ],
     ids=["no password", "short", "long", "no address", "more than one may set"],
 )
-async def test_registration_that_is_not_valid(
+async def test_invalid_registration_is_refused(
     client: httpx2.AsyncClient, body: dict[str, object]
 ) -> None:
     assert (await client.post("/api/v1/auth/register", json=body)).status_code == 422
 
 
-async def test_login_failures_cannot_be_told_apart(
+async def test_login_failures_are_indistinguishable(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     await register(client, "ada@example.com")
@@ -106,13 +106,14 @@ async def test_login_takes_as_long_for_an_unknown_address(client: httpx2.AsyncCl
             start = time.perf_counter()
             await log_in(client, email, "wrong")
             times.append(time.perf_counter() - start)
-    # Without the hash for nobody, the difference would be that of a hash: most of the whole.
+    # Without the dummy hash, the difference would be the time of a hash, most of the total.
     assert statistics.median(unknown) > statistics.median(known) / 2
 
 
-async def test_login_needs_its_form(client: httpx2.AsyncClient) -> None:
+async def test_login_requires_form_fields(client: httpx2.AsyncClient) -> None:
     reply = await client.post("/api/v1/auth/login", json={"username": "a", "password": "b"})
-    assert reply.status_code == 422
+    assert reply.status_code == 415
+    assert "application/x-www-form-urlencoded" in reply.json()["detail"]
 
 
 async def test_token_of_a_deactivated_or_deleted_account_is_refused(

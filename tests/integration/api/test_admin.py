@@ -1,4 +1,4 @@
-"""Superusers manage accounts; nobody else does, and somebody is always left who can."""
+"""Only superusers manage accounts, and at least one active superuser always remains."""
 
 import asyncio
 import uuid
@@ -57,7 +57,7 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ROUTES)
-async def test_users_are_refused_with_the_scope_that_they_lack(
+async def test_users_are_refused_with_the_missing_scope(
     client: httpx2.AsyncClient, method: str, path: str, body: Any
 ) -> None:
     ada = await new_user(client, "ada@example.com")
@@ -73,7 +73,7 @@ async def test_users_are_refused_with_the_scope_that_they_lack(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), [r for r in ROUTES if NOBODY in r[1]])
-async def test_account_that_does_not_exist(
+async def test_unknown_account(
     client: httpx2.AsyncClient, root: Headers, method: str, path: str, body: Any
 ) -> None:
     reply = await client.request(method, f"/api/v1{path}", json=body, headers=root)
@@ -101,7 +101,7 @@ async def test_list_is_filtered_sorted_and_paged(
     assert await emails() == ["a%n", "bob", "anna", "ann", "root"]
     assert await emails(sort="email") == ["a%n", "ann", "anna", "bob", "root"]
     assert await emails(email_prefix="ANN", sort="email") == ["ann", "anna"]
-    # What has a meaning in LIKE is a letter here.
+    # Characters with a meaning in LIKE are literal here.
     assert await emails(email_prefix="a%n") == ["a%n"]
     assert await emails(email_prefix="a_n") == []
     assert await emails(is_active=False) == ["bob"]
@@ -133,7 +133,7 @@ async def test_list_is_filtered_sorted_and_paged(
         ("sort", "password_hash"),
     ],
 )
-async def test_filter_that_makes_no_sense_is_named(
+async def test_invalid_filter_is_named(
     client: httpx2.AsyncClient, root: Headers, name: str, value: str
 ) -> None:
     reply = await client.get("/api/v1/users", params={name: value}, headers=root)
@@ -141,7 +141,7 @@ async def test_filter_that_makes_no_sense_is_named(
     assert name in reply.json()["errors"][0]["location"]
 
 
-async def test_superuser_adds_an_account(
+async def test_superuser_creates_an_account(
     client: httpx2.AsyncClient, root: Headers, database: RolledBackDatabase
 ) -> None:
     body = {"email": "Ada@example.com", "password": PASSWORD, "display_name": " Ada "}
@@ -163,7 +163,7 @@ async def test_superuser_adds_an_account(
     assert PASSWORD not in str(created)
 
 
-async def test_patch_sets_what_is_given_and_writes_before_and_after(
+async def test_patch_sets_given_members_and_audits_before_and_after(
     client: httpx2.AsyncClient, root: Headers, database: RolledBackDatabase
 ) -> None:
     ada = await new_user(client, "ada@example.com")
@@ -204,7 +204,7 @@ async def test_patch_sets_what_is_given_and_writes_before_and_after(
         {"created_at": "2026-01-31T12:00:00Z"},
     ],
 )
-async def test_what_a_superuser_cannot_set(
+async def test_members_that_a_superuser_cannot_set(
     client: httpx2.AsyncClient, root: Headers, body: dict[str, Any]
 ) -> None:
     own = (await me(client, root))["id"]
@@ -212,7 +212,7 @@ async def test_what_a_superuser_cannot_set(
     assert reply.status_code == 422
 
 
-async def test_account_is_shut_out_and_let_in_again(
+async def test_account_is_deactivated_and_reactivated(
     client: httpx2.AsyncClient, root: Headers, database: RolledBackDatabase
 ) -> None:
     ada = await new_user(client, "ada@example.com")
@@ -222,14 +222,16 @@ async def test_account_is_shut_out_and_let_in_again(
     assert (await client.get("/api/v1/users/me", headers=ada)).status_code == 401
     assert (await log_in(client, "ada@example.com")).status_code == 401
     assert (await client.post(f"{path}/activate", headers=root)).json()["is_active"] is True
-    # The old session stays ended; a new one can begin.
+    # The old session stays ended; a new one can start.
     assert (await client.get("/api/v1/users/me", headers=ada)).status_code == 401
     assert (await log_in(client, "ada@example.com")).status_code == 200
     actions = [event.action for event in await events(database)]
     assert {"account.deactivated", "account.activated", "sessions.ended"} <= set(actions)
 
 
-async def test_sessions_of_an_account_are_ended(client: httpx2.AsyncClient, root: Headers) -> None:
+async def test_superuser_ends_sessions_of_an_account(
+    client: httpx2.AsyncClient, root: Headers
+) -> None:
     first, second = [await new_user(client, "ada@example.com") for _ in range(2)]
     path = f"/api/v1/users/{(await me(client, first))['id']}/sessions"
     assert (await client.delete(path, headers=root)).json() == {"count": 2}
@@ -238,7 +240,7 @@ async def test_sessions_of_an_account_are_ended(client: httpx2.AsyncClient, root
     assert (await client.get("/api/v1/users/me", headers=root)).status_code == 200
 
 
-async def test_removed_account_is_gone_and_its_events_stay(
+async def test_deleted_account_is_gone_and_its_audit_events_remain(
     client: httpx2.AsyncClient, root: Headers, database: RolledBackDatabase
 ) -> None:
     ada = await new_user(client, "ada@example.com")
@@ -253,7 +255,7 @@ async def test_removed_account_is_gone_and_its_events_stay(
     ]
 
 
-async def test_last_superuser_stays(
+async def test_last_superuser_is_protected(
     client: httpx2.AsyncClient, root: Headers, database: RolledBackDatabase
 ) -> None:
     path = f"/api/v1/users/{(await me(client, root))['id']}"
@@ -267,7 +269,7 @@ async def test_last_superuser_stays(
         return [reply.status_code for reply in replies]
 
     assert await attempts() == [409, 409, 409]
-    # One who is shut out does not count.
+    # A deactivated superuser does not count.
     await new_superuser(client, database, "former@example.com")
     async with database.transaction() as session:
         await session.exec(
@@ -278,7 +280,7 @@ async def test_last_superuser_stays(
     assert (await client.delete(path, headers=root)).status_code == 204
 
 
-async def test_two_superusers_cannot_remove_each_other_at_once(
+async def test_concurrent_superusers_cannot_delete_each_other(
     make_settings: Callable[[str], Settings], fresh_database_url: str
 ) -> None:
     app = create_app(make_settings(fresh_database_url))
@@ -292,7 +294,7 @@ async def test_two_superusers_cannot_remove_each_other_at_once(
                 client.delete(f"/api/v1/users/{ids[1]}", headers=one),
                 client.delete(f"/api/v1/users/{ids[0]}", headers=two),
             )
-            # 401: the other was removed before this request was known.
+            # 401: the other one was deleted before this request was authenticated.
             assert sorted(reply.status_code for reply in replies) in ([204, 401], [204, 409])
             async with database.transaction() as session:
                 assert len(list(await session.scalars(select(col(User.id))))) == 1
@@ -300,7 +302,7 @@ async def test_two_superusers_cannot_remove_each_other_at_once(
                 await session.exec(User.__table__.delete())  # type: ignore[attr-defined]
 
 
-async def test_owner_changes_the_profile_and_nothing_else(
+async def test_owner_changes_only_the_profile(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     ada = await new_user(client, "ada@example.com")
@@ -320,6 +322,8 @@ async def test_owner_changes_the_profile_and_nothing_else(
         {"display_name": "nul\0"},
         {"display_name": ""},
         {"display_name": "x" * 101},
+        # NFC doubles their number, beyond what the column holds.
+        {"display_name": "\u0958" * 100},
         {"display_name": {"$ne": 1}},
     ]:
         refused = await client.patch("/api/v1/users/me", json=body, headers=ada)
@@ -330,6 +334,28 @@ async def test_owner_changes_the_profile_and_nothing_else(
     assert (await events(database))[-1].details == {
         "changes": {"display_name": {"before": None, "after": "Ada Lovelace"}}
     }
+
+
+async def test_real_names_are_accepted(client: httpx2.AsyncClient) -> None:
+    ada = await new_user(client, "ada@example.com")
+    for sent, kept in (
+        ("\u5c71\u7530\u3000\u592a\u90ce", "\u5c71\u7530 \u592a\u90ce"),
+        (
+            "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
+            "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
+        ),
+        ("Jean\u00a0Dupont", "Jean Dupont"),
+        ("Ada \U0001f469\u200d\U0001f52c", "Ada \U0001f469\u200d\U0001f52c"),
+    ):
+        reply = await client.patch("/api/v1/users/me", json={"display_name": sent}, headers=ada)
+        assert (reply.status_code, reply.json()["display_name"]) == (200, kept)
+        key = {"name": sent, "scopes": ["profile:read"]}
+        made = await client.post("/api/v1/api-keys", json=key, headers=ada)
+        assert (made.status_code, made.json()["name"]) == (201, kept)
+    body = {"display_name": "Ada \u202ecalevoL"}
+    reply = await client.patch("/api/v1/users/me", json=body, headers=ada)
+    (error,) = reply.json()["errors"]
+    assert "U+202E (RIGHT-TO-LEFT OVERRIDE) at position 5" in error["message"]
 
 
 async def test_audit_log_is_listed_and_filtered(client: httpx2.AsyncClient, root: Headers) -> None:

@@ -1,4 +1,4 @@
-"""API keys: shown once, bounded by scopes and by their owner, rotated with overlap, revoked."""
+"""API keys: shown once, limited by scopes and by their owner, rotated with overlap, revoked."""
 
 from typing import Any
 
@@ -6,13 +6,12 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, text, update
-from sqlmodel import col
 
-from fastapi_base.core.api_key import new_key
-from fastapi_base.core.scopes import Scope
+from fastapi_base.core.security.api_key import new_key
+from fastapi_base.core.security.scopes import Scope
 from fastapi_base.models import ApiKey, AuditEvent, User
-from fastapi_base.services import api_keys
-from tests.integration.accounts import new_superuser, new_user
+from fastapi_base.services.identity import api_keys
+from tests.integration.accounts import actions, authorization, new_superuser, new_user
 from tests.integration.databases import RolledBackDatabase
 from tests.integration.waiting import until
 
@@ -32,21 +31,17 @@ async def make(
     return found
 
 
-def bearer(key: str) -> Headers:
-    return {"Authorization": f"Bearer {key}"}
-
-
 async def status(client: httpx2.AsyncClient, key: str, path: str = "/api/v1/users/me") -> int:
-    return (await client.get(path, headers=bearer(key))).status_code
+    return (await client.get(path, headers=authorization(key))).status_code
 
 
-async def test_key_calls_what_its_scopes_allow(client: httpx2.AsyncClient) -> None:
+async def test_key_calls_only_what_its_scopes_allow(client: httpx2.AsyncClient) -> None:
     ada = await new_user(client, "ada@example.com")
     made = await make(client, ada, "profile:read")
-    reply = await client.get("/api/v1/users/me", headers=bearer(made["key"]))
+    reply = await client.get("/api/v1/users/me", headers=authorization(made["key"]))
     assert reply.json()["email"] == "ada@example.com"
     job = await client.post(
-        "/api/v1/jobs/word-count", json={"text": "one"}, headers=bearer(made["key"])
+        "/api/v1/jobs/word-count", json={"text": "one"}, headers=authorization(made["key"])
     )
     assert job.status_code == 403
     assert job.headers["www-authenticate"].endswith('scope="jobs:write"')
@@ -68,7 +63,7 @@ async def test_key_is_shown_once_and_stored_as_its_digest(
     assert secret not in rows + events
 
 
-async def test_owner_cannot_give_what_is_not_theirs(
+async def test_owner_cannot_grant_scopes_they_lack(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     ada = await new_user(client, "ada@example.com")
@@ -79,7 +74,7 @@ async def test_owner_cannot_give_what_is_not_theirs(
     root = await new_superuser(client, database, "root@example.com")
     key = (await make(client, root, "users:read"))["key"]
     assert await status(client, key, "/api/v1/users") == 200
-    # What the owner may not do any more, the key may not.
+    # If the owner loses a right, the key loses it too.
     async with database.transaction() as session:
         await session.exec(update(User).values(is_superuser=False))
     assert await status(client, key, "/api/v1/users") == 403
@@ -101,20 +96,20 @@ async def test_owner_cannot_give_what_is_not_theirs(
         ("GET", "/api/v1/feature-flags", None),
     ],
 )
-async def test_key_is_no_session(
+async def test_key_is_not_a_session(
     client: httpx2.AsyncClient, database: RolledBackDatabase, method: str, path: str, body: Any
 ) -> None:
-    """Not even with all scopes there are."""
+    """Not even with all scopes."""
     root = await new_superuser(client, database, "root@example.com")
     scopes = [str(scope) for scope in Scope]
     made = await make(client, root, *scopes)
     path = path.format(id=made["id"])
-    reply = await client.request(method, path, json=body, headers=bearer(made["key"]))
+    reply = await client.request(method, path, json=body, headers=authorization(made["key"]))
     assert reply.status_code == 403
     assert reply.json()["type"] == "urn:fastapi-base:session-needed"
 
 
-async def test_revoked_key_stops_with_the_next_request(
+async def test_revoked_key_is_refused_from_the_next_request(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     ada = await new_user(client, "ada@example.com")
@@ -126,9 +121,8 @@ async def test_revoked_key_stops_with_the_next_request(
     assert (await client.delete(f"{PATH}/{made['id']}", headers=ada)).status_code == 404
     rotated = await client.post(f"{PATH}/{made['id']}/rotate", json={}, headers=ada)
     assert rotated.status_code == 404
-    async with database.read() as connection:
-        actions = set(await connection.scalars(select(col(AuditEvent.action))))
-    assert {"api-key.created", "api-key.revoked"} <= actions
+    logged = await actions(database)
+    assert {"api-key.created", "api-key.revoked"} <= set(logged)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +133,7 @@ async def test_revoked_key_stops_with_the_next_request(
     ],
     ids=["expired", "owner inactive"],
 )
-async def test_key_stops_when_its_ground_is_gone(
+async def test_key_is_refused_when_expired_or_its_owner_is_inactive(
     client: httpx2.AsyncClient, database: RolledBackDatabase, change: Any
 ) -> None:
     made = await make(client, await new_user(client, "ada@example.com"))
@@ -148,7 +142,31 @@ async def test_key_stops_when_its_ground_is_gone(
     assert await status(client, made["key"]) == 401
 
 
-async def test_rotation_lets_both_work_for_a_while(
+async def test_key_expires_by_the_database_clock(
+    client: httpx2.AsyncClient, database: RolledBackDatabase
+) -> None:
+    made = await make(client, await new_user(client, "ada@example.com"))
+    await database.shift_clock("1 year")
+    assert await status(client, made["key"]) == 401
+
+
+@pytest.mark.parametrize("interval", ["1 year", "-1 year"])
+async def test_keys_do_not_depend_on_the_clock_of_the_process(
+    client: httpx2.AsyncClient, database: RolledBackDatabase, interval: str
+) -> None:
+    await database.shift_clock(interval)
+    ada = await new_user(client, "ada@example.com")
+    old = await make(client, ada, expires_in_days=1)
+    assert await status(client, old["key"]) == 200
+    body = {"overlap_seconds": 0, "expires_in_days": 1}
+    new = (await client.post(f"{PATH}/{old['id']}/rotate", json=body, headers=ada)).json()
+    assert await status(client, old["key"]) == 401
+    assert await status(client, new["key"]) == 200
+    listed = (await client.get(PATH, headers=ada)).json()["items"]
+    assert [key["id"] for key in listed] == [new["id"]]
+
+
+async def test_rotation_overlaps_old_and_new_key(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     ada = await new_user(client, "ada@example.com")
@@ -171,7 +189,7 @@ async def test_rotation_lets_both_work_for_a_while(
     assert await status(client, new["key"]) == 401
 
 
-async def test_key_of_somebody_else_does_not_exist(client: httpx2.AsyncClient) -> None:
+async def test_key_of_another_account_is_not_found(client: httpx2.AsyncClient) -> None:
     made = await make(client, await new_user(client, "ada@example.com"))
     eve = await new_user(client, "eve@example.com")
     assert (await client.delete(f"{PATH}/{made['id']}", headers=eve)).status_code == 404
@@ -187,13 +205,13 @@ async def test_malformed_and_unknown_keys(client: httpx2.AsyncClient) -> None:
         assert await status(client, key) == 401, key
     reply = await client.get("/api/v1/users/me", headers={"Authorization": f"Basic {good}"})
     assert reply.status_code == 401
-    # Not taken from an address, which logs and histories keep.
+    # Not accepted in a URL, which logs and browser histories keep.
     assert (await client.get(f"/api/v1/users/me?api_key={good}")).status_code == 401
     form = await client.post("/api/v1/auth/refresh", json={"refresh_token": good})
     assert form.status_code == 401
 
 
-async def test_last_use_is_written_at_most_once_a_minute(
+async def test_last_use_is_recorded_at_most_once_a_minute(
     client: httpx2.AsyncClient, database: RolledBackDatabase, app: FastAPI
 ) -> None:
     ada = await new_user(client, "ada@example.com")
@@ -204,7 +222,7 @@ async def test_last_use_is_written_at_most_once_a_minute(
 
     assert await last_used() is None
     await status(client, made["key"])
-    first = await until(last_used, "the use is written")
+    first = await until(last_used, "the last use is stored")
     await status(client, made["key"])
     await app.state.resources.key_uses.close()
     assert await last_used() == first
@@ -218,7 +236,7 @@ async def test_last_use_is_written_at_most_once_a_minute(
     assert await last_used() > earlier
 
 
-async def test_account_can_have_so_many(
+async def test_number_of_keys_per_account_is_limited(
     client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api_keys, "MAX_KEYS", 2)
@@ -248,6 +266,6 @@ async def test_account_can_have_so_many(
         },
     ],
 )
-async def test_key_that_cannot_be_made(client: httpx2.AsyncClient, body: dict[str, Any]) -> None:
+async def test_invalid_key_is_refused(client: httpx2.AsyncClient, body: dict[str, Any]) -> None:
     ada = await new_user(client, "ada@example.com")
     assert (await client.post(PATH, json=body, headers=ada)).status_code == 422

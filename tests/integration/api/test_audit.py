@@ -1,14 +1,14 @@
-"""The audit log: what is written, with what, and that nobody changes it."""
+"""The append-only audit log: which events are written, with which data."""
 
 from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlmodel import col
 
 from fastapi_base.core.errors import DomainError
-from fastapi_base.models import AuditEvent
+from fastapi_base.models import AuditEvent, RefreshToken
 from tests.integration.accounts import log_in, new_user, register
 from tests.integration.databases import RolledBackDatabase
 
@@ -22,7 +22,7 @@ async def events(database: RolledBackDatabase) -> list[dict[str, Any]]:
         return [dict(row) for row in rows.mappings()]
 
 
-async def test_actions_are_written_with_who_and_from_where(
+async def test_actions_are_recorded_with_actor_and_origin(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     client.headers["User-Agent"] = "Phone/1.0"
@@ -48,26 +48,31 @@ async def test_actions_are_written_with_who_and_from_where(
     assert found[-1]["request_id"] == "the-request-in-question"
     assert [str(event["actor_id"]) for event in found] == ["None", me, "None", "None", me]
     assert [str(event["subject_id"]) for event in found] == [me, me, me, "None", me]
-    # Neither what was typed nor any secret.
+    # Neither typed input nor any secret.
     written = str(found)
     for word in ["wrong'", "nobody", "rt_", "Bearer", "correct horse"]:
         assert word not in written.replace("'wrong password'", "")
 
 
-async def test_reuse_is_written_although_the_reply_is_an_error(
+async def test_token_reuse_is_recorded_despite_the_error_reply(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     await register(client, "ada@example.com")
-    token = (await log_in(client, "ada@example.com")).json()["refresh_token"]
-    for expected in [200, 401]:
+    first = token = (await log_in(client, "ada@example.com")).json()["refresh_token"]
+    for _ in range(2):
         reply = await client.post("/api/v1/auth/refresh", json={"refresh_token": token})
-        assert reply.status_code == expected
+        token = reply.json()["refresh_token"]
+    long_ago = update(RefreshToken).values(used_at=text("now() - interval '1 hour'"))
+    async with database.transaction() as session:
+        await session.exec(long_ago.where(col(RefreshToken.used_at).is_not(None)))
+    reply = await client.post("/api/v1/auth/refresh", json={"refresh_token": first})
+    assert reply.status_code == 401
     last = (await events(database))[-1]
     assert last["action"] == "refresh-token.reused"
     assert last["request_id"] == reply.headers["x-request-id"]
 
 
-async def test_what_did_not_happen_is_not_written(
+async def test_failed_actions_are_not_recorded(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     headers = await new_user(client, "ada@example.com")
@@ -85,7 +90,7 @@ async def test_what_did_not_happen_is_not_written(
         "TRUNCATE audit_events",
     ],
 )
-async def test_events_cannot_be_changed_or_removed(
+async def test_events_cannot_be_changed_or_deleted(
     client: httpx2.AsyncClient, database: RolledBackDatabase, statement: str
 ) -> None:
     await register(client, "ada@example.com")

@@ -1,4 +1,4 @@
-"""An address changes when both the old and the new one are confirmed."""
+"""An e-mail address changes once both the old and the new address are confirmed."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -8,18 +8,19 @@ import pytest
 from sqlalchemy import update
 
 from fastapi_base.core.config import Settings
-from fastapi_base.models import EmailChange
-from tests.integration.accounts import PASSWORD, log_in, new_user, register
+from fastapi_base.models import EmailChange, LoginSession, OneTimeToken
+from tests.integration.accounts import PASSWORD, confirmed_user, log_in, new_user, register
 from tests.integration.databases import RolledBackDatabase
 from tests.integration.mailing import Inbox
 
 pytestmark = pytest.mark.anyio
 
 OLD, NEW = "ada@example.com", "ada@example.org"
-TO_OLD, TO_NEW = "Confirm that your address shall change", "Confirm your new address"
+TO_OLD, TO_NEW = "Confirm the change of your address", "Confirm your new address"
 CHANGED = "The address of your account was changed"
 PATH = "/api/v1/users/me/email-change"
 INVALID = "urn:fastapi-base:invalid-link"
+NEEDED = "urn:fastapi-base:password-needed"
 
 
 @pytest.fixture
@@ -35,15 +36,18 @@ async def begin(
     return await client.post(PATH, json=body, headers=headers)
 
 
-async def confirm(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
-    return await client.post("/api/v1/auth/email-change/confirm", json={"token": token})
+async def confirm(
+    client: httpx2.AsyncClient, token: str, password: str | None = PASSWORD, **headers: str
+) -> httpx2.Response:
+    body = {"token": token} | ({} if password is None else {"password": password})
+    return await client.post("/api/v1/auth/email-change/confirm", json=body, headers=headers)
 
 
 @pytest.mark.parametrize("old_first", [True, False])
-async def test_both_addresses_have_to_confirm(
+async def test_both_addresses_must_be_confirmed(
     client: httpx2.AsyncClient, inbox: Inbox, old_first: bool
 ) -> None:
-    headers = await new_user(client, OLD)
+    headers = await confirmed_user(client, inbox, OLD)
     assert (await begin(client, headers)).status_code == 202
     tokens = [await inbox.token(OLD, TO_OLD), await inbox.token(NEW, TO_NEW)]
     first, second = tokens if old_first else reversed(tokens)
@@ -51,7 +55,7 @@ async def test_both_addresses_have_to_confirm(
     waiting = (await client.get(PATH, headers=headers)).json()
     assert waiting["new_email"] == NEW
     assert (waiting["old_confirmed"], waiting["new_confirmed"]) == (old_first, not old_first)
-    # The same side twice is not both sides.
+    # Confirming one side twice does not count as both.
     assert (await confirm(client, first)).json()["type"] == INVALID
     assert (await log_in(client, NEW)).status_code == 401
     assert (await confirm(client, second)).json() == {"status": "changed"}
@@ -64,8 +68,10 @@ async def test_both_addresses_have_to_confirm(
     assert (await client.get(PATH, headers=headers)).status_code == 404
 
 
-async def test_both_at_once_change_it_once(client: httpx2.AsyncClient, inbox: Inbox) -> None:
-    headers = await new_user(client, OLD)
+async def test_concurrent_confirmations_change_the_address_once(
+    client: httpx2.AsyncClient, inbox: Inbox
+) -> None:
+    headers = await confirmed_user(client, inbox, OLD)
     await begin(client, headers)
     tokens = [await inbox.token(OLD, TO_OLD), await inbox.token(NEW, TO_NEW)]
     replies = await asyncio.gather(*(confirm(client, token) for token in tokens))
@@ -73,8 +79,10 @@ async def test_both_at_once_change_it_once(client: httpx2.AsyncClient, inbox: In
     assert inbox.subjects(NEW) == [CHANGED]
 
 
-async def test_begin_needs_the_password(client: httpx2.AsyncClient, inbox: Inbox) -> None:
-    headers = await new_user(client, OLD)
+async def test_starting_a_change_requires_the_password(
+    client: httpx2.AsyncClient, inbox: Inbox
+) -> None:
+    headers = await confirmed_user(client, inbox, OLD)
     wrong = await begin(client, headers, password="wrong")
     assert (wrong.status_code, wrong.json()["type"]) == (403, "urn:fastapi-base:wrong-password")
     assert (await begin(client, {})).status_code == 401
@@ -83,40 +91,51 @@ async def test_begin_needs_the_password(client: httpx2.AsyncClient, inbox: Inbox
     assert inbox.subjects(NEW) == []
 
 
-async def test_address_of_another_account_is_not_told(
+async def test_existence_of_another_account_is_not_disclosed(
     client: httpx2.AsyncClient, inbox: Inbox
 ) -> None:
     await register(client, "grace@example.com")
-    headers = await new_user(client, OLD)
+    headers = await confirmed_user(client, inbox, OLD)
     free = await begin(client, headers)
     taken = await begin(client, headers, new="grace@example.com")
     assert (free.status_code, free.json()) == (taken.status_code, taken.json())
-    # Its owner is told, and gets no link.
-    message = await inbox.next("grace@example.com", "has an account already")
+    # Its owner is notified and gets no link.
+    message = await inbox.next("grace@example.com", "already has an account")
     assert "#token=" not in str(message)
 
 
-async def test_address_that_was_taken_meanwhile(client: httpx2.AsyncClient, inbox: Inbox) -> None:
-    headers = await new_user(client, OLD)
+async def test_address_taken_in_the_meantime(client: httpx2.AsyncClient, inbox: Inbox) -> None:
+    headers = await confirmed_user(client, inbox, OLD)
     await begin(client, headers)
-    await register(client, NEW)
+    await confirmed_user(client, inbox, NEW)
     assert (await confirm(client, await inbox.token(OLD, TO_OLD))).status_code == 200
     reply = await confirm(client, await inbox.token(NEW, TO_NEW))
     assert (reply.status_code, reply.json()["type"]) == (409, "urn:fastapi-base:email-taken")
     assert (await client.get("/api/v1/users/me", headers=headers)).json()["email"] == OLD
 
 
-@pytest.mark.parametrize("how", ["cancelled", "begun anew", "password changed", "late"])
-async def test_links_end(
+async def test_unconfirmed_account_of_a_stranger_is_replaced(
+    client: httpx2.AsyncClient, inbox: Inbox
+) -> None:
+    headers = await confirmed_user(client, inbox, OLD)
+    await begin(client, headers)
+    await register(client, NEW)
+    assert (await confirm(client, await inbox.token(OLD, TO_OLD))).status_code == 200
+    assert (await confirm(client, await inbox.token(NEW, TO_NEW))).status_code == 200
+    assert (await client.get("/api/v1/users/me", headers=headers)).json()["email"] == NEW
+
+
+@pytest.mark.parametrize("how", ["cancelled", "started again", "password changed", "late"])
+async def test_links_expire(
     client: httpx2.AsyncClient, inbox: Inbox, database: RolledBackDatabase, how: str
 ) -> None:
-    headers = await new_user(client, OLD)
+    headers = await confirmed_user(client, inbox, OLD)
     await begin(client, headers)
     tokens = [await inbox.token(OLD, TO_OLD), await inbox.token(NEW, TO_NEW)]
     if how == "cancelled":
         assert (await client.delete(PATH, headers=headers)).status_code == 204
         assert (await client.delete(PATH, headers=headers)).status_code == 404
-    elif how == "begun anew":
+    elif how == "started again":
         await begin(client, headers, new="other@example.org")
     elif how == "password changed":
         body = {"current_password": PASSWORD, "new_password": "an entirely different one"}
@@ -129,11 +148,65 @@ async def test_links_end(
         assert (await confirm(client, token)).json()["type"] == INVALID
 
 
-async def test_links_are_for_nothing_else(client: httpx2.AsyncClient, inbox: Inbox) -> None:
-    headers = await new_user(client, OLD)
-    verification = await inbox.token(OLD, "Confirm your address")
+async def test_change_expires_by_the_database_clock(
+    client: httpx2.AsyncClient, inbox: Inbox, database: RolledBackDatabase
+) -> None:
+    headers = await confirmed_user(client, inbox, OLD)
+    await begin(client, headers)
+    tokens = [await inbox.token(OLD, TO_OLD), await inbox.token(NEW, TO_NEW)]
+    # The links and sessions outlast the change.
+    later = datetime.now(UTC) + timedelta(days=800)
+    async with database.transaction() as session:
+        for table in (OneTimeToken, LoginSession):
+            await session.exec(update(table).values(expires_at=later))
+    await database.shift_clock("1 year")
+    assert (await client.get(PATH, headers=headers)).status_code == 404
+    for token in tokens:
+        assert (await confirm(client, token)).json()["type"] == INVALID
+
+
+async def test_change_does_not_depend_on_the_clock_of_the_process(
+    client: httpx2.AsyncClient, inbox: Inbox, database: RolledBackDatabase
+) -> None:
+    await database.shift_clock("1 year")
+    headers = await confirmed_user(client, inbox, OLD)
+    await begin(client, headers)
+    for address, subject in ((OLD, TO_OLD), (NEW, TO_NEW)):
+        assert (await client.get(PATH, headers=headers)).status_code == 200
+        reply = await confirm(client, await inbox.token(address, subject))
+        assert reply.status_code == 200
+    assert reply.json() == {"status": "changed"}
+
+
+async def test_links_have_a_single_purpose(client: httpx2.AsyncClient, inbox: Inbox) -> None:
+    await new_user(client, "grace@example.com")
+    verification = await inbox.token("grace@example.com", "Confirm your address")
+    headers = await confirmed_user(client, inbox, OLD)
     await begin(client, headers)
     token = await inbox.token(NEW, TO_NEW)
     assert (await confirm(client, verification)).status_code == 400
-    verify = await client.post("/api/v1/auth/verify-email/confirm", json={"token": token})
+    body = {"token": token, "password": PASSWORD}
+    verify = await client.post("/api/v1/auth/verify-email/confirm", json=body)
     assert verify.status_code == 400
+
+
+async def test_new_address_is_never_confirmed_for_another_account(
+    client: httpx2.AsyncClient, inbox: Inbox
+) -> None:
+    """A stranger makes the owner of an address confirm it for the stranger's account."""
+    stranger = await confirmed_user(client, inbox, OLD)
+    await begin(client, stranger)
+    # The old mailbox confirms only the old address.
+    old = await confirm(client, await inbox.token(OLD, TO_OLD), None)
+    assert old.json() == {"status": "waiting"}
+    token = await inbox.token(NEW, TO_NEW)
+    owner = await new_user(client, "grace@example.com")
+    alone = [await confirm(client, token, None), await confirm(client, token, None, **owner)]
+    for reply in alone:
+        assert (reply.status_code, reply.json()["type"]) == (403, NEEDED)
+    wrong = await confirm(client, token, "the owner's own password")
+    assert (wrong.status_code, wrong.json()["type"]) == (403, "urn:fastapi-base:wrong-password")
+    me = (await client.get("/api/v1/users/me", headers=stranger)).json()
+    assert me["email"] == OLD
+    # The link stays valid for the account that started the change.
+    assert (await confirm(client, token, None, **stranger)).json() == {"status": "changed"}

@@ -1,5 +1,6 @@
-"""Readiness with real servers, and without one of them."""
+"""Readiness with both real servers, and without one of them."""
 
+import io
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -8,14 +9,19 @@ from typing import Any
 import httpx2
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from fastapi_base.core.config import AppSettings, RedisSettings, Settings
-from fastapi_base.core.config_observability import HealthSettings
+from fastapi_base.core.config.observability import HealthSettings, LogSettings
+from fastapi_base.db.session import Database
 from fastapi_base.main import create_app
-from fastapi_base.services.heartbeat import KEY
+from fastapi_base.services.flags.flags import Flags
+from fastapi_base.services.health.heartbeat import KEY
 from tests import servers
 from tests.calling import calling
 from tests.integration.accounts import PASSWORD, new_user
+from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +38,7 @@ async def test_ready_with_both_servers(client: httpx2.AsyncClient, redis: Redis)
     assert body["last_heartbeat"] == "2026-01-31T12:00:00Z"
 
 
-async def test_redis_that_goes_away(
+async def test_readiness_without_redis(
     make_settings: Callable[[str], Settings], fresh_database_url: str
 ) -> None:
     with ExitStack() as stack:
@@ -57,7 +63,7 @@ async def test_redis_that_goes_away(
             assert checks["database"]["ok"]
             assert not checks["redis"]["ok"]
             assert (await client.get("/health/live")).status_code == 200
-            # What needs no Redis goes on, what needs it says so.
+            # Features without Redis still work; the others report it as unavailable.
             assert (await client.get("/api/v1/users/me", headers=headers)).status_code == 200
             own = {"Sec-Fetch-Site": "same-origin"}
             form = {"username": "ada@example.com", "password": PASSWORD}
@@ -65,7 +71,7 @@ async def test_redis_that_goes_away(
             assert refused.status_code == 503
             assert refused.json()["type"] == "urn:fastapi-base:unavailable"
             assert refused.headers["retry-after"]
-            # Jobs are taken; the relay publishes them when Redis is back.
+            # Jobs are accepted; the relay publishes them when Redis is back.
             later = await client.post("/api/v1/jobs/word-count", json=body, headers=headers)
             assert later.status_code == 202
             for taken in [job, later]:
@@ -74,11 +80,11 @@ async def test_redis_that_goes_away(
 
 
 async def probe(
-    settings: Settings, path: str, token: str | None = None
+    settings: Settings, path: str, token: str | None = None, scheme: str = "Bearer"
 ) -> tuple[int, dict[str, Any]]:
-    """One probe of a fresh process."""
+    """One probe of a new process."""
     app = create_app(settings)
-    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    headers = {} if token is None else {"authorization": f"{scheme} {token}"}
     async with calling(app) as client:
         reply = await client.get(path, headers=headers)
     return reply.status_code, reply.json()
@@ -90,17 +96,17 @@ def without_redis(settings: Settings, **health: object) -> Settings:
     return settings.model_copy(update={"redis": nobody, "health": policy})
 
 
-async def test_policy_says_what_readiness_needs(settings: Settings) -> None:
+async def test_policy_decides_what_readiness_requires(settings: Settings) -> None:
     status, body = await probe(without_redis(settings), "/health/ready")
     assert (status, body["type"]) == (503, "urn:fastapi-base:not-ready")
     status, body = await probe(without_redis(settings, required="database"), "/health/ready")
     assert status == 200
-    # It is looked at all the same.
+    # It is checked nevertheless.
     assert not body["checks"]["redis"]["ok"]
 
 
 @pytest.mark.parametrize("ready", [True, False])
-async def test_details_are_for_operators(settings: Settings, ready: bool) -> None:
+async def test_details_require_the_operators_token(settings: Settings, ready: bool) -> None:
     secret = "operators" * 4
     given = without_redis(settings, token=secret, required="database" if ready else "redis")
     for token, detailed in ((None, False), ("wrong", False), (secret, True)):
@@ -108,9 +114,12 @@ async def test_details_are_for_operators(settings: Settings, ready: bool) -> Non
         assert status == (200 if ready else 503)
         assert bool(body.get("checks")) is detailed
         assert ("redis" in json.dumps(body)) is detailed
+    # Scheme names are case-insensitive (RFC 9110, 11.1).
+    assert (await probe(given, "/health/ready", secret, "bearer"))[1].get("checks")
+    assert not (await probe(given, "/health/ready", secret, "Basic"))[1].get("checks")
 
 
-async def test_production_shows_nobody_details_without_a_token(settings: Settings) -> None:
+async def test_production_hides_details_without_a_token(settings: Settings) -> None:
     production = AppSettings(environment="production")
     given = settings.model_copy(update={"app": production})
     status, body = await probe(given, "/health/ready")
@@ -118,7 +127,7 @@ async def test_production_shows_nobody_details_without_a_token(settings: Setting
     assert not body["checks"]
 
 
-async def test_startup_is_over_when_it_was_ready_once(
+async def test_startup_completes_after_the_first_readiness(
     make_settings: Callable[[str], Settings], fresh_database_url: str
 ) -> None:
     alone = without_redis(make_settings(fresh_database_url))
@@ -134,3 +143,95 @@ async def test_startup_is_over_when_it_was_ready_once(
             stack.close()
             assert (await client.get("/health/ready")).status_code == 503
             assert (await client.get("/health/startup")).status_code == 200
+
+
+STATES: dict[str, list[tuple[str, ...]]] = {
+    "OutOfMemoryError": [("CONFIG", "SET", "maxmemory", "1")],
+    "ReadOnlyError": [("REPLICAOF", "127.0.0.1", "9")],
+    "ResponseError": [("CONFIG", "SET", "min-replicas-to-write", "3")],
+    "NoPermissionError": [("ACL", "SETUSER", "default", "-set")],
+    "AuthenticationError": [
+        ("CONFIG", "SET", "requirepass", "hunter2"),
+        ("CLIENT", "KILL", "TYPE", "normal"),
+    ],
+}
+
+
+async def test_unusable_redis_is_not_ready(settings: Settings) -> None:
+    for kind, commands in STATES.items():
+        with servers.redis_server() as url:
+            given = settings.model_copy(
+                update={"redis": RedisSettings.model_validate({"url": url})}
+            )
+            async with calling(create_app(given)) as client, Redis.from_url(url) as operator:
+                assert (await client.get("/health/ready")).status_code == 200
+                for command in commands:
+                    await operator.execute_command(*command)  # type: ignore[no-untyped-call]
+                reply = await client.get("/health/ready")
+                assert reply.status_code == 503, kind
+                assert reply.json()["checks"]["redis"]["error"] == kind
+                assert "hunter2" not in reply.text
+
+
+async def test_read_only_database_is_not_ready(
+    make_settings: Callable[[str], Settings], fresh_database_url: str
+) -> None:
+    engine = create_async_engine(fresh_database_url, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        name = await connection.scalar(text("SELECT current_database()"))
+        await connection.execute(
+            text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        )
+    await engine.dispose()
+    status, body = await probe(make_settings(fresh_database_url), "/health/ready")
+    assert status == 503
+    assert body["checks"]["database"]["error"] == "TakesNoWrites"
+
+
+async def test_database_without_tables_is_not_ready(
+    make_settings: Callable[[str], Settings], empty_database_url: str
+) -> None:
+    status, body = await probe(make_settings(empty_database_url), "/health/ready")
+    assert status == 503
+    assert body["checks"]["database"]["error"] == "NotMigrated"
+
+
+async def test_cause_of_a_failing_check_is_logged_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    given = without_redis(settings).model_copy(update={"log": LogSettings(format="json")})
+    async with calling(create_app(given)) as client:
+        for _ in range(3):
+            assert (await client.get("/health/ready")).status_code == 503
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    (event,) = (e for e in events if e["event"] == "a server cannot be used")
+    assert event["server"] == "redis"
+    assert "ConnectionError" in event["error"]
+
+
+async def test_background_error_stops_neither_the_work_nor_the_application(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = True
+    read = Flags.read_from
+
+    async def fail(self: Flags, database: Database) -> None:
+        if broken:
+            raise LookupError("not foreseen")
+        await read(self, database)
+
+    monkeypatch.setattr(Flags, "read_from", fail)
+    async with calling(create_app(settings)) as client:
+
+        async def flags(ok: bool) -> bool | None:
+            body = (await client.get("/health/ready")).json()
+            return True if body["background"]["flags"]["ok"] is ok else None
+
+        await until(lambda: flags(False), "the failure of the flags is reported")
+        # Everything that was opened is still open.
+        assert (await client.get("/api/v1/feature-flags")).status_code == 401
+        assert (await client.get("/health/ready")).status_code == 200
+        broken = False
+        await until(lambda: flags(True), "flags recover")

@@ -1,4 +1,4 @@
-"""Requests with an idempotency key, on a database of their own: they really commit."""
+"""Requests with an idempotency key, on a separate database with real commits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,14 +12,14 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastapi_base.api.dependencies.idempotency import OnceDep
 from fastapi_base.api.deps import SessionDep
-from fastapi_base.api.idempotency import OnceDep
 from fastapi_base.core.config import DatabaseSettings, Settings
 from fastapi_base.core.errors import NotFound
-from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
+from fastapi_base.db.session import EngineDatabase
 from fastapi_base.main import create_app
-from fastapi_base.services import idempotency
+from fastapi_base.services.limits import idempotency
 from tests.calling import calling
 from tests.integration.accounts import new_user
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Deed(BaseModel):
-    """What was asked for, or done."""
+    """The request and the effect."""
 
     what: str = "good"
     fail: bool = False
@@ -47,7 +47,7 @@ def settings(make_settings: Callable[[str], Settings], fresh_database_url: str) 
 
 @pytest.fixture
 def gate() -> asyncio.Event:
-    """Open unless a test closes it: the route waits here before it ends."""
+    """Open unless a test closes it: the route waits here before it returns."""
     event = asyncio.Event()
     event.set()
     return event
@@ -57,7 +57,7 @@ def gate() -> asyncio.Event:
 async def client(
     settings: Settings, redis: Redis, gate: asyncio.Event
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """Calls an application that really commits, with a route that counts its effects."""
+    """A client of an application with real commits and a route that counts its effects."""
     app = create_app(settings)
     _add_route(app, gate)
     engine = create_engine(settings.database)
@@ -96,7 +96,7 @@ async def effects(client: httpx2.AsyncClient) -> int:
     return int((await client.get("/deeds")).json())
 
 
-async def test_the_second_attempt_gets_the_first_reply(client: httpx2.AsyncClient) -> None:
+async def test_retry_gets_the_first_reply(client: httpx2.AsyncClient) -> None:
     first, second = await do(client), await do(client)
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json() == second.json()
@@ -107,20 +107,20 @@ async def test_the_second_attempt_gets_the_first_reply(client: httpx2.AsyncClien
     assert await effects(client) == 1
 
 
-async def test_without_a_key_each_attempt_counts(client: httpx2.AsyncClient) -> None:
+async def test_without_a_key_each_attempt_takes_effect(client: httpx2.AsyncClient) -> None:
     await do(client, None)
     await do(client, None)
     assert await effects(client) == 2
 
 
-async def test_attempts_at_once_take_effect_once(client: httpx2.AsyncClient) -> None:
+async def test_concurrent_attempts_take_effect_once(client: httpx2.AsyncClient) -> None:
     replies = await asyncio.gather(*(do(client) for _ in range(8)))
     assert {reply.status_code for reply in replies} == {201}
     assert sum("idempotency-replayed" in reply.headers for reply in replies) == 7
     assert await effects(client) == 1
 
 
-async def test_an_attempt_that_waits_too_long_is_told(
+async def test_attempt_that_waits_too_long_is_refused(
     client: httpx2.AsyncClient, gate: asyncio.Event
 ) -> None:
     gate.clear()
@@ -137,7 +137,7 @@ async def test_an_attempt_that_waits_too_long_is_told(
     assert await effects(client) == 1
 
 
-async def test_a_key_belongs_to_one_request(client: httpx2.AsyncClient) -> None:
+async def test_key_is_bound_to_one_request(client: httpx2.AsyncClient) -> None:
     await do(client)
     other = await do(client, what="other")
     assert other.status_code == 422
@@ -145,14 +145,14 @@ async def test_a_key_belongs_to_one_request(client: httpx2.AsyncClient) -> None:
     assert await effects(client) == 1
 
 
-async def test_a_failed_attempt_leaves_nothing(client: httpx2.AsyncClient) -> None:
+async def test_failed_attempt_stores_nothing(client: httpx2.AsyncClient) -> None:
     assert (await do(client, fail=True)).status_code == 404
     assert await effects(client) == 0
-    # Not even the key: another request may have it.
+    # Not even the key: another request may use it.
     assert (await do(client, what="other")).status_code == 201
 
 
-async def test_keys_of_others_do_not_matter(client: httpx2.AsyncClient) -> None:
+async def test_keys_are_scoped_to_their_account(client: httpx2.AsyncClient) -> None:
     await do(client)
     client.headers |= await new_user(client, "bob@example.com")
     reply = await do(client, what="mine")
@@ -161,26 +161,25 @@ async def test_keys_of_others_do_not_matter(client: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "tab\tkey"])
-async def test_keys_that_are_none_are_refused(client: httpx2.AsyncClient, key: str) -> None:
+async def test_invalid_keys_are_refused(client: httpx2.AsyncClient, key: str) -> None:
     reply = await client.post("/deeds", json={}, headers={"Idempotency-Key": key})
     assert reply.status_code == 422
     assert reply.json()["errors"][0]["location"] == ["header", "Idempotency-Key"]
 
 
-async def test_old_keys_are_forgotten(client: httpx2.AsyncClient, settings: Settings) -> None:
+async def test_expired_keys_are_removed(client: httpx2.AsyncClient, settings: Settings) -> None:
     await do(client)
     engine = create_engine(settings.database)
     database = EngineDatabase(engine)
     async with database.transaction() as session:
         await run(session, "UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
     assert (await do(client, what="other")).status_code == 201
-    async with database.transaction() as session:
-        assert await idempotency.purge(session, timedelta(hours=1)) == 0
-        assert await idempotency.purge(session, timedelta(hours=-1)) == 1
+    assert await idempotency.purge(database, timedelta(hours=1)) == 0
+    assert await idempotency.purge(database, timedelta(hours=-1)) == 1
     await engine.dispose()
 
 
-async def test_a_job_is_enqueued_once(client: httpx2.AsyncClient) -> None:
+async def test_job_is_enqueued_once(client: httpx2.AsyncClient) -> None:
     body = {"text": "one fish"}
     headers = {"Idempotency-Key": "job-1"}
     jobs = [

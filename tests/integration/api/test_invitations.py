@@ -1,4 +1,4 @@
-"""Invitations: made by superusers, accepted once, by who reads the mails of the address."""
+"""Invitations: created by superusers, accepted once, by the reader of the mailbox."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -9,30 +9,30 @@ import pytest
 from sqlalchemy import update
 
 from fastapi_base.core.config import AuthSettings, Settings
-from fastapi_base.core.security import hash_password
+from fastapi_base.core.security.passwords import hash_password
 from fastapi_base.models import Invitation, User
-from tests.integration.accounts import PASSWORD, log_in, register
+from tests.integration.accounts import PASSWORD, bearer, log_in, register
 from tests.integration.databases import RolledBackDatabase
 from tests.integration.mailing import Inbox
 
 pytestmark = pytest.mark.anyio
 
 ADA, ROOT = "ada@example.com", "root@example.com"
-INVITED = "You are invited"
+INVITED = "You have been invited"
 INVALID = "urn:fastapi-base:invalid-link"
 CLOSED = "urn:fastapi-base:registration-closed"
 
 
 @pytest.fixture
 def settings(settings: Settings, inbox: Inbox) -> Settings:
-    """Settings with mail that let in who is invited."""
+    """Settings with mail and registration by invitation."""
     auth = AuthSettings(bcrypt_rounds=4, registration="invite-only")
     return settings.model_copy(update={"mail": inbox.settings, "auth": auth})
 
 
 @pytest.fixture
 async def root(client: httpx2.AsyncClient, database: RolledBackDatabase) -> dict[str, str]:
-    """The header of a superuser."""
+    """A superuser's header."""
     return await a_user(client, database, ROOT, is_superuser=True)
 
 
@@ -41,8 +41,7 @@ async def a_user(
 ) -> dict[str, str]:
     async with database.transaction() as session:
         session.add(User(email=email, password_hash=hash_password(PASSWORD, 4), **columns))
-    reply = await log_in(client, email)
-    return {"Authorization": f"Bearer {reply.json()['access_token']}"}
+    return bearer(await log_in(client, email))
 
 
 async def invite(
@@ -58,7 +57,7 @@ async def accept(
     return await client.post("/api/v1/auth/register", json=body)
 
 
-async def test_who_is_invited_registers_once_and_is_confirmed(
+async def test_invited_person_registers_once_and_is_confirmed(
     client: httpx2.AsyncClient, inbox: Inbox, root: dict[str, str]
 ) -> None:
     refused = await register(client, ADA)
@@ -73,7 +72,7 @@ async def test_who_is_invited_registers_once_and_is_confirmed(
     replies = await asyncio.gather(*(accept(client, token) for _ in range(3)))
     assert sorted(reply.status_code for reply in replies) == [202, 400, 400]
     reply = await log_in(client, ADA)
-    headers = {"Authorization": f"Bearer {reply.json()['access_token']}"}
+    headers = bearer(reply)
     me = (await client.get("/api/v1/users/me", headers=headers)).json()
     assert (me["is_verified"], me["is_superuser"]) == (True, False)
     assert (await client.get("/api/v1/invitations", headers=root)).json() == []
@@ -94,7 +93,7 @@ async def test_only_superusers_invite(
     assert (await invite(client, {}, "eve@example.com")).status_code == 401
 
 
-async def test_invitation_ends_when_taken_back_replaced_or_late(
+async def test_invitation_is_void_when_revoked_replaced_or_expired(
     client: httpx2.AsyncClient, inbox: Inbox, root: dict[str, str], database: RolledBackDatabase
 ) -> None:
     first = (await invite(client, root)).json()["id"]
@@ -115,7 +114,26 @@ async def test_invitation_ends_when_taken_back_replaced_or_late(
     assert (await log_in(client, ADA)).status_code == 401
 
 
-async def test_account_that_a_stranger_made_before_makes_way(
+async def test_invitation_expires_by_the_database_clock(
+    client: httpx2.AsyncClient, inbox: Inbox, root: dict[str, str], database: RolledBackDatabase
+) -> None:
+    await invite(client, root)
+    token = await inbox.token(ADA, INVITED)
+    await database.shift_clock("1 year")
+    assert (await accept(client, token)).status_code == 400
+
+
+async def test_invitation_does_not_depend_on_the_clock_of_the_process(
+    client: httpx2.AsyncClient, inbox: Inbox, database: RolledBackDatabase
+) -> None:
+    await database.shift_clock("1 year")
+    root = await a_user(client, database, ROOT, is_superuser=True)
+    await invite(client, root)
+    assert len((await client.get("/api/v1/invitations", headers=root)).json()) == 1
+    assert (await accept(client, await inbox.token(ADA, INVITED))).status_code == 202
+
+
+async def test_unconfirmed_account_of_a_stranger_is_replaced(
     client: httpx2.AsyncClient, inbox: Inbox, root: dict[str, str], database: RolledBackDatabase
 ) -> None:
     stranger = await a_user(client, database, ADA)
@@ -128,7 +146,7 @@ async def test_account_that_a_stranger_made_before_makes_way(
     assert (await log_in(client, ADA, mine)).status_code == 200
 
 
-async def test_confirmed_account_stays(
+async def test_confirmed_account_is_kept(
     client: httpx2.AsyncClient, inbox: Inbox, root: dict[str, str], database: RolledBackDatabase
 ) -> None:
     await invite(client, root)
@@ -136,7 +154,7 @@ async def test_confirmed_account_stays(
     await a_user(client, database, ADA, email_verified_at=datetime.now(UTC))
     assert (await accept(client, token, password="another password entirely")).status_code == 202
     assert (await log_in(client, ADA)).status_code == 200
-    assert inbox.subjects(ADA) == ["You have an account already"]
+    assert inbox.subjects(ADA) == ["You already have an account"]
 
 
 class TestClosed:
@@ -144,11 +162,11 @@ class TestClosed:
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        """Settings that let nobody register."""
+        """Settings that disable registration."""
         auth = AuthSettings(bcrypt_rounds=4, registration="closed")
         return settings.model_copy(update={"auth": auth})
 
-    async def test_no_invitations_either(
+    async def test_closed_registration_disables_invitations(
         self, client: httpx2.AsyncClient, inbox: Inbox, root: dict[str, str]
     ) -> None:
         assert (await invite(client, root)).json()["type"] == CLOSED

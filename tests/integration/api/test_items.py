@@ -1,4 +1,4 @@
-"""Items over HTTP: what a reader copies, and so what must hold for each resource."""
+"""Items over HTTP: the example that readers copy, with everything a resource must satisfy."""
 
 import csv
 import io
@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
-from fastapi_base.services import items as service
-from tests.integration.accounts import new_user
+from fastapi_base.services.items import items as service
+from tests.integration.accounts import authorization, new_user
 from tests.integration.databases import RolledBackDatabase
 from tests.integration.queries import counted
 
@@ -37,7 +37,7 @@ async def titles(client: httpx2.AsyncClient, **params: str | list[str]) -> list[
     return [item["title"] for item in reply.json()["items"]]
 
 
-async def test_what_is_made_can_be_read(ada: httpx2.AsyncClient) -> None:
+async def test_created_item_can_be_read(ada: httpx2.AsyncClient) -> None:
     reply = await ada.post(PATH, json={"title": "  Teapot ", "description": "Short"})
     item = reply.json()
     assert (item["title"], item["description"], item["version"]) == ("Teapot", "Short", 1)
@@ -51,12 +51,12 @@ async def test_what_is_made_can_be_read(ada: httpx2.AsyncClient) -> None:
     "body",
     [{}, {"title": ""}, {"title": "x" * 201}, {"title": "a\0b"}, {"title": "x", "owner_id": "y"}],
 )
-async def test_what_does_not_fit_is_refused(ada: httpx2.AsyncClient, body: dict[str, str]) -> None:
+async def test_invalid_item_is_refused(ada: httpx2.AsyncClient, body: dict[str, str]) -> None:
     assert (await ada.post(PATH, json=body)).status_code == 422
     assert await titles(ada) == []
 
 
-async def test_sent_twice_under_one_key_it_is_made_once(ada: httpx2.AsyncClient) -> None:
+async def test_repeated_idempotency_key_creates_one_item(ada: httpx2.AsyncClient) -> None:
     for path, body in [(PATH, {"title": "a"}), (f"{PATH}/bulk", {"items": [{"title": "b"}]})]:
         headers = {"Idempotency-Key": f"key-{path}"}
         first, second = [await ada.post(path, json=body, headers=headers) for _ in range(2)]
@@ -64,7 +64,7 @@ async def test_sent_twice_under_one_key_it_is_made_once(ada: httpx2.AsyncClient)
     assert sorted(await titles(ada)) == ["a", "b"]
 
 
-async def test_a_reader_with_the_current_version_gets_304(ada: httpx2.AsyncClient) -> None:
+async def test_current_etag_gets_304(ada: httpx2.AsyncClient) -> None:
     url = f"{PATH}/{(await make(ada))['id']}"
     first = await ada.get(url)
     assert first.headers["cache-control"] == "private, no-cache"
@@ -77,7 +77,7 @@ async def test_a_reader_with_the_current_version_gets_304(ada: httpx2.AsyncClien
         assert (await ada.get(url, headers={"If-None-Match": tag})).status_code == 200, tag
 
 
-async def test_absent_members_stay_and_null_clears(ada: httpx2.AsyncClient) -> None:
+async def test_patch_keeps_absent_members_and_null_clears(ada: httpx2.AsyncClient) -> None:
     url = f"{PATH}/{(await make(ada, description='Short'))['id']}"
     any_version = {"If-Match": "*"}
     changed = await ada.patch(url, json={"title": "Pot"}, headers=any_version)
@@ -92,7 +92,7 @@ async def test_absent_members_stay_and_null_clears(ada: httpx2.AsyncClient) -> N
     assert cleared.json()["updated_at"] > cleared.json()["created_at"]
 
 
-async def test_of_two_changes_based_on_one_version_the_second_is_refused(
+async def test_second_change_of_the_same_version_is_refused(
     ada: httpx2.AsyncClient,
 ) -> None:
     url = f"{PATH}/{(await make(ada))['id']}"
@@ -111,14 +111,14 @@ async def test_of_two_changes_based_on_one_version_the_second_is_refused(
     assert (await ada.delete(url, headers={"If-Match": '"1", "2"'})).status_code == 204
 
 
-async def test_a_change_must_say_what_it_is_based_on(ada: httpx2.AsyncClient) -> None:
+async def test_change_requires_if_match(ada: httpx2.AsyncClient) -> None:
     url = f"{PATH}/{(await make(ada))['id']}"
     for reply in (await ada.patch(url, json={"title": "x"}), await ada.delete(url)):
         assert reply.status_code == 428
         assert reply.json()["type"] == "urn:fastapi-base:version-required"
 
 
-async def test_what_is_removed_is_gone_until_it_is_restored(ada: httpx2.AsyncClient) -> None:
+async def test_deleted_item_is_gone_until_restored(ada: httpx2.AsyncClient) -> None:
     url = f"{PATH}/{(await make(ada))['id']}"
     assert (await ada.post(f"{url}/restore")).status_code == 404
     assert (await ada.delete(url, headers={"If-Match": "*"})).status_code == 204
@@ -135,7 +135,7 @@ async def test_what_is_removed_is_gone_until_it_is_restored(ada: httpx2.AsyncCli
     assert await titles(ada) == ["Teapot"]
 
 
-async def test_items_of_somebody_else_do_not_exist(
+async def test_items_of_other_accounts_are_not_found(
     ada: httpx2.AsyncClient,
 ) -> None:
     url = f"{PATH}/{(await make(ada))['id']}"
@@ -152,11 +152,11 @@ async def test_items_of_somebody_else_do_not_exist(
     assert (await ada.get(f"{PATH}/export?format=ndjson")).text == ""
 
 
-async def test_a_key_may_do_what_its_scopes_say(ada: httpx2.AsyncClient) -> None:
+async def test_api_key_is_limited_to_its_scopes(ada: httpx2.AsyncClient) -> None:
     url = f"{PATH}/{(await make(ada))['id']}"
     body = {"name": "reader", "scopes": ["items:read"]}
     key = (await ada.post("/api/v1/api-keys", json=body)).json()["key"]
-    reader = {"Authorization": f"Bearer {key}"}
+    reader = authorization(key)
     for path in (PATH, url, f"{PATH}/export"):
         assert (await ada.get(path, headers=reader)).status_code == 200, path
     for method, path in (("POST", PATH), ("POST", f"{PATH}/bulk"), ("POST", f"{url}/restore")):
@@ -172,21 +172,55 @@ async def test_lists_are_sorted_filtered_and_paged(ada: httpx2.AsyncClient) -> N
         await make(ada, title)
     assert await titles(ada) == ["c", "ax2", "a_2", "b"]
     assert await titles(ada, sort="title") == ["a_2", "ax2", "b", "c"]
-    # What the caller types is no pattern.
+    # The caller's text is not a pattern.
     assert await titles(ada, title_prefix="a_") == ["a_2"]
     assert await titles(ada, created_before="2000-01-01T00:00:00Z") == []
     assert len(await titles(ada, created_from="2000-01-01T00:00:00Z")) == 4
     first = await ada.get(PATH, params={"limit": 3, "sort": "-title", "total": True})
-    assert first.json()["total"] == 4
+    assert (first.json()["total"], first.json()["total_is_exact"]) == (4, True)
     assert first.headers["cache-control"] == "no-store"
     second = await ada.get(first.links["next"]["url"])
     assert [item["title"] for item in second.json()["items"]] == ["a_2"]
+    # An index serves prefixes only when sorted by title.
+    assert await titles(ada, title_prefix="a") == ["a_2", "ax2"]
+    refused = await ada.get(PATH, params={"title_prefix": "a", "sort": "-created_at"})
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [
+        {
+            "location": ["query", "sort"],
+            "message": "With title_prefix, sort must be title or -title or omitted,"
+            " not -created_at",
+            "type": "value_error",
+        }
+    ]
+    assert (await ada.get(PATH, params={"sort": ["title", "created_at"]})).status_code == 422
     for params in ({"sort": "owner_id"}, {"created_from": "yesterday"}, {"title_prefix": "\0"}):
         assert (await ada.get(PATH, params=params)).status_code == 422
 
 
+async def test_titles_follow_the_text_profile(ada: httpx2.AsyncClient) -> None:
+    for sent, kept in (
+        ("Cafe\u0301\u3000au\u00a0 lait", "Caf\u00e9 au lait"),
+        ("Te\u0308e", "T\u00ebe"),
+        # The maximum length, of the characters that take most space in a cursor.
+        *((f"{n}" + "\U0001f600" * 199, f"{n}" + "\U0001f600" * 199) for n in range(3)),
+    ):
+        assert (await make(ada, sent))["title"] == kept
+    # The filter accepts any normalisation form.
+    for prefix in ("Cafe\u0301\u3000", "Caf\u00e9\u00a0a", "Cafe\u0301"):
+        assert await titles(ada, title_prefix=prefix) == ["Caf\u00e9 au lait"]
+    page = await ada.get(PATH, params={"sort": "title", "limit": 1})
+    assert page.status_code == 200
+    for _ in range(4):
+        page = await ada.get(page.links["next"]["url"])
+        assert page.status_code == 200
+    for title, why in (("a\nb", "U+000A at position 2"), ("a\u202eb", "U+202E")):
+        reply = await ada.post(PATH, json={"title": title})
+        assert (reply.status_code, why in reply.text) == (422, True)
+
+
 @pytest.mark.parametrize(("count", "statements"), [(3, 1), (service.COPY_FROM_ROWS + 50, 0)])
-async def test_many_at_once_are_all_made_in_order(
+async def test_batch_creates_all_items_in_order(
     ada: httpx2.AsyncClient, count: int, statements: int
 ) -> None:
     body = {"items": [{"title": f"t{n}", "description": 'a\t"b"\n'} for n in range(count)]}
@@ -203,19 +237,20 @@ async def test_many_at_once_are_all_made_in_order(
     assert {item["version"] for item in made.values()} == {1}
 
 
-async def test_of_many_with_one_that_does_not_fit_none_is_made(ada: httpx2.AsyncClient) -> None:
+async def test_batch_with_an_invalid_item_creates_none(ada: httpx2.AsyncClient) -> None:
     body = {"items": [{"title": "good"}, {"title": ""}]}
     assert (await ada.post(f"{PATH}/bulk", json=body)).status_code == 422
     assert await titles(ada) == []
 
 
-async def test_export_reads_back_what_was_written(ada: httpx2.AsyncClient) -> None:
+async def test_export_returns_the_stored_items(ada: httpx2.AsyncClient) -> None:
     descriptions = ['with "quotes", commas', "two\nlines", ""]
     for description in descriptions:
         await make(ada, description=description)
     reply = await ada.get(f"{PATH}/export", params={"format": "csv"})
     assert reply.headers["content-type"].startswith("text/csv")
     assert reply.headers["content-disposition"] == 'attachment; filename="items.csv"'
+    assert reply.headers["accept-ranges"] == "none"
     rows = list(csv.DictReader(io.StringIO(reply.text, newline="")))
     assert [row["description"] for row in rows] == descriptions
     item = (await ada.get(f"{PATH}/{rows[0]['id']}")).json()
@@ -228,20 +263,20 @@ async def test_export_reads_back_what_was_written(ada: httpx2.AsyncClient) -> No
     assert (await ada.get(f"{PATH}/export", params={"format": "xml"})).status_code == 422
 
 
-async def test_purge_removes_what_was_removed_long_ago(
+async def test_purge_removes_items_deleted_long_ago(
     ada: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
-    old, new, _ = [(await make(ada, title))["id"] for title in ("old", "new", "kept")]
-    for item_id in (old, new):
+    titled = ("old", "older", "new", "kept")
+    old, older, new, _ = [(await make(ada, title))["id"] for title in titled]
+    for item_id in (old, older, new):
         await ada.delete(f"{PATH}/{item_id}", headers={"If-Match": "*"})
     async with database.transaction() as session:
         await (await session.connection()).execute(
-            text("UPDATE items SET deleted_at = now() - interval '31 days' WHERE id = :id"),
-            {"id": old},
+            text("UPDATE items SET deleted_at = now() - interval '31 days' WHERE id = ANY(:ids)"),
+            {"ids": [old, older]},
         )
-    async with database.transaction() as session:
-        assert await service.purge(session) == 1
-        assert await service.purge(session) == 0
+    assert await service.purge(database, batch=1) == 2
+    assert await service.purge(database, batch=1) == 0
     assert (await ada.post(f"{PATH}/{old}/restore")).status_code == 404
     assert (await ada.post(f"{PATH}/{new}/restore")).status_code == 200
     assert sorted(await titles(ada)) == ["kept", "new"]

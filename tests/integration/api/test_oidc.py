@@ -1,4 +1,4 @@
-"""Login at providers of identities: with a real one, and with one that lies."""
+"""Login at identity providers: with a real one, and with one that lies."""
 
 import base64
 import hashlib
@@ -11,13 +11,12 @@ import jwt
 import pyotp
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import select, text, update
-from sqlmodel import col
+from sqlalchemy import text, update
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config_login import OidcSettings
-from fastapi_base.models import AuditEvent, LoginSession, TotpFactor, User
-from tests.integration.accounts import PASSWORD, log_in, new_user, register
+from fastapi_base.core.config.login import OidcSettings
+from fastapi_base.models import LoginSession, TotpFactor, User
+from tests.integration.accounts import PASSWORD, actions, bearer, log_in, new_user, register
 from tests.integration.databases import RolledBackDatabase
 from tests.integration.providers import (
     KEY_ID,
@@ -83,21 +82,9 @@ async def finish(
 
 
 async def login(client: httpx2.AsyncClient, subject: str) -> httpx2.Response:
-    """All of it, with the real provider."""
+    """A complete login at the real provider."""
     begun = await begin(client)
     return await finish(client, "real", begun, **consent(begun["authorization_url"], subject))
-
-
-def bearer(reply: httpx2.Response) -> dict[str, str]:
-    assert reply.status_code == 200, reply.text
-    return {"Authorization": f"Bearer {reply.json()['access_token']}"}
-
-
-async def actions(database: RolledBackDatabase) -> list[str]:
-    async with database.read() as connection:
-        return list(
-            await connection.scalars(select(col(AuditEvent.action)).order_by(col(AuditEvent.id)))
-        )
 
 
 async def link(
@@ -118,7 +105,7 @@ async def test_providers_are_listed(client: httpx2.AsyncClient) -> None:
     assert (await client.post(f"{OIDC}/other/begin")).status_code == 404
 
 
-async def test_request_has_pkce_state_and_nonce(client: httpx2.AsyncClient) -> None:
+async def test_authorization_request_has_pkce_state_and_nonce(client: httpx2.AsyncClient) -> None:
     first, second = [query((await begin(client))["authorization_url"]) for _ in range(2)]
     assert first["response_type"] == ["code"]
     assert first["code_challenge_method"] == ["S256"]
@@ -128,7 +115,7 @@ async def test_request_has_pkce_state_and_nonce(client: httpx2.AsyncClient) -> N
         assert first[name] != second[name]
 
 
-async def test_who_is_new_gets_an_account_and_comes_back_to_it(
+async def test_first_login_creates_an_account_and_later_logins_find_it(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     headers = bearer(await login(client, "ada"))
@@ -138,7 +125,7 @@ async def test_who_is_new_gets_an_account_and_comes_back_to_it(
         headers["Authorization"].removeprefix("Bearer "), options={"verify_signature": False}
     )
     assert claims["amr"] == ["fed"]
-    # Whatever becomes of the address: issuer and subject are the key.
+    # Even if the e-mail address changes: issuer and subject are the key.
     async with database.transaction() as session:
         await session.exec(update(User).values(email="new@example.com"))
     again = await client.get("/api/v1/users/me", headers=bearer(await login(client, "ada")))
@@ -154,7 +141,7 @@ async def test_who_is_new_gets_an_account_and_comes_back_to_it(
     assert (await log_in(client, "new@example.com", "!")).status_code == 401
 
 
-async def test_browser_gets_a_cookie(client: httpx2.AsyncClient) -> None:
+async def test_browser_login_sets_a_cookie(client: httpx2.AsyncClient) -> None:
     begun = await begin(client)
     body = {
         "transaction": begun["transaction"],
@@ -167,7 +154,7 @@ async def test_browser_gets_a_cookie(client: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("subject", ["eve", "truthy", "nameless"])
-async def test_address_that_the_provider_does_not_vouch_for_is_not_taken(
+async def test_unverified_provider_address_is_not_accepted(
     client: httpx2.AsyncClient, subject: str
 ) -> None:
     await register(client, ADA)
@@ -176,10 +163,10 @@ async def test_address_that_the_provider_does_not_vouch_for_is_not_taken(
     assert reply.json()["type"] == "urn:fastapi-base:email-not-vouched-for"
 
 
-async def test_nobody_is_put_into_an_account_whose_address_was_not_confirmed(
+async def test_account_with_an_unconfirmed_address_is_not_linked(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
-    """Somebody may have registered the address before its owner came."""
+    """Someone else may have registered the address before its owner came."""
     await register(client, ADA)
     reply = await login(client, "ada")
     assert reply.status_code == 409
@@ -187,7 +174,7 @@ async def test_nobody_is_put_into_an_account_whose_address_was_not_confirmed(
     assert "identity.linked" not in await actions(database)
 
 
-async def test_account_whose_address_was_confirmed_is_linked(
+async def test_account_with_a_confirmed_address_is_linked(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     await register(client, ADA)
@@ -197,11 +184,11 @@ async def test_account_whose_address_was_confirmed_is_linked(
     (linked,) = (await client.get(IDENTITIES, headers=headers)).json()
     assert linked["subject"] == "ada"
     assert (await actions(database)).count("account.registered") == 1
-    # The password goes on beside it.
+    # The password still works.
     assert (await log_in(client, ADA)).status_code == 200
 
 
-async def test_account_that_a_provider_vouched_for_is_confirmed(
+async def test_account_with_a_verified_provider_address_is_confirmed(
     client: httpx2.AsyncClient,
 ) -> None:
     headers = bearer(await login(client, "ada"))
@@ -217,13 +204,13 @@ class TestClosed:
         auth = settings.auth.model_copy(update={"registration": "closed"})
         return settings.model_copy(update={"auth": auth})
 
-    async def test_nobody_new_gets_an_account(self, client: httpx2.AsyncClient) -> None:
+    async def test_closed_registration_creates_no_account(self, client: httpx2.AsyncClient) -> None:
         reply = await login(client, "ada")
         assert reply.status_code == 403
         assert reply.json()["type"] == "urn:fastapi-base:registration-closed"
 
 
-async def test_owner_links_and_unlinks(
+async def test_owner_links_and_unlinks_providers(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     headers = await new_user(client, ADA)
@@ -231,7 +218,7 @@ async def test_owner_links_and_unlinks(
     assert reply.status_code == 201, reply.text
     me = await client.get("/api/v1/users/me", headers=bearer(await login(client, "eve")))
     assert me.json()["email"] == ADA
-    # One at each provider, and each is one account's.
+    # One identity per provider, and each identity belongs to one account.
     assert (await link(client, headers, "nameless")).status_code == 409
     other = await new_user(client, "other@example.com")
     assert (await link(client, other, "eve")).status_code == 409
@@ -243,7 +230,7 @@ async def test_owner_links_and_unlinks(
     assert {"identity.linked", "identity.unlinked"} <= set(await actions(database))
 
 
-async def test_links_take_a_recent_login_or_the_password(
+async def test_linking_requires_a_recent_login_or_the_password(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     headers = await new_user(client, ADA)
@@ -258,14 +245,14 @@ async def test_links_take_a_recent_login_or_the_password(
     assert reply.json()["type"] == "urn:fastapi-base:login-not-recent"
 
 
-async def test_transaction_of_one_purpose_is_nothing_to_another(
+async def test_transaction_is_bound_to_its_purpose(
     client: httpx2.AsyncClient,
 ) -> None:
     ada = await new_user(client, ADA)
     begun = (await client.post(f"{OIDC}/real/link/begin", json={}, headers=ada)).json()
     sent = consent(begun["authorization_url"], "eve")
     assert (await finish(client, "real", begun, **sent)).status_code == 401
-    # A page of the attacker's account in the victim's browser would else link it.
+    # Otherwise a page of the attacker's account in the victim's browser would link it.
     eve = await new_user(client, "eve@example.com")
     begun = (await client.post(f"{OIDC}/real/link/begin", json={}, headers=eve)).json()
     body = {"transaction": begun["transaction"], **consent(begun["authorization_url"], "eve")}
@@ -277,7 +264,7 @@ async def test_transaction_of_one_purpose_is_nothing_to_another(
     assert reply.status_code == 401
 
 
-async def test_second_factor_is_asked_for(
+async def test_second_factor_is_required(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     headers = await new_user(client, ADA)
@@ -309,18 +296,18 @@ async def test_inactive_account_is_refused(
     assert (await login(client, "ada")).status_code == 401
 
 
-async def test_answers_are_good_once_and_for_their_own_transaction(
+async def test_provider_response_is_single_use_and_bound_to_its_transaction(
     client: httpx2.AsyncClient, redis: Redis
 ) -> None:
     begun = await begin(client)
     sent = consent(begun["authorization_url"], "ada")
-    # Login CSRF: what came back to the attacker, given to somebody else's page.
+    # Login CSRF: the attacker's own callback, passed to another person's page.
     other = await begin(client)
     assert (await finish(client, "real", other, **sent)).status_code == 401
     assert (await finish(client, "real", begun, **sent)).status_code == 200
     replayed = await finish(client, "real", begun, **sent)
     assert replayed.json()["type"] == "urn:fastapi-base:invalid-challenge"
-    # The same code in a transaction of its own: the provider gave it out once.
+    # The same code in another transaction: the provider issued it only once.
     third = await begin(client)
     state = query(third["authorization_url"])["state"][0]
     reply = await finish(client, "real", third, code=sent["code"], state=state)
@@ -331,7 +318,7 @@ async def test_answers_are_good_once_and_for_their_own_transaction(
     assert (await finish(client, "real", lost, **sent)).status_code == 401
 
 
-async def test_wrong_state_uses_the_transaction_up(client: httpx2.AsyncClient) -> None:
+async def test_wrong_state_consumes_the_transaction(client: httpx2.AsyncClient) -> None:
     begun = await begin(client)
     sent = consent(begun["authorization_url"], "ada")
     assert (await finish(client, "real", begun, **(sent | {"state": "x"}))).status_code == 401
@@ -339,10 +326,10 @@ async def test_wrong_state_uses_the_transaction_up(client: httpx2.AsyncClient) -
 
 
 class TestRogue:
-    """A provider that lies. Each lie alone is refused; without one, the login works."""
+    """A provider that lies. Each single lie is refused; without one, the login works."""
 
     def honest(self, rogue: RogueProvider, asked: dict[str, list[str]]) -> dict[str, Any]:
-        """Claims that are right for what was asked."""
+        """Claims that are correct for the request."""
         now = int(time.time())
         return {
             "iss": rogue.issuer,
@@ -366,13 +353,14 @@ class TestRogue:
             client, "rogue", begun, **({"code": "c", "state": asked["state"][0]} | sent)
         )
 
-    async def test_without_a_lie_it_works(
+    async def test_honest_provider_is_accepted(
         self, client: httpx2.AsyncClient, rogue: RogueProvider
     ) -> None:
         assert (await self.attempt(client, rogue)).status_code == 200
         (sent,) = rogue.requests
         assert sent["redirect_uri"] == ["https://app.example.com/back"]
-        # PKCE: what went into the URL is the digest of what came with the code (RFC 7636, 4.6).
+        # PKCE: the challenge in the URL is the digest of the verifier sent with the code (RFC 7636,
+        # 4.6).
         digest = hashlib.sha256(sent["code_verifier"][0].encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         assert rogue.asked["code_challenge"] == [challenge]
@@ -395,10 +383,12 @@ class TestRogue:
             {"sub": ""},
             {"sub": 5},
             {"sub": "x" * 256},
+            {"sub": "a\0b"},
+            {"sub": "\ud800"},
         ],
         ids=str,
     )
-    async def test_claims_that_are_not_right(
+    async def test_invalid_claims_are_refused(
         self, client: httpx2.AsyncClient, rogue: RogueProvider, lie: dict[str, Any]
     ) -> None:
         rogue.lies = lie
@@ -406,20 +396,34 @@ class TestRogue:
         assert reply.status_code == 401, reply.text
         assert reply.json()["type"] == "urn:fastapi-base:provider-login-refused"
 
+    @pytest.mark.parametrize(("seconds", "expected"), [(55, 200), (75, 401)])
+    @pytest.mark.parametrize("claim", ["iat", "exp", "nbf"])
+    async def test_small_clock_skew_of_the_provider_is_accepted(
+        self,
+        client: httpx2.AsyncClient,
+        rogue: RogueProvider,
+        claim: str,
+        seconds: int,
+        expected: int,
+    ) -> None:
+        direction = -1 if claim == "exp" else 1
+        rogue.lies = {claim: int(time.time()) + direction * seconds}
+        assert (await self.attempt(client, rogue)).status_code == expected
+
     async def forged(
         self, client: httpx2.AsyncClient, rogue: RogueProvider, forge: Callable[[Any], str]
     ) -> int:
-        """The status of a login with an ID token whose claims alone are right."""
+        """The status of a login with an ID token of which only the claims are valid."""
         begun = await begin(client, "rogue")
         asked = query(begun["authorization_url"])
         rogue.token = forge(self.honest(rogue, asked))
         sent = {"code": "c", "state": asked["state"][0]}
         return (await finish(client, "rogue", begun, **sent)).status_code
 
-    async def test_signatures_that_are_not_right(
+    async def test_invalid_signatures_are_refused(
         self, client: httpx2.AsyncClient, rogue: RogueProvider
     ) -> None:
-        """Although it publishes that it signs with `none` and HS256 too."""
+        """Although its metadata also announces `none` and HS256."""
         headers = {"kid": KEY_ID}
         modulus = rogue.keys()["keys"][0]["n"]
         with rogue_provider() as other:
@@ -435,11 +439,13 @@ class TestRogue:
                 assert await self.forged(client, rogue, forge) == 401
         assert await self.forged(client, rogue, rogue.sign) == 200
 
-    async def test_mix_up(self, client: httpx2.AsyncClient, rogue: RogueProvider) -> None:
-        """RFC 9207: the answer of one provider, given to the transaction of another."""
+    async def test_mix_up_attack_is_refused(
+        self, client: httpx2.AsyncClient, rogue: RogueProvider
+    ) -> None:
+        """RFC 9207: the response of one provider, presented in the transaction of another."""
         foreign = await self.attempt(client, rogue, iss="https://honest.example.com")
         assert foreign.status_code == 401
-        # It was not given the code, which may be another's.
+        # It did not receive the code, which may belong to another provider.
         assert not rogue.requests
         assert (await self.attempt(client, rogue, iss=rogue.issuer)).status_code == 200
         begun = await begin(client, "rogue")
@@ -447,7 +453,7 @@ class TestRogue:
         reply = await finish(client, "real", begun, code="c", state=state)
         assert reply.json()["type"] == "urn:fastapi-base:invalid-challenge"
 
-    async def test_promised_issuer_must_come(
+    async def test_announced_issuer_parameter_is_required(
         self, client: httpx2.AsyncClient, rogue: RogueProvider
     ) -> None:
         rogue.metadata = {"authorization_response_iss_parameter_supported": True}
@@ -462,7 +468,7 @@ class TestRogue:
             {"jwks_uri": "file:///etc/passwd"},
         ],
     )
-    async def test_discovery_that_is_not_right(
+    async def test_invalid_discovery_document_is_refused(
         self, client: httpx2.AsyncClient, rogue: RogueProvider, metadata: dict[str, Any]
     ) -> None:
         rogue.metadata = metadata
@@ -470,10 +476,10 @@ class TestRogue:
         assert reply.status_code == 503
         assert "rogue" in reply.json()["detail"]
 
-    async def test_metadata_cannot_change_how_we_ask(
+    async def test_metadata_cannot_weaken_the_authorization_request(
         self, client: httpx2.AsyncClient, rogue: RogueProvider
     ) -> None:
-        """Whatever else it publishes is not passed on to the client."""
+        """Other published metadata is not passed on to the client."""
         rogue.metadata = {
             "verify": False,
             "timeout": 0,
@@ -482,7 +488,7 @@ class TestRogue:
         }
         assert (await self.attempt(client, rogue)).status_code == 200
 
-    async def test_refusal_by_the_provider(
+    async def test_refusal_by_the_provider_is_reported(
         self, client: httpx2.AsyncClient, rogue: RogueProvider
     ) -> None:
         rogue.status = 400

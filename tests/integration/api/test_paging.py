@@ -1,4 +1,4 @@
-"""Lists over HTTP: bounded, linked, and refused with the parameter's name."""
+"""Lists over HTTP: bounded and linked; errors name the parameter."""
 
 from typing import Annotated
 
@@ -8,10 +8,10 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import col
 
+from fastapi_base.api.dependencies.paging import PAGE_HEADERS, PageRequest, pages
 from fastapi_base.api.deps import ResourcesDep
-from fastapi_base.api.paging import PAGE_HEADERS, PageRequest, pages
 from fastapi_base.models import User
-from fastapi_base.services import users
+from fastapi_base.services.identity import users
 from fastapi_base.utils.pagination import CursorCodec, Listing, Page, Position, fetch
 from tests.integration.databases import RolledBackDatabase
 
@@ -28,7 +28,7 @@ PATH = "/test/addresses"
 
 @pytest.fixture
 def app(app: FastAPI) -> FastAPI:
-    """The application with a list of addresses."""
+    """The application with a list of e-mail addresses."""
 
     @app.get(PATH, responses=PAGE_HEADERS)
     async def read_addresses(
@@ -52,7 +52,7 @@ def links(reply: httpx2.Response) -> dict[str, str]:
     return {str(name): str(link["url"]) for name, link in reply.links.items()}
 
 
-async def test_links_lead_through_the_list_and_back(client: httpx2.AsyncClient) -> None:
+async def test_links_walk_the_list_forwards_and_backwards(client: httpx2.AsyncClient) -> None:
     first = await client.get(PATH, params={"limit": 2, "sort": "-email", "total": True})
     assert first.json()["items"] == ["eve@example.com", "dan@example.com"]
     assert first.json()["total"] == 5
@@ -67,7 +67,7 @@ async def test_links_lead_through_the_list_and_back(client: httpx2.AsyncClient) 
     assert (await client.get(links(third)["first"])).json() == first.json()
 
 
-async def test_cursors_of_the_body_lead_there_too(client: httpx2.AsyncClient) -> None:
+async def test_cursors_in_the_body_walk_the_list_too(client: httpx2.AsyncClient) -> None:
     first = (await client.get(PATH, params={"limit": 4})).json()
     assert first["total"] is None
     rest = await client.get(PATH, params={"cursor": first["next"], "prefix": "e"})
@@ -91,33 +91,35 @@ async def test_cursors_of_the_body_lead_there_too(client: httpx2.AsyncClient) ->
         ("total", "perhaps"),
     ],
 )
-async def test_wrong_parameter_is_named(client: httpx2.AsyncClient, name: str, value: str) -> None:
+async def test_invalid_parameter_is_named(
+    client: httpx2.AsyncClient, name: str, value: str
+) -> None:
     good = (await client.get(PATH, params={"limit": 1})).json()["next"]
     reply = await client.get(PATH, params={name: value.replace("{cursor}", good)})
     assert reply.status_code == 422
     assert reply.json()["errors"][0]["location"][:2] == ["query", name]
 
 
-async def test_cursor_is_good_for_its_list_and_order_only(
+async def test_cursor_is_bound_to_its_list_and_order(
     client: httpx2.AsyncClient, app: FastAPI
 ) -> None:
     good = (await client.get(PATH, params={"limit": 1})).json()["next"]
     assert (await client.get(PATH, params={"cursor": good})).status_code == 200
     assert (await client.get(PATH, params={"cursor": good, "sort": "email"})).status_code == 200
     codec: CursorCodec = app.state.resources.cursors
-    position = codec.open(good, "addresses?email")
+    position = codec.decode(good, "addresses?email")
     for wrong in [
         {"cursor": good, "sort": "-email"},
-        {"cursor": codec.seal(position, "users?email")},
-        {"cursor": codec.seal(Position(position.values), "addresses?-email")},
-        {"cursor": CursorCodec([b"other"]).seal(position, "addresses?email")},
+        {"cursor": codec.encode(position, "users?email")},
+        {"cursor": codec.encode(Position(position.values), "addresses?-email")},
+        {"cursor": CursorCodec([b"other"]).encode(position, "addresses?email")},
     ]:
         reply = await client.get(PATH, params=wrong)
         assert reply.status_code == 422, wrong
         assert reply.json()["errors"][0]["location"] == ["query", "cursor"]
 
 
-async def test_links_cannot_be_broken_out_of(client: httpx2.AsyncClient) -> None:
+async def test_link_header_cannot_be_injected(client: httpx2.AsyncClient) -> None:
     reply = await client.get(
         f"{PATH}?limit=1&prefix=%0d%0aSet-Cookie:a%3d1&x=>,%20</evil>;rel=%22next%22"
     )
@@ -127,7 +129,7 @@ async def test_links_cannot_be_broken_out_of(client: httpx2.AsyncClient) -> None
     assert "</evil>" not in reply.headers["link"]
 
 
-async def test_description_names_the_orders(app: FastAPI) -> None:
+async def test_openapi_lists_the_orders(app: FastAPI) -> None:
     operation = app.openapi()["paths"][PATH]["get"]
     parameters = {given["name"]: given for given in operation["parameters"]}
     assert set(parameters) == {"limit", "cursor", "sort", "total", "prefix"}

@@ -1,4 +1,4 @@
-"""Passkeys: made by an authenticator, and refused when anything about their answer is not right."""
+"""Passkeys: registration and login with an authenticator; every invalid response is refused."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from sqlalchemy import select, text, update
 from sqlmodel import col
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config_login import PasskeySettings
+from fastapi_base.core.config.login import PasskeySettings
 from fastapi_base.models import AuditEvent, LoginSession, User
-from tests.integration.accounts import PASSWORD, log_in, new_user
+from tests.integration.accounts import PASSWORD, authorization, bearer, log_in, new_user
 from tests.integration.authenticator import USER_PRESENT, USER_VERIFIED, Authenticator, encoded
 from tests.integration.databases import RolledBackDatabase
 
@@ -76,7 +76,7 @@ async def refusals(database: RolledBackDatabase) -> list[str]:
         return [details["reason"] for details in await connection.scalars(statement)]
 
 
-async def test_options_ask_for_a_passkey(client: httpx2.AsyncClient, ada: dict[str, str]) -> None:
+async def test_options_request_a_passkey(client: httpx2.AsyncClient, ada: dict[str, str]) -> None:
     options = await creation_options(client, ada)
     assert options["rp"]["id"] == "example.com"
     assert options["attestation"] == "none"
@@ -85,12 +85,12 @@ async def test_options_ask_for_a_passkey(client: httpx2.AsyncClient, ada: dict[s
     assert chosen["userVerification"] == "required"
     asked = await request_options(client)
     assert asked["userVerification"] == "required"
-    # They name no account: whoever asks learns of none.
+    # They list no credentials, so they disclose no account.
     assert asked["allowCredentials"] == []
     assert len(asked["challenge"]) >= 43
 
 
-async def test_login_needs_nothing_but_the_passkey(
+async def test_login_requires_only_the_passkey(
     client: httpx2.AsyncClient, ada: dict[str, str]
 ) -> None:
     phone = await registered(client, ada)
@@ -101,15 +101,13 @@ async def test_login_needs_nothing_but_the_passkey(
         token = reply.json()["access_token"]
         claims = jwt.decode(token, options={"verify_signature": False})
         assert claims["amr"] == ["pop", "user", "mfa"]
-        me = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+        me = await client.get("/api/v1/users/me", headers=authorization(token))
         assert me.json()["email"] == ADA
     (listed,) = (await client.get(PASSKEYS, headers=ada)).json()
     assert listed["last_used_at"]
 
 
-async def test_login_of_a_browser_gives_a_cookie(
-    client: httpx2.AsyncClient, ada: dict[str, str]
-) -> None:
+async def test_browser_login_sets_a_cookie(client: httpx2.AsyncClient, ada: dict[str, str]) -> None:
     phone = await registered(client, ada)
     body = {"credential": phone.get(await request_options(client))}
     ours = {"Sec-Fetch-Site": "same-origin"}
@@ -133,7 +131,7 @@ async def test_login_of_a_browser_gives_a_cookie(
     ],
     ids=str,
 )
-async def test_answer_that_is_not_right_is_refused(
+async def test_invalid_assertion_is_refused(
     client: httpx2.AsyncClient, ada: dict[str, str], wrong: dict[str, Any]
 ) -> None:
     phone = await registered(client, ada)
@@ -157,28 +155,32 @@ async def test_answer_that_is_not_right_is_refused(
         {"flags": USER_VERIFIED},
         {"client_data": {"crossOrigin": True}},
         {"client_data": {"type": "webauthn.get"}},
+        # The text that the library quotes is truncated and valid UTF-8.
+        {"client_data": {"type": "\ud800"}},
+        {"origin": "https://evil.example/" + "x" * 300_000},
     ],
-    ids=str,
+    ids=lambda wrong: ascii(wrong)[:60],
 )
-async def test_registration_that_is_not_right_is_refused_with_the_reason(
+async def test_invalid_registration_is_refused_with_the_reason(
     client: httpx2.AsyncClient, ada: dict[str, str], wrong: dict[str, Any]
 ) -> None:
     phone = Authenticator(**wrong)
     reply = await add(client, ada, phone.create(await creation_options(client, ada)))
     assert reply.status_code == 422
     assert reply.json()["type"] == "urn:fastapi-base:passkey-refused"
+    assert len(reply.content) < 2000
     assert (await client.get(PASSKEYS, headers=ada)).json() == []
 
 
 @pytest.mark.parametrize("fmt", ["android-safetynet", "tpm", "fido-u2f", "unheard-of"])
-async def test_attestation_is_not_taken(
+async def test_attestation_is_not_accepted(
     client: httpx2.AsyncClient, ada: dict[str, str], fmt: str
 ) -> None:
     made = Authenticator().create(await creation_options(client, ada), fmt)
     assert (await add(client, ada, made)).status_code == 422
 
 
-async def test_challenge_is_good_once_for_what_it_was_made(
+async def test_challenge_is_single_use_and_bound_to_its_purpose(
     client: httpx2.AsyncClient, ada: dict[str, str], redis: Redis
 ) -> None:
     options = await creation_options(client, ada)
@@ -193,7 +195,7 @@ async def test_challenge_is_good_once_for_what_it_was_made(
     replayed = await answer(client, given)
     assert replayed.status_code == 401
     assert replayed.json()["type"] == "urn:fastapi-base:invalid-challenge"
-    # Challenges of registration, made up ones, and those that Redis lost.
+    # Challenges of registrations, invented ones, and those that Redis lost.
     assert (await answer(client, phone.get(await creation_options(client, ada)))).status_code == 401
     made_up = {"challenge": encoded(b"pl_" + b"A" * 43)}
     assert (await answer(client, phone.get(made_up))).status_code == 401
@@ -202,7 +204,7 @@ async def test_challenge_is_good_once_for_what_it_was_made(
     assert (await answer(client, lost)).status_code == 401
 
 
-async def test_challenge_of_somebody_else_makes_no_passkey(
+async def test_challenge_of_another_account_registers_no_passkey(
     client: httpx2.AsyncClient, ada: dict[str, str]
 ) -> None:
     eve = await new_user(client, "eve@example.com")
@@ -212,11 +214,11 @@ async def test_challenge_of_somebody_else_makes_no_passkey(
         assert (await client.get(PASSKEYS, headers=headers)).json() == []
 
 
-async def test_counter_that_goes_back_is_refused_and_written_down(
+async def test_decreasing_counter_is_refused_and_audited(
     client: httpx2.AsyncClient, ada: dict[str, str], database: RolledBackDatabase
 ) -> None:
     phone = await registered(client, ada)
-    # What it counts to: forward, the same again, back, and forward.
+    # The counter goes forward, repeats, goes back, and goes forward.
     for counter, expected in [(5, 200), (5, 401), (3, 401), (6, 200)]:
         phone.counter = counter - 1
         reply = await answer(client, phone.get(await request_options(client)))
@@ -224,7 +226,7 @@ async def test_counter_that_goes_back_is_refused_and_written_down(
     assert await refusals(database) == ["counter went back"] * 2
 
 
-async def test_authenticator_that_does_not_count_is_taken(
+async def test_authenticator_without_a_counter_is_accepted(
     client: httpx2.AsyncClient, ada: dict[str, str]
 ) -> None:
     phone = Authenticator(counter=None)
@@ -233,7 +235,7 @@ async def test_authenticator_that_does_not_count_is_taken(
         assert (await answer(client, phone.get(await request_options(client)))).status_code == 200
 
 
-async def test_of_copies_at_once_one_gets_in(
+async def test_concurrent_copies_log_in_once(
     client: httpx2.AsyncClient, ada: dict[str, str]
 ) -> None:
     phone = await registered(client, ada)
@@ -251,7 +253,7 @@ async def test_foreign_passkeys_are_refused(
     phone = await registered(client, ada)
     eve = await new_user(client, "eve@example.com")
     hers = await registered(client, eve)
-    # One that is not known here; a known name with another key; a key under another's account.
+    # An unknown ID; a known ID with another key; a key under another account's ID.
     unknown = Authenticator(user_handle=phone.user_handle)
     forged = Authenticator(credential_id=phone.credential_id, user_handle=phone.user_handle)
     hers.user_handle = phone.user_handle
@@ -260,7 +262,7 @@ async def test_foreign_passkeys_are_refused(
         reply = await answer(client, wrong.get(await request_options(client)))
         assert reply.status_code == 401
     assert await refusals(database) == ["not verified", "another account's", "another account's"]
-    # Nor can anybody take over the name of another's.
+    # Nor can anyone register the ID of another account's passkey.
     taken = Authenticator(credential_id=phone.credential_id)
     made = taken.create(await creation_options(client, eve))
     assert (await add(client, eve, made)).status_code == 409
@@ -281,7 +283,7 @@ def responses(part: str, values: list[str]) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("wrong", MALFORMED)
-async def test_what_is_no_answer_is_refused(
+async def test_malformed_credential_is_refused(
     client: httpx2.AsyncClient, ada: dict[str, str], wrong: dict[str, Any]
 ) -> None:
     phone = Authenticator()
@@ -326,7 +328,7 @@ async def test_malformed_login_is_refused(
     assert (await answer(client, given)).status_code == 401
 
 
-async def test_making_one_takes_a_recent_login_or_the_password(
+async def test_registration_requires_a_recent_login_or_the_password(
     client: httpx2.AsyncClient, ada: dict[str, str], database: RolledBackDatabase
 ) -> None:
     phone = await registered(client, ada)
@@ -342,19 +344,21 @@ async def test_making_one_takes_a_recent_login_or_the_password(
     refused = await client.delete(path, headers=ada)
     assert refused.json()["type"] == "urn:fastapi-base:login-not-recent"
     fresh = await answer(client, phone.get(await request_options(client)))
-    headers = {"Authorization": f"Bearer {fresh.json()['access_token']}"}
+    headers = bearer(fresh)
     assert (await client.delete(path, headers=headers)).status_code == 204
 
 
-async def test_owner_renames_and_removes(client: httpx2.AsyncClient, ada: dict[str, str]) -> None:
+async def test_owner_renames_and_deletes_passkeys(
+    client: httpx2.AsyncClient, ada: dict[str, str]
+) -> None:
     phone = await registered(client, ada)
     await registered(client, ada)
     newest, oldest = (await client.get(PASSKEYS, headers=ada)).json()
     assert (newest["name"], newest["last_used_at"]) == ("Phone", None)
     path = f"{PASSKEYS}/{oldest['id']}"
-    renamed = await client.patch(path, json={"name": "Key 2"}, headers=ada)
+    renamed = await client.patch(path, json={"name": " Key\u3000 2\n"}, headers=ada)
     assert renamed.json()["name"] == "Key 2"
-    for wrong in ["", " ", " Key", "Key\n", "\0", "x" * 65]:
+    for wrong in ["", " ", "Key\n2", "Key\u202e2", "\0", "x" * 65]:
         reply = await client.patch(path, json={"name": wrong}, headers=ada)
         assert reply.status_code == 422
     eve = await new_user(client, "eve@example.com")
@@ -383,7 +387,7 @@ async def test_passkey_of_an_inactive_account_is_refused(
     assert (await answer(client, phone.get(await request_options(client)))).status_code == 401
 
 
-async def test_passkey_brings_back_an_account_that_its_owner_deactivated(
+async def test_passkey_reactivates_an_account_deactivated_by_its_owner(
     client: httpx2.AsyncClient, ada: dict[str, str]
 ) -> None:
     phone = await registered(client, ada)
@@ -392,11 +396,13 @@ async def test_passkey_brings_back_an_account_that_its_owner_deactivated(
     assert ended.status_code == 204
     back = await answer(client, phone.get(await request_options(client)))
     assert back.status_code == 200
-    headers = {"Authorization": f"Bearer {back.json()['access_token']}"}
+    headers = bearer(back)
     assert (await client.get("/api/v1/users/me", headers=headers)).json()["is_active"]
 
 
-async def test_password_goes_on_beside_it(client: httpx2.AsyncClient, ada: dict[str, str]) -> None:
+async def test_password_still_works_with_a_passkey(
+    client: httpx2.AsyncClient, ada: dict[str, str]
+) -> None:
     await registered(client, ada)
     assert (await log_in(client, ADA)).status_code == 200
 
@@ -408,7 +414,9 @@ class TestWithoutPasskeys:
     def settings(self, make_settings: Callable[[str], Settings], database_url: str) -> Settings:
         return make_settings(database_url)
 
-    async def test_there_are_none(self, client: httpx2.AsyncClient, ada: dict[str, str]) -> None:
+    async def test_passkeys_are_disabled(
+        self, client: httpx2.AsyncClient, ada: dict[str, str]
+    ) -> None:
         reply = await client.post(f"{LOGIN}/options")
         assert reply.status_code == 404
         assert "PASSKEY_RP_ID" in reply.json()["detail"]

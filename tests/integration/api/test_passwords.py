@@ -1,4 +1,4 @@
-"""Passwords: refused when easy, changed by who knows the old one, hashed anew when the cost is."""
+"""Passwords: weak ones refused, changes need the current one, outdated hashes are upgraded."""
 
 import asyncio
 from typing import Any
@@ -9,11 +9,11 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from fastapi_base.core.config import AuthSettings, Settings
-from fastapi_base.core.config_login import ThrottleSettings
-from fastapi_base.core.security import hash_password
-from fastapi_base.models import AuditEvent, User
-from fastapi_base.services import users
-from tests.integration.accounts import PASSWORD, log_in, new_user, register
+from fastapi_base.core.config.login import ThrottleSettings
+from fastapi_base.core.security.passwords import hash_password
+from fastapi_base.models import User
+from fastapi_base.services.identity import users
+from tests.integration.accounts import PASSWORD, actions, log_in, new_user, register
 from tests.integration.databases import RolledBackDatabase
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ async def change(
     return await client.put("/api/v1/users/me/password", json=body, headers=headers)
 
 
-async def test_easy_passwords_are_refused_with_the_reason(client: httpx2.AsyncClient) -> None:
+async def test_weak_passwords_are_refused_with_the_reason(client: httpx2.AsyncClient) -> None:
     for easy in ["Password2024!!!", "ada.lovelace.1815"]:
         reply = await register(client, "ada.lovelace@example.com", easy)
         assert reply.status_code == 422
@@ -38,7 +38,7 @@ async def test_easy_passwords_are_refused_with_the_reason(client: httpx2.AsyncCl
     assert (await change(client, headers, PASSWORD, "passwordpassword")).status_code == 422
 
 
-async def test_change_needs_the_old_password_and_ends_other_sessions(
+async def test_change_requires_the_current_password_and_ends_other_sessions(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     other = await new_user(client, "ada@example.com")
@@ -52,13 +52,43 @@ async def test_change_needs_the_old_password_and_ends_other_sessions(
     assert (await client.get("/api/v1/users/me", headers=headers)).status_code == 200
     assert (await log_in(client, "ada@example.com")).status_code == 401
     assert (await log_in(client, "ada@example.com", NEW)).status_code == 200
-    async with database.read() as connection:
-        actions = list(await connection.scalars(select(col(AuditEvent.action))))
-    assert "confirmation.failed" in actions
-    assert "password.changed" in actions
+    logged = await actions(database)
+    assert "confirmation.failed" in logged
+    assert "password.changed" in logged
 
 
-async def test_a_stolen_session_is_no_way_to_guess(
+async def test_overlong_text_is_a_wrong_password(client: httpx2.AsyncClient) -> None:
+    headers = await new_user(client, "ada@example.com")
+    long = "a" + "\u0301" * 40_000 + "\u0323" * 40_000
+    seen = set()
+    for email in ("ada@example.com", "nobody@example.com", "a" * 300_000):
+        for password in ("wrong", long, PASSWORD + "x" * 300):
+            reply = await log_in(client, email, password)
+            body = {**reply.json(), "request_id": None}
+            seen.add((reply.status_code, str(body)))
+    assert [status for status, _ in seen] == [401]
+    # Where its owner is authenticated, it is refused for its length.
+    for method, path, body in (
+        ("PUT", "users/me/password", {"current_password": long, "new_password": NEW}),
+        ("PUT", "users/me/password", {"current_password": PASSWORD, "new_password": long}),
+        ("POST", "users/me/deactivation", {"current_password": long}),
+        ("POST", "users/me/deletion", {"current_password": long}),
+        (
+            "POST",
+            "users/me/email-change",
+            {"current_password": long, "new_email": "eve@example.com"},
+        ),
+        ("POST", "auth/totp", {"password": long}),
+        ("POST", "auth/totp/disable", {"password": long, "code": "123456"}),
+        ("POST", "auth/passkey-options", {"password": long}),
+        ("POST", "auth/register", {"email": "eve@example.com", "password": long}),
+    ):
+        reply = await client.request(method, f"/api/v1/{path}", json=body, headers=headers)
+        assert reply.status_code == 422, path
+        assert [error["type"] for error in reply.json()["errors"]] == ["string_too_long"], path
+
+
+async def test_stolen_session_cannot_guess_the_password(
     client: httpx2.AsyncClient, app: Any, settings: Settings
 ) -> None:
     headers = await new_user(client, "ada@example.com")
@@ -67,7 +97,7 @@ async def test_a_stolen_session_is_no_way_to_guess(
     assert [reply.status_code for reply in replies] == [403, 403, 403, 429]
 
 
-async def test_password_is_hashed_anew_at_login_when_the_cost_changed(
+async def test_login_rehashes_the_password_when_the_cost_changed(
     client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     async def stored() -> str:
@@ -86,19 +116,29 @@ async def test_password_is_hashed_anew_at_login_when_the_cost_changed(
 
 
 class TestFullQueue:
-    """More logins than the hashing queue takes."""
+    """More concurrent logins than the hashing queue holds."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        """Slow hashes, and room for three."""
+        """Slow hashes, and a queue of three."""
         slow = AuthSettings(bcrypt_rounds=10, hash_threads=1, hash_queue=2)
         return settings.model_copy(update={"auth": slow})
 
-    async def test_is_answered_at_once_with_when_to_come_back(
-        self, client: httpx2.AsyncClient
-    ) -> None:
+    async def test_is_refused_at_once_with_retry_after(self, client: httpx2.AsyncClient) -> None:
         replies = await asyncio.gather(*(log_in(client, f"user{n}@example.com") for n in range(12)))
         busy = [reply for reply in replies if reply.status_code == 503]
         assert len(busy) >= 5
         assert {reply.headers["retry-after"] for reply in busy} == {"1"}
         assert {reply.status_code for reply in replies} == {401, 503}
+
+    async def test_is_not_counted_as_a_failed_login(
+        self, client: httpx2.AsyncClient, app: Any
+    ) -> None:
+        most = 12
+        app.state.resources.throttle._settings = ThrottleSettings(pair_attempts=most)
+        guesses = (log_in(client, "ada@example.com", f"guess {n}") for n in range(most))
+        statuses = [reply.status_code for reply in await asyncio.gather(*guesses)]
+        assert set(statuses) == {401, 503}
+        for _ in range(statuses.count(503)):
+            assert (await log_in(client, "ada@example.com", "guess")).status_code == 401
+        assert (await log_in(client, "ada@example.com", "guess")).status_code == 429

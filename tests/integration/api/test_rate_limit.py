@@ -1,17 +1,19 @@
-"""Limits of speed, with a real Redis and without one."""
+"""Rate limits, with a real Redis and without one."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
 
 import httpx2
+import jwt
 import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from fastapi_base.core.config import RateLimitSettings, RedisSettings, Settings
+from fastapi_base.core.security.api_key import new_key
 from fastapi_base.main import create_app
 from tests import servers
-from tests.integration.accounts import new_user
+from tests.integration.accounts import authorization, new_user
 
 pytestmark = pytest.mark.anyio
 
@@ -24,12 +26,12 @@ LIMITS = RateLimitSettings(
 def make_settings(
     make_settings: Callable[[str], Settings],
 ) -> Callable[[str], Settings]:
-    """The usual settings, and limits that are reached soon."""
+    """The usual settings with low limits."""
     return lambda url: make_settings(url).model_copy(update={"rate_limit": LIMITS})
 
 
 def at(app: FastAPI, address: str) -> httpx2.AsyncClient:
-    """A caller from this address."""
+    """A client with this IP address."""
     transport = httpx2.ASGITransport(app=app, client=(address, 4711))
     return httpx2.AsyncClient(transport=transport, base_url="http://test")
 
@@ -38,7 +40,9 @@ async def nowhere(client: httpx2.AsyncClient, **headers: str) -> httpx2.Response
     return await client.get("/nowhere", headers=headers)
 
 
-async def test_strangers_are_counted_by_network(app: FastAPI, client: httpx2.AsyncClient) -> None:
+async def test_anonymous_requests_are_limited_by_network(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
     async with at(app, "2001:db8::1") as one, at(app, "2001:db8::2") as neighbour:
         replies = [await nowhere(c) for c in (one, neighbour, one, neighbour)]
         assert [reply.status_code for reply in replies] == [404, 404, 404, 429]
@@ -46,7 +50,7 @@ async def test_strangers_are_counted_by_network(app: FastAPI, client: httpx2.Asy
         assert replies[0].headers["ratelimit"].startswith('"address";r=2;t=')
         last = replies[-1]
         assert last.json()["type"] == "urn:fastapi-base:rate-limited"
-        # One request is forgotten each 1200 s.
+        # One request leaves the count every 1200 s.
         assert 1190 < int(last.headers["retry-after"]) <= 1200
         assert last.headers["ratelimit"].startswith('"address";r=0;t=')
         assert (await one.get("/health/live")).status_code == 200
@@ -54,7 +58,17 @@ async def test_strangers_are_counted_by_network(app: FastAPI, client: httpx2.Asy
         assert (await nowhere(other)).status_code == 404
 
 
-async def test_accounts_are_counted_wherever_they_come_from(app: FastAPI) -> None:
+async def test_api_key_is_not_decoded_as_a_token(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    monkeypatch.setattr(jwt, "get_unverified_header", decoded.append)
+    reply = await nowhere(client, authorization=f"Bearer {new_key().value}")
+    assert reply.headers["ratelimit"].startswith('"address"')
+    assert decoded == []
+
+
+async def test_accounts_are_limited_across_networks(app: FastAPI) -> None:
     async with app.router.lifespan_context(app), at(app, "192.0.2.1") as home:
         me = await new_user(home, "ada@example.com")
         for last in range(10, 14):
@@ -67,14 +81,39 @@ async def test_accounts_are_counted_wherever_they_come_from(app: FastAPI) -> Non
             assert refused.headers["ratelimit-policy"] == '"principal";q=5;w=3600'
 
 
-async def test_a_forged_token_counts_by_address(app: FastAPI, client: httpx2.AsyncClient) -> None:
+async def test_api_keys_are_limited_by_network(app: FastAPI) -> None:
+    async with app.router.lifespan_context(app), at(app, "192.0.2.1") as home:
+        me = await new_user(home, "ada@example.com")
+        body = {"name": "x", "scopes": ["profile:read"]}
+        keys = [
+            (await home.post("/api/v1/api-keys", json=body, headers=me)).json()["key"]
+            for _ in range(2)
+        ]
+        async with at(app, "192.0.2.2") as one, at(app, "192.0.2.3") as other:
+            replies = [
+                await client.get("/api/v1/users/me", headers=authorization(key))
+                for client, key in [(one, keys[0]), (one, keys[1])] * 2 + [(other, keys[0])]
+            ]
+    assert [reply.status_code for reply in replies] == [200, 200, 200, 429, 200]
+
+
+async def test_cookie_sessions_are_limited_by_network(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    async with at(app, "192.0.2.1") as one:
+        cookies = [f"__Host-session=bs_{n}" for n in range(4)]
+        replies = [await nowhere(one, cookie=cookie) for cookie in cookies]
+    assert [reply.status_code for reply in replies] == [404, 404, 404, 429]
+
+
+async def test_forged_token_is_limited_by_network(app: FastAPI, client: httpx2.AsyncClient) -> None:
     async with at(app, "192.0.2.1") as one:
         tokens = [f"Bearer forged{n}" for n in range(4)]
         replies = [await nowhere(one, authorization=token) for token in tokens]
     assert [reply.status_code for reply in replies] == [404, 404, 404, 429]
 
 
-async def test_a_route_has_its_own_quota(app: FastAPI) -> None:
+async def test_route_has_its_own_quota(app: FastAPI) -> None:
     async with app.router.lifespan_context(app), at(app, "192.0.2.1") as client:
         me = await new_user(client, "ada@example.com")
         body = {"text": "one fish"}
@@ -83,12 +122,12 @@ async def test_a_route_has_its_own_quota(app: FastAPI) -> None:
         ]
         assert [reply.status_code for reply in replies] == [202, 202, 429]
         assert '"route";q=2;w=3600' in replies[0].headers["ratelimit-policy"]
-        # What the route refused was not taken from the account's own quota.
+        # Requests that the route refused did not consume the account's own quota.
         left = [await client.get("/api/v1/users/me", headers=me) for _ in range(4)]
         assert [reply.status_code for reply in left] == [200, 200, 200, 429]
 
 
-async def test_exempt_networks_are_not_counted(
+async def test_exempt_networks_are_not_limited(
     make_settings: Callable[[str], Settings], database_url: str, redis: Redis
 ) -> None:
     free = LIMITS.model_copy(update={"exempt": ("192.0.2.0/24",)})
@@ -99,7 +138,7 @@ async def test_exempt_networks_are_not_counted(
     assert "ratelimit" not in replies[0].headers
 
 
-async def test_limits_go_on_without_redis(
+async def test_limits_work_without_redis(
     make_settings: Callable[[str], Settings], database_url: str
 ) -> None:
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Addresses confirmed and forgotten passwords set anew, by mails to a real SMTP server."""
+"""Address confirmation and password reset, by mails to a real SMTP server."""
 
 import asyncio
 import json
@@ -11,9 +11,9 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from fastapi_base.core.config import AuthSettings, Settings
-from fastapi_base.core.config_login import ThrottleSettings
+from fastapi_base.core.config.login import ThrottleSettings
 from fastapi_base.models import AuditEvent, OneTimeToken, User
-from tests.integration.accounts import PASSWORD, log_in, new_user, register
+from tests.integration.accounts import PASSWORD, bearer, confirm, log_in, new_user, register
 from tests.integration.databases import RolledBackDatabase
 from tests.integration.mailing import Inbox, text_of, token_of
 
@@ -32,7 +32,7 @@ def settings(settings: Settings, inbox: Inbox) -> Settings:
 
 
 async def post(client: httpx2.AsyncClient, path: str, **body: Any) -> httpx2.Response:
-    # As escapes, so that half a surrogate pair can be sent, too.
+    # As escapes, so that a lone surrogate can be sent, too.
     content, headers = json.dumps(body), {"Content-Type": "application/json"}
     return await client.post(f"/api/v1/auth/{path}", content=content, headers=headers)
 
@@ -41,7 +41,7 @@ async def set_password(client: httpx2.AsyncClient, token: str, new: str = NEW) -
     return await post(client, "password-reset/confirm", token=token, new_password=new)
 
 
-async def test_address_is_confirmed_by_the_link_once(
+async def test_link_confirms_the_address_once(
     client: httpx2.AsyncClient, inbox: Inbox, database: RolledBackDatabase
 ) -> None:
     headers = await new_user(client, ADA)
@@ -56,27 +56,25 @@ async def test_address_is_confirmed_by_the_link_once(
     async with database.read() as connection:
         (stored,) = (await connection.scalars(select(col(OneTimeToken.digest)))).all()
     assert token.encode() not in stored
-    assert (await post(client, "verify-email/confirm", token=token)).status_code == 204
+    assert (await confirm(client, token)).status_code == 204
     assert await verified()
-    again = await post(client, "verify-email/confirm", token=token)
+    again = await confirm(client, token)
     assert (again.status_code, again.json()["type"]) == (400, INVALID)
 
 
-async def test_link_can_be_asked_for_again_and_the_last_one_counts(
-    client: httpx2.AsyncClient, inbox: Inbox
-) -> None:
+async def test_new_link_replaces_the_previous_one(client: httpx2.AsyncClient, inbox: Inbox) -> None:
     await register(client, ADA)
     first = await inbox.token(ADA, CONFIRM)
     assert (await post(client, "verify-email", email="ADA@example.com")).status_code == 202
     second = await inbox.token(ADA, CONFIRM)
-    assert (await post(client, "verify-email/confirm", token=first)).status_code == 400
-    assert (await post(client, "verify-email/confirm", token=second)).status_code == 204
-    # Confirmed already: who registers again, or asks again, is told that there is an account.
+    assert (await confirm(client, first)).status_code == 400
+    assert (await confirm(client, second)).status_code == 204
+    # Already confirmed: another registration or request gets a mail that the account exists.
     await register(client, ADA)
-    assert inbox.subjects(ADA) == ["You have an account already"]
+    assert inbox.subjects(ADA) == ["You already have an account"]
 
 
-async def test_password_is_set_anew_and_all_sessions_end(
+async def test_password_reset_ends_all_sessions(
     client: httpx2.AsyncClient, inbox: Inbox, database: RolledBackDatabase
 ) -> None:
     headers = await new_user(client, ADA)
@@ -88,10 +86,10 @@ async def test_password_is_set_anew_and_all_sessions_end(
     assert (await client.get("/api/v1/users/me", headers=headers)).status_code == 401
     assert (await log_in(client, ADA, PASSWORD)).status_code == 401
     reply = await log_in(client, ADA, NEW)
-    headers = {"Authorization": f"Bearer {reply.json()['access_token']}"}
-    # The link proved the address, too; other links are void.
+    headers = bearer(reply)
+    # The link also proved the address; other links are void.
     assert (await client.get("/api/v1/users/me", headers=headers)).json()["is_verified"]
-    assert (await post(client, "verify-email/confirm", token=verification)).status_code == 400
+    assert (await confirm(client, verification)).status_code == 400
     assert (await set_password(client, token)).json()["type"] == INVALID
     notice = text_of(await inbox.next(ADA, CHANGED))
     assert str(datetime.now(UTC).year) in notice
@@ -102,7 +100,9 @@ async def test_password_is_set_anew_and_all_sessions_end(
     assert token not in written
 
 
-async def test_weak_password_keeps_the_link_good(client: httpx2.AsyncClient, inbox: Inbox) -> None:
+async def test_weak_password_does_not_consume_the_link(
+    client: httpx2.AsyncClient, inbox: Inbox
+) -> None:
     await register(client, ADA)
     await post(client, "password-reset", email=ADA)
     token = await inbox.token(ADA, RESET)
@@ -111,7 +111,9 @@ async def test_weak_password_keeps_the_link_good(client: httpx2.AsyncClient, inb
     assert (await set_password(client, token)).status_code == 204
 
 
-async def test_of_two_uses_at_once_one_wins(client: httpx2.AsyncClient, inbox: Inbox) -> None:
+async def test_concurrent_uses_of_a_link_succeed_once(
+    client: httpx2.AsyncClient, inbox: Inbox
+) -> None:
     await register(client, ADA)
     await post(client, "password-reset", email=ADA)
     token = await inbox.token(ADA, RESET)
@@ -130,7 +132,7 @@ async def test_of_two_uses_at_once_one_wins(client: httpx2.AsyncClient, inbox: I
     ],
     ids=["expired", "account not active", "address changed", "for something else"],
 )
-async def test_link_is_refused_when_its_ground_is_gone(
+async def test_link_is_refused_when_expired_or_its_account_changed(
     client: httpx2.AsyncClient, inbox: Inbox, database: RolledBackDatabase, change: Any
 ) -> None:
     await register(client, ADA)
@@ -143,12 +145,13 @@ async def test_link_is_refused_when_its_ground_is_gone(
 
 
 @pytest.mark.parametrize("token", ["ot_", "ot_" + "A" * 43, "\0", "x" * 256, "\ud800", "é'--"])
-async def test_made_up_tokens_are_refused(client: httpx2.AsyncClient, token: str) -> None:
-    assert (await post(client, "verify-email/confirm", token=token)).status_code in {400, 422}
+async def test_invented_tokens_are_refused(client: httpx2.AsyncClient, token: str) -> None:
+    verified = await post(client, "verify-email/confirm", token=token, password=PASSWORD)
+    assert verified.status_code in {400, 422}
     assert (await set_password(client, token)).status_code in {400, 422}
 
 
-async def test_changed_password_is_told_and_voids_links(
+async def test_password_change_is_notified_and_voids_links(
     client: httpx2.AsyncClient, inbox: Inbox
 ) -> None:
     headers = await new_user(client, ADA)
@@ -161,7 +164,7 @@ async def test_changed_password_is_told_and_voids_links(
     assert (await set_password(client, token)).status_code == 400
 
 
-async def test_floods_of_mail_are_held_back(
+async def test_mail_floods_are_throttled(
     client: httpx2.AsyncClient, inbox: Inbox, settings: Settings
 ) -> None:
     app: Any = client._transport.app  # type: ignore[attr-defined]
@@ -169,9 +172,9 @@ async def test_floods_of_mail_are_held_back(
     await register(client, ADA)
     for email in [ADA, "nobody@example.com"]:
         replies = [await post(client, "password-reset", email=email) for _ in range(7)]
-        free = 4 if email == ADA else 5  # registering counts
+        free = 4 if email == ADA else 5  # registration counts
         assert [reply.status_code for reply in replies] == [202] * free + [429] * (7 - free)
-    # Logging in is counted for itself.
+    # Logins are counted separately.
     assert (await log_in(client, ADA)).status_code == 200
 
 
@@ -184,11 +187,11 @@ class TestConfirmedAddressesOnly:
         auth = AuthSettings(bcrypt_rounds=4, require_verified_email=True)
         return settings.model_copy(update={"auth": auth})
 
-    async def test_login_waits_for_the_confirmation(
+    async def test_login_requires_a_confirmed_address(
         self, client: httpx2.AsyncClient, inbox: Inbox
     ) -> None:
         await register(client, ADA)
-        # Only who knows the password is told why not.
+        # Only a caller who knows the password learns the reason.
         assert (await log_in(client, ADA, "wrong")).status_code == 401
         refused = await log_in(client, ADA)
         assert (refused.status_code, refused.json()["type"]) == (
@@ -196,7 +199,7 @@ class TestConfirmedAddressesOnly:
             "urn:fastapi-base:email-not-verified",
         )
         token = await inbox.token(ADA, CONFIRM)
-        assert (await post(client, "verify-email/confirm", token=token)).status_code == 204
+        assert (await confirm(client, token)).status_code == 204
         assert (await log_in(client, ADA)).status_code == 200
 
 
@@ -205,11 +208,11 @@ class TestClosed:
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        """Settings that let nobody register."""
+        """Settings that disable registration."""
         auth = AuthSettings(bcrypt_rounds=4, registration="closed")
         return settings.model_copy(update={"auth": auth})
 
-    async def test_nobody_registers(self, client: httpx2.AsyncClient, inbox: Inbox) -> None:
+    async def test_registration_is_refused(self, client: httpx2.AsyncClient, inbox: Inbox) -> None:
         reply = await register(client, ADA)
         assert (reply.status_code, reply.json()["type"]) == (
             403,

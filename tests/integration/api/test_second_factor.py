@@ -1,4 +1,4 @@
-"""The second factor: asked for at login, good once, slow to guess, and lost with nothing but it."""
+"""The second factor: required at login, single-use codes, throttled, with recovery codes."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,9 +13,19 @@ from sqlalchemy import select, text, update
 from sqlmodel import col
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config_login import ThrottleSettings
-from fastapi_base.models import AuditEvent, TotpFactor, User
-from tests.integration.accounts import PASSWORD, log_in, new_user, register
+from fastapi_base.core.config.login import ThrottleSettings
+from fastapi_base.models import TotpFactor, User
+from fastapi_base.services.identity.admission import fingerprint
+from fastapi_base.services.identity.challenges import ChallengeKind
+from tests.integration.accounts import (
+    PASSWORD,
+    actions,
+    authorization,
+    bearer,
+    log_in,
+    new_user,
+    register,
+)
 from tests.integration.databases import RolledBackDatabase
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +34,7 @@ FINISH = "/api/v1/auth/login/second-factor"
 
 
 class Owner:
-    """Somebody with an authenticator application."""
+    """A user with an authenticator app."""
 
     def __init__(self, client: httpx2.AsyncClient, database: RolledBackDatabase) -> None:
         self.client = client
@@ -42,7 +52,7 @@ class Owner:
         return found
 
     async def code(self) -> str:
-        """A code that can be used: as if the last one had been used long ago."""
+        """A usable code: as if the last one had been used long ago."""
         async with self.database.transaction() as session:
             await session.exec(update(TotpFactor).values(last_step=0))
         return pyotp.TOTP(self.secret).now()
@@ -69,14 +79,7 @@ def owner(client: httpx2.AsyncClient, database: RolledBackDatabase) -> Owner:
     return Owner(client, database)
 
 
-async def actions(database: RolledBackDatabase) -> list[str]:
-    async with database.read() as connection:
-        return list(
-            await connection.scalars(select(col(AuditEvent.action)).order_by(col(AuditEvent.id)))
-        )
-
-
-async def test_login_takes_password_and_code(
+async def test_login_requires_password_and_code(
     owner: Owner, client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     await owner.enrol()
@@ -97,7 +100,7 @@ async def test_login_takes_password_and_code(
     for tokens in (first, again.json()):
         claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
         assert claims["amr"] == ["pwd", "otp", "mfa"]
-    headers = {"Authorization": f"Bearer {again.json()['access_token']}"}
+    headers = bearer(again)
     assert (await client.get("/api/v1/users/me", headers=headers)).status_code == 200
     assert (await actions(database))[-3:] == [
         "totp.enrolled",
@@ -106,7 +109,7 @@ async def test_login_takes_password_and_code(
     ]
 
 
-async def test_account_without_a_factor_logs_in_with_the_form_as_before(
+async def test_account_without_a_factor_logs_in_with_the_form_only(
     client: httpx2.AsyncClient,
 ) -> None:
     await register(client, ADA)
@@ -116,7 +119,7 @@ async def test_account_without_a_factor_logs_in_with_the_form_as_before(
     assert claims["amr"] == ["pwd"]
 
 
-async def test_nothing_counts_before_the_first_code(owner: Owner) -> None:
+async def test_factor_is_inactive_until_the_first_code(owner: Owner) -> None:
     owner.headers = await new_user(owner.client, ADA)
     assert (await owner.post("/confirm", code="000000")).status_code == 409
     assert (await owner.post("", password="wrong")).status_code == 403
@@ -132,12 +135,12 @@ async def test_nothing_counts_before_the_first_code(owner: Owner) -> None:
     assert reply.status_code == 200
     assert len(set(reply.json()["recovery_codes"])) == 10
     assert (await owner.state())["enabled"]
-    # Who has a session cannot put another application in its place.
+    # A session holder cannot replace the authenticator app.
     assert (await owner.post("", password=PASSWORD)).status_code == 409
     assert (await owner.post("/confirm", code=await owner.code())).status_code == 409
 
 
-async def test_code_is_good_once_and_none_before_it(
+async def test_code_is_single_use_and_earlier_codes_are_void(
     owner: Owner, client: httpx2.AsyncClient
 ) -> None:
     await owner.enrol()
@@ -147,7 +150,7 @@ async def test_code_is_good_once_and_none_before_it(
         assert (await client.post(FINISH, json=body)).status_code == expected
 
 
-async def test_confirming_uses_the_code_up(owner: Owner, client: httpx2.AsyncClient) -> None:
+async def test_confirmation_consumes_the_code(owner: Owner, client: httpx2.AsyncClient) -> None:
     owner.headers = await new_user(client, ADA)
     owner.secret = (await owner.post("", password=PASSWORD)).json()["secret"]
     code = pyotp.TOTP(owner.secret).now()
@@ -156,7 +159,7 @@ async def test_confirming_uses_the_code_up(owner: Owner, client: httpx2.AsyncCli
     assert (await client.post(FINISH, json=body)).status_code == 403
 
 
-async def test_challenge_is_good_for_one_login(owner: Owner, client: httpx2.AsyncClient) -> None:
+async def test_challenge_is_single_use(owner: Owner, client: httpx2.AsyncClient) -> None:
     await owner.enrol()
     challenge = await owner.challenge()
     wrong = {"challenge": challenge, "code": "000000"}
@@ -166,7 +169,7 @@ async def test_challenge_is_good_for_one_login(owner: Owner, client: httpx2.Asyn
         assert (await client.post(FINISH, json=body)).status_code == expected
 
 
-async def test_of_logins_at_once_with_one_code_one_wins(
+async def test_concurrent_logins_with_one_code_succeed_once(
     owner: Owner, client: httpx2.AsyncClient
 ) -> None:
     await owner.enrol()
@@ -178,12 +181,12 @@ async def test_of_logins_at_once_with_one_code_one_wins(
     assert sorted(reply.status_code for reply in replies) == [200, 403, 403, 403]
 
 
-async def test_challenge_is_no_other_token_nor_the_other_way(
+async def test_challenge_and_other_tokens_are_not_interchangeable(
     owner: Owner, client: httpx2.AsyncClient
 ) -> None:
     await owner.enrol()
     challenge = await owner.challenge()
-    headers = {"Authorization": f"Bearer {challenge}"}
+    headers = authorization(challenge)
     assert (await client.get("/api/v1/users/me", headers=headers)).status_code == 401
     refreshed = await client.post("/api/v1/auth/refresh", json={"refresh_token": challenge})
     assert refreshed.status_code == 401
@@ -193,7 +196,7 @@ async def test_challenge_is_no_other_token_nor_the_other_way(
         assert (await client.post(FINISH, json=body)).status_code == 401
 
 
-async def test_challenge_ends_with_the_password_and_the_account(
+async def test_challenge_is_void_after_a_change_of_password_or_account(
     owner: Owner, client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     await owner.enrol()
@@ -203,7 +206,7 @@ async def test_challenge_ends_with_the_password_and_the_account(
     assert reply.status_code == 204
     body = {"challenge": challenge, "code": await owner.code()}
     assert (await client.post(FINISH, json=body)).status_code == 401
-    # The new password does not switch the factor off.
+    # The new password does not disable the factor.
     reply = await log_in(client, ADA, "another horse battery staple")
     assert reply.json()["type"] == "urn:fastapi-base:second-factor-required"
     async with database.transaction() as session:
@@ -212,7 +215,25 @@ async def test_challenge_ends_with_the_password_and_the_account(
     assert (await client.post(FINISH, json=body)).status_code == 401
 
 
-async def test_lost_redis_means_to_begin_again(
+async def test_challenge_of_the_previous_release_is_accepted_until_the_password_changes(
+    owner: Owner, client: httpx2.AsyncClient, database: RolledBackDatabase, app: Any
+) -> None:
+    await owner.enrol()
+    async with database.read() as connection:
+        row = (await connection.execute(select(col(User.id), col(User.password_hash)))).one()
+    stored = {
+        "user": str(row.id),
+        "password": fingerprint(row.password_hash),
+        "by": "password",
+        "methods": ["pwd"],
+    }
+    for begun, expected in [(stored, 200), (stored | {"password": fingerprint("another")}, 401)]:
+        challenge = await app.state.resources.challenges.issue(ChallengeKind.SECOND_FACTOR, begun)
+        body = {"challenge": challenge, "code": await owner.code()}
+        assert (await client.post(FINISH, json=body)).status_code == expected
+
+
+async def test_loss_of_redis_requires_a_new_challenge(
     owner: Owner, client: httpx2.AsyncClient, redis: Redis
 ) -> None:
     await owner.enrol()
@@ -230,7 +251,7 @@ async def test_challenge_expires(owner: Owner, redis: Redis) -> None:
     assert 0 < await redis.ttl(key) <= 300
 
 
-async def test_recovery_code_is_good_once_however_it_is_typed(
+async def test_recovery_code_is_single_use_in_any_spelling(
     owner: Owner, client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     await owner.enrol()
@@ -242,7 +263,7 @@ async def test_recovery_code_is_good_once_however_it_is_typed(
     assert "recovery-code.used" in await actions(database)
 
 
-async def test_recovery_codes_are_the_owners_alone(
+async def test_recovery_codes_are_bound_to_their_owner(
     owner: Owner, client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     eve = Owner(client, database)
@@ -252,7 +273,9 @@ async def test_recovery_codes_are_the_owners_alone(
     assert (await client.post(FINISH, json=body)).status_code == 403
 
 
-async def test_new_recovery_codes_void_the_old(owner: Owner, client: httpx2.AsyncClient) -> None:
+async def test_new_recovery_codes_void_the_old_ones(
+    owner: Owner, client: httpx2.AsyncClient
+) -> None:
     await owner.enrol()
     proof = {"password": PASSWORD, "code": await owner.code()}
     reply = await owner.post("/recovery-codes", **proof)
@@ -264,7 +287,7 @@ async def test_new_recovery_codes_void_the_old(owner: Owner, client: httpx2.Asyn
         assert (await client.post(FINISH, json=body)).status_code == expected
 
 
-async def test_switching_off_takes_password_and_code(
+async def test_disabling_requires_password_and_code(
     owner: Owner, client: httpx2.AsyncClient, database: RolledBackDatabase
 ) -> None:
     await owner.enrol()
@@ -288,16 +311,16 @@ async def test_switching_off_takes_password_and_code(
     assert (await actions(database)).count("totp.disabled") == 1
 
 
-async def test_nothing_readable_is_stored(owner: Owner, database: RolledBackDatabase) -> None:
+async def test_no_plaintext_secret_is_stored(owner: Owner, database: RolledBackDatabase) -> None:
     await owner.enrol()
     async with database.read() as connection:
         rows = [
             bytes(value)
             for value in await connection.scalars(text("SELECT digest FROM recovery_codes"))
         ]
-        sealed = bytes(await connection.scalar(text("SELECT secret FROM totp_factors")))
+        encrypted = bytes(await connection.scalar(text("SELECT secret FROM totp_factors")))
     assert len(rows) == 10
-    assert owner.secret.encode() not in sealed
+    assert owner.secret.encode() not in encrypted
     for code in owner.recovery_codes:
         assert code.replace("-", "").encode() not in b"".join(rows)
 
@@ -316,13 +339,13 @@ class TestGuessing:
         await owner.enrol()
         statuses = []
         for _ in range(4):
-            # A right password in between, and a new challenge, give nothing back.
+            # A correct password in between, or a new challenge, does not reset the count.
             body = {"challenge": await owner.challenge(), "code": "000000"}
             reply = await client.post(FINISH, json=body)
             statuses.append(reply.status_code)
         assert statuses == [403, 403, 403, 429]
         assert int(reply.headers["retry-after"]) >= 1
-        # The right code has to wait too, and so does a recovery code.
+        # The correct code has to wait too, and so does a recovery code.
         body = {"challenge": await owner.challenge(), "recovery_code": owner.recovery_codes[0]}
         assert (await client.post(FINISH, json=body)).status_code == 429
         assert (await actions(database)).count("second-factor.failed") == 3

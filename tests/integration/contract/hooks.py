@@ -1,4 +1,4 @@
-"""Checks of our own, loaded by Schemathesis."""
+"""Additional checks, loaded by Schemathesis."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import schemathesis
 def valid_requests_are_not_called_invalid(
     ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case[Any]
 ) -> None:
-    """What fits the schema is never refused as if it did not."""
+    """A request that fits the schema is never refused as if it did not."""
     if (
         response.status_code != 422
         or case.meta is None
@@ -17,8 +17,8 @@ def valid_requests_are_not_called_invalid(
     ):
         return
     if "form-urlencoded" in str(response.request.headers.get("Content-Type")):
-        # An empty field of a form is no field, and JSON Schema cannot say so.
+        # An empty form field counts as absent, which JSON Schema cannot express.
         return
-    # Likewise what a validator refuses (value_error), as an address of a reserved domain.
+    # Nor can it express what a validator refuses (value_error), such as a reserved domain.
     errors = response.json().get("errors", [])
     assert not [error for error in errors if error["type"] != "value_error"], errors

@@ -1,4 +1,4 @@
-"""What happens after a commit, and what is tried twice."""
+"""Hooks after a commit, and which failures are retried."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,10 +12,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import NotFound, Overloaded
 from fastapi_base.db import hooks
-from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
 from fastapi_base.db.hooks import Hook, after_commit
 from fastapi_base.db.retry import run_twice
+from fastapi_base.db.session import EngineDatabase
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 async def database(
     make_settings: Callable[[str], Settings], fresh_database_url: str
 ) -> AsyncIterator[EngineDatabase]:
-    """A real one, that commits, with a table of numbers."""
+    """A real database with commits, with a table of numbers."""
     engine = create_engine(make_settings(fresh_database_url).database)
     database = EngineDatabase(engine)
     async with database.transaction() as session:
@@ -85,13 +85,13 @@ async def test_hooks_do_not_run_after_a_rollback(database: EngineDatabase) -> No
 
     with pytest.raises(NotFound):
         await fail()
-    # A commit that the database refuses is no commit either.
+    # A commit that the database refuses counts as a rollback.
     with pytest.raises(Overloaded):
         await be_refused()
     assert seen == []
 
 
-async def test_a_hook_that_fails_is_logged_and_the_next_one_runs(
+async def test_failing_hook_is_logged_and_the_next_one_runs(
     database: EngineDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[str] = []
@@ -115,7 +115,7 @@ SERIALIZE = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"
 
 
 async def lose(database: EngineDatabase, session: AsyncSession) -> None:
-    """Make a serializable transaction that wrote number 1 fail: write skew with another one."""
+    """Make a serializable transaction that wrote number 1 fail by write skew with another one."""
     await run(session, "SELECT * FROM numbers")
     async with database.transaction() as other:
         await run(other, SERIALIZE)
@@ -123,7 +123,7 @@ async def lose(database: EngineDatabase, session: AsyncSession) -> None:
         await add_one(other, 2)
 
 
-async def test_serialization_failure_is_tried_once_more(database: EngineDatabase) -> None:
+async def test_serialization_failure_is_retried_once(database: EngineDatabase) -> None:
     attempts: list[int] = []
     ran: list[int] = []
 
@@ -146,7 +146,7 @@ async def test_serialization_failure_is_tried_once_more(database: EngineDatabase
     assert ran == [2]
 
 
-async def test_a_second_failure_is_raised(database: EngineDatabase) -> None:
+async def test_second_serialization_failure_is_raised(database: EngineDatabase) -> None:
     attempts: list[int] = []
 
     async def work(session: AsyncSession) -> None:
@@ -162,7 +162,7 @@ async def test_a_second_failure_is_raised(database: EngineDatabase) -> None:
 
 
 @pytest.mark.parametrize("error", [NotFound, Overloaded])
-async def test_other_failures_are_not_tried_again(
+async def test_other_failures_are_not_retried(
     database: EngineDatabase, error: type[Exception]
 ) -> None:
     attempts: list[int] = []
@@ -176,7 +176,7 @@ async def test_other_failures_are_not_tried_again(
     assert len(attempts) == 1
 
 
-async def test_of_two_in_a_deadlock_both_end_well(database: EngineDatabase) -> None:
+async def test_both_transactions_of_a_deadlock_succeed(database: EngineDatabase) -> None:
     together = asyncio.Barrier(2)
     attempts: list[int] = []
 
@@ -195,7 +195,7 @@ async def test_of_two_in_a_deadlock_both_end_well(database: EngineDatabase) -> N
     assert [await value(database, 1), await value(database, 2)] == [2, 2]
 
 
-async def test_a_table_that_changes_under_a_statement_is_tried_again(
+async def test_statement_on_an_altered_table_is_retried(
     database: EngineDatabase, fresh_database_url: str
 ) -> None:
     query = "SELECT value FROM numbers"

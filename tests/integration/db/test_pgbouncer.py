@@ -1,4 +1,4 @@
-"""Many clients share two connections, by a real PgBouncer in transaction mode."""
+"""Many clients share two connections, through a real PgBouncer in transaction mode."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import Overloaded, Unavailable
-from fastapi_base.db.database import EngineDatabase, check
 from fastapi_base.db.engine import create_engine
+from fastapi_base.db.session import EngineDatabase, check
 from fastapi_base.main import create_app
 from tests.calling import calling
 from tests.integration.accounts import new_user
@@ -49,7 +49,7 @@ async def test_many_clients_share_few_connections(database: EngineDatabase) -> N
     async def work(number: int) -> None:
         for step in range(10):
             wanted = number * 100 + step
-            # Statements that differ, some of them with types that are asked for.
+            # Different statements, some with types that the driver has to look up.
             query = text(
                 f"SELECT pg_backend_pid(), CAST(:wanted AS int), '{{\"a\": {step}}}'::jsonb"
             )
@@ -66,7 +66,7 @@ async def test_many_clients_share_few_connections(database: EngineDatabase) -> N
     assert 1 <= len(pids) <= CONNECTIONS
 
 
-async def test_time_limits_hold_in_each_transaction(database: EngineDatabase) -> None:
+async def test_time_limits_apply_in_each_transaction(database: EngineDatabase) -> None:
     async def limits() -> list[str]:
         async with database.read() as connection:
             names = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
@@ -77,7 +77,7 @@ async def test_time_limits_hold_in_each_transaction(database: EngineDatabase) ->
         assert str(await session.scalar(text("SHOW statement_timeout"))) == "15s"
 
 
-async def test_statement_that_takes_too_long_is_ended(settings: Settings) -> None:
+async def test_slow_statement_is_cancelled(settings: Settings) -> None:
     hasty = settings.database.model_copy(update={"statement_timeout": 0.2})
     engine = create_engine(hasty)
     with pytest.raises((Overloaded, Unavailable)):
@@ -107,7 +107,7 @@ async def test_jobs_take_effect_once(database: EngineDatabase, settings: Setting
     assert await effects(database) == ["x"]
 
 
-async def test_without_the_setting_it_does_not_work(bouncer_url: str, settings: Settings) -> None:
+async def test_fails_without_the_setting(bouncer_url: str, settings: Settings) -> None:
     plain = settings.database.model_copy(update={"pgbouncer": False})
     engine = create_engine(plain.model_copy(update={"url": SecretStr(bouncer_url)}))
     with pytest.raises(Unavailable) as caught:

@@ -1,4 +1,4 @@
-"""Reads go to the replica, and to the primary while the replica is down."""
+"""Reads go to the replica, or to the primary while the replica is down."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,8 +12,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from fastapi_base.api.resources import open_resources
 from fastapi_base.core.config import Settings
-from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine, create_replica_engine
+from fastapi_base.db.session import EngineDatabase
 from tests import servers
 from tests.integration.databases import clone, sibling
 from tests.integration.waiting import until
@@ -24,7 +24,7 @@ REST = 0.3
 
 @pytest.fixture
 def second() -> Iterator[ExitStack]:
-    """Ends the second server when it is closed."""
+    """Stops the second server on close."""
     with ExitStack() as stack:
         yield stack
 
@@ -33,7 +33,7 @@ def second() -> Iterator[ExitStack]:
 def settings(
     make_settings: Callable[[str], Settings], database_url: str, second: ExitStack
 ) -> Settings:
-    """Two servers, told apart by the names of their databases."""
+    """Two servers, distinguished by the names of their databases."""
     server = second.enter_context(servers.postgres_server())
     asyncio.run(clone(server, "replica", "template0"))
     made = make_settings(database_url)
@@ -58,7 +58,7 @@ async def whom(database: EngineDatabase, *, replica: bool = True) -> str:
         return str(await connection.scalar(text("SELECT current_database()")))
 
 
-async def test_reads_of_the_replica_and_others(database: EngineDatabase) -> None:
+async def test_only_replica_reads_use_the_replica(database: EngineDatabase) -> None:
     assert await whom(database) == "replica"
     assert (await whom(database, replica=False)).startswith("service_")
     async with database.transaction() as session:
@@ -71,12 +71,12 @@ async def test_while_the_replica_is_down_the_primary_answers(
 ) -> None:
     assert await whom(database) == "replica"
     second.close()
-    # The pool still holds a connection to it, which is found dead before anything is asked.
+    # The pool still holds a connection to it, which is detected as dead before any query.
     for _ in range(3):
         assert (await whom(database)).startswith("service_")
 
 
-async def test_a_replica_that_rests_is_asked_again_later(
+async def test_failed_replica_is_tried_again_later(
     database: EngineDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
@@ -94,7 +94,7 @@ def _refuse() -> None:
     raise ConnectionRefusedError
 
 
-async def test_an_error_of_the_statement_is_not_taken_for_a_dead_replica(
+async def test_statement_error_does_not_mark_the_replica_as_down(
     database: EngineDatabase,
 ) -> None:
     with pytest.raises(ProgrammingError):
@@ -103,7 +103,7 @@ async def test_an_error_of_the_statement_is_not_taken_for_a_dead_replica(
     assert await whom(database) == "replica"
 
 
-async def test_the_api_opens_the_replica_of_its_settings(settings: Settings) -> None:
+async def test_api_uses_the_configured_replica(settings: Settings) -> None:
     async with open_resources(settings) as resources:
         assert isinstance(resources.database, EngineDatabase)
         assert await whom(resources.database) == "replica"

@@ -1,4 +1,4 @@
-"""A statement says which request caused it, in PostgreSQL's own eyes."""
+"""SQL comments show in PostgreSQL which request caused a statement."""
 
 import pytest
 import structlog
@@ -12,7 +12,7 @@ MINE = text("SELECT current_query()")
 
 
 @pytest.mark.parametrize("on", [True, False], ids=["on", "off"])
-async def test_statements_are_named_after_their_request(settings: Settings, on: bool) -> None:
+async def test_statements_carry_a_comment_with_their_request(settings: Settings, on: bool) -> None:
     database = settings.database.model_copy(update={"sql_comments": on})
     engine = create_engine(database)
     try:

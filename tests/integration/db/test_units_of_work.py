@@ -1,4 +1,4 @@
-"""Transactions, reads, and the database's errors in the words of the domain."""
+"""Transactions, reads, and the translation of database errors to domain errors."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,9 +11,9 @@ from sqlalchemy.exc import ProgrammingError
 
 from fastapi_base.api.deps import SessionDep
 from fastapi_base.core.config import Settings
-from fastapi_base.core.errors import Conflict, EmailTaken, Overloaded, Unavailable
-from fastapi_base.db.database import EngineDatabase
+from fastapi_base.core.errors import EmailTaken, Overloaded, Unavailable
 from fastapi_base.db.engine import create_engine
+from fastapi_base.db.session import EngineDatabase
 from fastapi_base.main import create_app
 from fastapi_base.models import User
 from tests.calling import calling
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 async def database(
     make_settings: Callable[[str], Settings], fresh_database_url: str
 ) -> AsyncIterator[EngineDatabase]:
-    """A real one, that commits."""
+    """A real database, with commits."""
     settings = make_settings(fresh_database_url).database
     engine = create_engine(settings.model_copy(update={"pool_size": 1, "pool_timeout": 0.2}))
     yield EngineDatabase(engine)
@@ -47,7 +47,7 @@ async def test_transaction_commits_at_its_end(database: EngineDatabase) -> None:
     assert await count(database) == 1
 
 
-async def test_transaction_with_an_error_leaves_nothing(database: EngineDatabase) -> None:
+async def test_failed_transaction_is_rolled_back(database: EngineDatabase) -> None:
     async def fail() -> None:
         async with database.transaction() as session:
             session.add(ada())
@@ -67,17 +67,8 @@ async def test_violated_constraint_becomes_its_domain_error(database: EngineData
             session.add(ada())
 
 
-async def test_violated_constraint_without_a_name_in_the_map_is_a_conflict(
-    database: EngineDatabase,
-) -> None:
-    with pytest.raises(Conflict) as caught:
-        async with database.transaction() as session:
-            session.add(User(email="UPPER@example.com", password_hash="x"))
-    assert type(caught.value) is Conflict
-
-
-async def test_read_begins_no_transaction(database: EngineDatabase) -> None:
-    # now() is when the transaction began.
+async def test_read_starts_no_transaction(database: EngineDatabase) -> None:
+    # now() is the start of the transaction.
     async with database.read() as connection:
         assert await connection.scalar(text("SELECT now()")) != await connection.scalar(
             text("SELECT now()")
@@ -89,13 +80,13 @@ async def test_read_begins_no_transaction(database: EngineDatabase) -> None:
         )
 
 
-async def test_programming_error_is_not_hidden(database: EngineDatabase) -> None:
+async def test_programming_error_is_not_translated(database: EngineDatabase) -> None:
     with pytest.raises(ProgrammingError):
         async with database.read() as connection:
             await connection.execute(text("SELECT nonsense"))
 
 
-async def test_pool_that_is_used_up_is_overloaded(database: EngineDatabase) -> None:
+async def test_exhausted_pool_is_overloaded(database: EngineDatabase) -> None:
     async with database.read():
         with pytest.raises(Overloaded):
             async with database.read():
@@ -115,7 +106,7 @@ async def test_time_limits_are_set_on_every_connection(database: EngineDatabase)
     assert limits == ["15s", "5s", "30s"]
 
 
-async def test_statement_that_takes_too_long_is_overloaded(database: EngineDatabase) -> None:
+async def test_slow_statement_is_overloaded(database: EngineDatabase) -> None:
     async def wait() -> None:
         async with database.transaction() as session:
             connection = await session.connection()
@@ -126,7 +117,7 @@ async def test_statement_that_takes_too_long_is_overloaded(database: EngineDatab
         await wait()
 
 
-async def test_connection_that_the_server_ends_is_unavailable_once(
+async def test_terminated_connection_is_unavailable_once(
     database: EngineDatabase,
 ) -> None:
     with pytest.raises(Unavailable):
@@ -135,7 +126,7 @@ async def test_connection_that_the_server_ends_is_unavailable_once(
     assert await count(database) == 0
 
 
-async def test_commit_happens_before_the_reply_leaves(
+async def test_commit_happens_before_the_reply_is_sent(
     make_settings: Callable[[str], Settings], fresh_database_url: str, database: EngineDatabase
 ) -> None:
     app: FastAPI = create_app(make_settings(fresh_database_url))
@@ -167,13 +158,13 @@ async def test_commit_happens_before_the_reply_leaves(
         first = await client.post("/people")
         second = await client.post("/people")
     assert first.status_code == 200
-    # A commit that fails is still a reply that says so.
+    # A failed commit still produces an error reply.
     assert second.status_code == 409
     assert second.json()["type"] == "urn:fastapi-base:email-taken"
     assert seen == [1, 1]
 
 
-async def test_session_takes_its_connection_when_it_is_first_used(
+async def test_session_takes_a_connection_on_first_use(
     database: EngineDatabase,
 ) -> None:
     # The pool has one connection, and the session does not hold it.
@@ -183,7 +174,7 @@ async def test_session_takes_its_connection_when_it_is_first_used(
     assert await count(database) == 1
 
 
-async def test_two_registrations_at_once_make_one_account(
+async def test_concurrent_registrations_create_one_account(
     make_settings: Callable[[str], Settings], fresh_database_url: str, database: EngineDatabase
 ) -> None:
     app = create_app(make_settings(fresh_database_url))

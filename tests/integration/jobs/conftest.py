@@ -1,4 +1,4 @@
-"""A database that commits, with a table whose rows are the effects of jobs."""
+"""A database with real commits, with a table whose rows are the effects of jobs."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -8,21 +8,21 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from fastapi_base.core.config import Settings
-from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
+from fastapi_base.db.session import EngineDatabase
 from fastapi_base.main import create_app
 from tests.calling import calling
 
 
 @pytest.fixture
 def settings(make_settings: Callable[[str], Settings], fresh_database_url: str) -> Settings:
-    """Settings for a database of the test's own."""
+    """Settings for the test's own database."""
     return make_settings(fresh_database_url)
 
 
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[EngineDatabase]:
-    """The database. Nothing keeps two rows of one job out of `effects`."""
+    """The database. No constraint prevents two rows of one job in `effects`."""
     engine = create_engine(settings.database)
     opened = EngineDatabase.of(settings.database, engine)
     async with opened.transaction() as session:
@@ -34,7 +34,7 @@ async def database(settings: Settings) -> AsyncIterator[EngineDatabase]:
 
 @pytest.fixture
 async def client(settings: Settings, redis: Redis) -> AsyncIterator[httpx2.AsyncClient]:
-    """Calls an application that commits to the database."""
+    """A client of an application that commits to the database."""
     app = create_app(settings)
     async with calling(app) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""What is kept of an account, for its owner, as an archive without secrets."""
+"""The data export of an account: an archive for its owner, without secrets."""
 
 import base64
 import hashlib
@@ -15,8 +15,8 @@ from sqlalchemy import LargeBinary, insert, select, text, update
 from sqlmodel import col
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config_data import ExportSettings
-from fastapi_base.db.database import EngineDatabase
+from fastapi_base.core.config.data import ExportSettings
+from fastapi_base.db.session import EngineDatabase
 from fastapi_base.models import (
     File,
     FileChunk,
@@ -27,10 +27,11 @@ from fastapi_base.models import (
     User,
     metadata,
 )
-from fastapi_base.services import files, lifecycle
-from fastapi_base.services.exported import EXPORTED
-from fastapi_base.services.purge import purge
-from tests.integration.accounts import PASSWORD, log_in, new_user
+from fastapi_base.services.identity import lifecycle
+from fastapi_base.services.privacy import files
+from fastapi_base.services.privacy.exported import EXPORTED
+from fastapi_base.services.privacy.purge import purge
+from tests.integration.accounts import PASSWORD, authorization, log_in, new_user
 from tests.integration.jobs.steps import work_off
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +41,7 @@ PATH = "/api/v1/users/me/exports"
 
 @pytest.fixture
 async def ada(client: httpx2.AsyncClient) -> httpx2.AsyncClient:
-    """A client that is logged in."""
+    """A logged-in client."""
     client.headers |= await new_user(client, "ada@example.com")
     return client
 
@@ -58,8 +59,17 @@ async def export(
     return reply
 
 
+async def test_url_of_an_archive_has_the_path_prefix(
+    ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings
+) -> None:
+    api = settings.api.model_copy(update={"path_prefix": "/shop"})
+    below = settings.model_copy(update={"api": api})
+    job = await work_off(database, below, await ada.post(PATH))
+    assert job.result["href"] == f"/shop{PATH}/{job.id}"
+
+
 def opened(content: bytes) -> dict[str, Any]:
-    """What the files of the archive hold, by name."""
+    """The contents of the archive's files, by name."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
         return {
@@ -68,7 +78,7 @@ def opened(content: bytes) -> dict[str, Any]:
         }
 
 
-async def test_owner_gets_what_is_kept(
+async def test_owner_gets_all_stored_data(
     ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings
 ) -> None:
     await ada.patch("/api/v1/users/me", json={"display_name": "Ada \u00e9"})
@@ -76,7 +86,7 @@ async def test_owner_gets_what_is_kept(
     assert (await ada.post("/api/v1/api-keys", json=key)).status_code == 201
     word = await ada.post("/api/v1/jobs/word-count", json={"text": "a secret text"})
     await work_off(database, settings, word)
-    # Of somebody else, nothing.
+    # Nothing of other accounts.
     mine = dict(ada.headers)
     ada.headers |= await new_user(ada, "eve@example.com")
     assert (await ada.post("/api/v1/api-keys", json=key | {"name": "eve's"})).status_code == 201
@@ -105,12 +115,13 @@ async def test_owner_gets_what_is_kept(
     assert reply.headers["cache-control"] == "no-store"
     assert reply.headers["content-type"] == "application/zip"
     assert reply.headers["content-disposition"] == 'attachment; filename="export.zip"'
+    assert reply.headers["accept-ranges"] == "none"
     assert reply.headers["content-length"] == str(len(reply.content))
     again = await ada.get(reply.request.url.path, headers={"If-None-Match": tag})
     assert (again.status_code, again.content) == (304, b"")
 
 
-async def test_no_secret_is_in_it(
+async def test_archive_holds_no_secret(
     ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings
 ) -> None:
     tokens = (await log_in(ada, "ada@example.com")).json()
@@ -143,7 +154,7 @@ async def test_no_secret_is_in_it(
             ada.headers["authorization"].removeprefix("Bearer ").encode(),
             text_of_job["text"].encode(),
         }
-        # Whatever is stored as bytes, in the forms in which bytes are written as text.
+        # Everything stored as bytes, in all forms in which bytes are written as text.
         stored = 0
         for each in metadata.tables.values():
             for column in each.columns:
@@ -167,7 +178,7 @@ def written(value: bytes) -> set[bytes]:
     return {value, as_python_has_it, value.hex().encode(), *(one.rstrip(b"=") for one in coded)}
 
 
-async def test_of_others_their_origin_and_what_was_done_to_them_stays_out(
+async def test_data_about_other_accounts_is_excluded(
     ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings
 ) -> None:
     me = (await ada.get("/api/v1/users/me")).json()["id"]
@@ -194,7 +205,7 @@ async def test_of_others_their_origin_and_what_was_done_to_them_stays_out(
     }
 
 
-async def test_archive_is_the_owners_alone_until_it_expires(
+async def test_archive_is_available_only_to_its_owner_until_it_expires(
     ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings
 ) -> None:
     url = (await export(ada, database, settings)).request.url.path
@@ -208,7 +219,7 @@ async def test_archive_is_the_owners_alone_until_it_expires(
     del ada.headers["authorization"]
     assert (await ada.get(url)).status_code == 401
     assert (await ada.post(PATH)).status_code == 401
-    assert (await ada.post(PATH, headers={"Authorization": f"Bearer {key}"})).status_code == 403
+    assert (await ada.post(PATH, headers=authorization(key))).status_code == 403
 
     assert (await purge(database, settings))["files"] == 0
     async with database.transaction() as session:
@@ -219,13 +230,13 @@ async def test_archive_is_the_owners_alone_until_it_expires(
 
 
 async def count(database: EngineDatabase) -> tuple[int, int]:
-    """How many files there are, and chunks."""
+    """The numbers of files and of chunks."""
     async with database.read() as connection:
         found = [len((await connection.execute(select(one))).all()) for one in (File, FileChunk)]
     return found[0], found[1]
 
 
-async def test_one_archive_at_a_time_and_the_new_one_replaces_the_old(
+async def test_new_archive_replaces_the_old_one(
     ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings
 ) -> None:
     first, same = [await ada.post(PATH) for _ in range(2)]
@@ -242,17 +253,17 @@ async def test_one_archive_at_a_time_and_the_new_one_replaces_the_old(
         assert await connection.scalar(text(asked)) == 2
 
 
-async def test_too_much_data_is_said_and_leaves_nothing(
+async def test_oversized_export_fails_and_stores_nothing(
     ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings
 ) -> None:
     small = settings.model_copy(update={"export": ExportSettings(max_bytes=1000)})
     job = await work_off(database, small, await ada.post(PATH))
     assert job.state == "failed"
-    assert job.error == "the account has more data than EXPORT_MAX_BYTES"
+    assert job.error == "the export exceeds EXPORT_MAX_BYTES"
     assert await count(database) == (0, 0)
 
 
-async def test_archive_goes_with_its_owner(
+async def test_archive_is_deleted_with_its_owner(
     ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings
 ) -> None:
     await export(ada, database, settings)
@@ -267,7 +278,7 @@ async def test_large_archives_are_written_and_read_in_chunks(
     async with database.transaction() as session:
         connection = await session.connection()
         me = await connection.scalar(select(col(User.id)))
-        # Texts that cannot be packed.
+        # Incompressible texts.
         await connection.execute(
             text("""
                 INSERT INTO jobs (id, kind, version, payload, queue, priority, max_attempts,
@@ -291,6 +302,6 @@ async def test_large_archives_are_written_and_read_in_chunks(
         file_id = await connection.scalar(select(col(File.id)))
     assert set(sizes[:-1]) == {files.CHUNK_BYTES}
     assert file_id
-    blocks = [block async for block in files.read(database, file_id)]
+    blocks = [block async for block in files.read(database, file_id, sum(sizes))]
     assert [len(block) for block in blocks] == sizes
     assert b"".join(blocks) == content

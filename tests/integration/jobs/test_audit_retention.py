@@ -1,4 +1,4 @@
-"""Old events of the audit log go, and nothing else of it can."""
+"""Old audit events are removed; no other event can be."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,17 +8,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config_data import AuditSettings
-from fastapi_base.db.database import EngineDatabase
+from fastapi_base.core.config.data import AuditSettings
 from fastapi_base.db.failures import sqlstate
+from fastapi_base.db.session import EngineDatabase
 from fastapi_base.models import AuditEvent
-from fastapi_base.services.purge import purge
+from fastapi_base.services.privacy.purge import purge
 
 pytestmark = pytest.mark.anyio
 
 
 async def add_events(database: EngineDatabase) -> None:
-    """Two events of each of some ages in days, which are their names."""
+    """Two events each of several ages in days, which are their names."""
     now = datetime.now(UTC)
     async with database.transaction() as session:
         for days in (0, 29, 31, 40, 364, 366):
@@ -40,7 +40,7 @@ async def ages(database: EngineDatabase) -> set[int]:
         (0, 0, {0, 29, 31, 40, 364, 366}),
     ],
 )
-async def test_those_go_that_are_older_than_the_setting_says(
+async def test_events_older_than_the_retention_are_removed(
     database: EngineDatabase, settings: Settings, keep: int | None, gone: int, left: set[int]
 ) -> None:
     await add_events(database)
@@ -51,12 +51,12 @@ async def test_those_go_that_are_older_than_the_setting_says(
 
 
 @pytest.mark.parametrize("days", [-1, 1, 29])
-def test_what_the_database_would_refuse_is_refused_at_boot(days: int) -> None:
+def test_retention_that_the_database_would_refuse_fails_at_boot(days: int) -> None:
     with pytest.raises(ValueError, match="keep_days"):
         AuditSettings(keep_days=days)
 
 
-async def test_young_ones_cannot_be_removed_also_not_among_old_ones(
+async def test_recent_events_cannot_be_removed_even_among_old_ones(
     database: EngineDatabase,
 ) -> None:
     await add_events(database)
@@ -77,7 +77,7 @@ async def test_young_ones_cannot_be_removed_also_not_among_old_ones(
     assert await ages(database) == {0, 29, 31, 40, 364, 366}
 
 
-async def test_nothing_waits_for_a_removal(database: EngineDatabase) -> None:
+async def test_removal_blocks_no_other_statement(database: EngineDatabase) -> None:
     await add_events(database)
     async with database.transaction() as session:
         connection = await session.connection()
@@ -88,5 +88,5 @@ async def test_nothing_waits_for_a_removal(database: EngineDatabase) -> None:
                 WHERE relation = 'audit_events'::regclass AND pid = pg_backend_pid()
             """)
         )
-        # It goes with reading, adding and changing.
+        # Reading, adding and changing continue alongside.
         assert set(locks) == {"RowExclusiveLock"}

@@ -1,4 +1,4 @@
-"""What workers tell Prometheus of the jobs that are not over."""
+"""Metrics of unfinished jobs, as workers expose them to Prometheus."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,18 +8,18 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import func, text
 
-from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import Settings
-from fastapi_base.core.queues import Queue
-from fastapi_base.db.database import EngineDatabase
+from fastapi_base.core.messaging.queues import Queue
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.db.session import EngineDatabase
 from fastapi_base.services.jobs import backlog, timetable
 from fastapi_base.services.jobs.firing import turn
 from fastapi_base.services.jobs.kinds import Kind
-from fastapi_base.services.purge import SCHEDULE
+from fastapi_base.services.privacy.purge import SCHEDULE
 from fastapi_base.tasks.job_metrics import STATES, JobCollector
 from fastapi_base.tasks.schedules import SCHEDULES, schedules
 from ops.dev.places import free_port
-from tests.integration.jobs.steps import Note, add, change, plan_among_finished, run
+from tests.integration.jobs.steps import Note, add, change, run, scans_among_finished
 from tests.integration.scraping import Scrape
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ MAIL = Kind("mail", Note, queue=Queue.MAIL)
 
 
 async def scraped(collector: JobCollector) -> Scrape:
-    """What the collector tells, as in the thread that answers Prometheus."""
+    """The collector's samples, collected in a thread as for Prometheus."""
     registry = CollectorRegistry()
     registry.register(collector)
     return Scrape((await asyncio.to_thread(generate_latest, registry)).decode())
@@ -50,7 +50,7 @@ async def test_jobs_are_counted_by_queue_and_state(
     for minutes in (5, 10):
         due = await add(database, kind=MAIL)
         await change(database, due.id, run_at=func.now() - timedelta(minutes=minutes))
-    # Published, and begun by nobody.
+    # Published, but started by no worker.
     await change(database, due.id, published_at=func.now())
 
     seen = await scraped(collector)
@@ -68,9 +68,7 @@ async def test_jobs_are_counted_by_queue_and_state(
     assert seen.total(age) == seen.total(age, queue=Queue.MAIL)
 
 
-async def test_schedules_that_nobody_saw_to_are_late(
-    database: EngineDatabase, settings: Settings
-) -> None:
+async def test_neglected_schedules_are_late(database: EngineDatabase, settings: Settings) -> None:
     collector, name = JobCollector(settings, pause=0), "schedule_late_seconds"
     await turn(database, SCHEDULES, timedelta(seconds=1))
     seen = await scraped(collector)
@@ -81,7 +79,7 @@ async def test_schedules_that_nobody_saw_to_are_late(
         connection = await session.connection()
         late = text("UPDATE schedules SET next_at = now() - interval '10 min' WHERE name = :name")
         await connection.execute(late, {"name": "purge"})
-        # Another release's, which its Beat sees to.
+        # A schedule of another release, which its Beat handles.
         await connection.execute(
             text("INSERT INTO schedules (name, basis, next_at) VALUES ('old', 'x', 'epoch')")
         )
@@ -96,7 +94,7 @@ async def change_schedule(database: EngineDatabase, *, on: bool) -> None:
         await timetable.enable(session, SCHEDULE, Origin(), on=on)
 
 
-async def test_database_is_asked_no_more_often_than_it_should(
+async def test_database_queries_are_rate_limited(
     database: EngineDatabase, settings: Settings
 ) -> None:
     collector = JobCollector(settings, pause=3600)
@@ -106,15 +104,37 @@ async def test_database_is_asked_no_more_often_than_it_should(
     assert (await scraped(collector)).total("jobs_unfinished") == 1
 
 
-async def test_nothing_is_told_while_the_database_does_not_answer(
+async def test_no_sample_is_reported_while_the_database_is_down(
     make_settings: Callable[[str], Settings],
 ) -> None:
     away = make_settings(f"postgresql+asyncpg://nobody@127.0.0.1:{free_port()}/none")
     assert (await scraped(JobCollector(away))).samples == []
 
 
-async def test_what_is_over_is_not_read(database: EngineDatabase) -> None:
-    plan = await plan_among_finished(database, backlog._COUNT.text)
-    assert "Seq Scan on jobs" not in plan
-    for index in ("ix_jobs_due", "ix_jobs_published", "ix_jobs_running"):
-        assert index in plan
+async def test_finished_jobs_are_not_read(database: EngineDatabase) -> None:
+    scans = await scans_among_finished(database, backlog._COUNT, {"most": backlog.MOST})
+    assert "Seq Scan" not in {scan["Node Type"] for scan in scans}
+    assert sum(scan["Actual Rows"] for scan in scans) == 0
+
+
+async def test_backlog_count_is_bounded_per_queue_and_priority(
+    database: EngineDatabase,
+) -> None:
+    async with database.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(
+            text("""
+                INSERT INTO jobs (id, kind, version, payload, queue, priority, max_attempts, run_at)
+                SELECT gen_random_uuid(), 'note', 1, '{}', :queue, 5, 1,
+                    now() + (500 - n) * interval '1 minute'
+                FROM generate_series(1, 1000) AS n
+            """),
+            {"queue": Queue.DEFAULT},
+        )
+        counted = {
+            row.state: (row.jobs, row.oldest) for row in await backlog.count(connection, most=7)
+        }
+    assert counted == {"due": (7, 30_000.0), "delayed": (7, 0.0)}
+    scans = await scans_among_finished(database, backlog._COUNT, {"most": 7})
+    # Fourteen, and the steps that find the queue and priority.
+    assert sum(scan["Actual Rows"] for scan in scans) < 20

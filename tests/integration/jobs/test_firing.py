@@ -1,4 +1,4 @@
-"""Each moment has one job, whoever fires it."""
+"""Each scheduled moment gets one job, whichever Beat fires it."""
 
 import asyncio
 import threading
@@ -10,8 +10,8 @@ from sqlalchemy import delete, func, select
 
 from fastapi_base.core.config import Settings
 from fastapi_base.core.errors import Unavailable
-from fastapi_base.db.database import EngineDatabase
 from fastapi_base.db.engine import create_engine
+from fastapi_base.db.session import EngineDatabase
 from fastapi_base.models import Job
 from fastapi_base.services.jobs.firing import turn
 from fastapi_base.services.jobs.schedules import CATCH_UP, GRACE, Schedule
@@ -35,9 +35,9 @@ from tests.integration.waiting import until
 pytestmark = pytest.mark.anyio
 
 
-async def test_what_is_due_is_fired_once_and_moves_on(database: EngineDatabase) -> None:
+async def test_due_schedule_fires_once_and_advances(database: EngineDatabase) -> None:
     assert (await beat(database, ONCE)).wait <= LONGEST
-    # It is new: its first moment is to come.
+    # It is new: its first moment is in the future.
     assert await dues(database) == []
     moment = await back(database, HOUR)
     await beat(database, ONCE)
@@ -47,7 +47,7 @@ async def test_what_is_due_is_fired_once_and_moves_on(database: EngineDatabase) 
     assert (row.last_at, row.next_at) == (moment, moment + HOUR)
 
 
-async def test_the_next_turn_comes_when_the_next_moment_does(database: EngineDatabase) -> None:
+async def test_next_turn_is_at_the_next_moment(database: EngineDatabase) -> None:
     slow = await turn(database, [ONCE], timedelta(days=1))
     async with database.read() as connection:
         now = await connection.scalar(select(func.now()))
@@ -56,20 +56,20 @@ async def test_the_next_turn_comes_when_the_next_moment_does(database: EngineDat
     assert (await beat(database, ONCE)).wait == LONGEST
 
 
-async def test_beats_at_once_fire_each_moment_once(database: EngineDatabase) -> None:
+async def test_concurrent_beats_fire_each_moment_once(database: EngineDatabase) -> None:
     await beat(database, EACH, SIGN)
     for _ in range(5):
         await back(database, HOUR)
         await back(database, HOUR, "sign")
-        # The keys of jobs keep doubles out, too; a bare task has none.
+        # Job keys also prevent duplicates; a bare task has no key.
         turns = await asyncio.gather(*(beat(database, EACH, SIGN) for _ in range(8)))
         assert [name for turn in turns for name in turn.tasks] == ["sign"]
         await end_jobs(database)
-    # Each round set the same moment back.
+    # Each round moved the same moment back.
     assert len(await dues(database)) == 5
 
 
-async def test_one_that_freezes_in_its_turn_holds_others_up_but_not_for_long(
+async def test_frozen_beat_blocks_others_only_briefly(
     database: EngineDatabase, settings: Settings
 ) -> None:
     frozen, thaw = threading.Event(), threading.Event()
@@ -106,11 +106,11 @@ async def test_one_that_freezes_in_its_turn_holds_others_up_but_not_for_long(
     assert await dues(database) == [moment]
 
 
-async def test_missed_moments_are_seen_to_by_policy(database: EngineDatabase) -> None:
+async def test_missed_moments_follow_the_policy(database: EngineDatabase) -> None:
     for schedule, expected in [(SKIP, 0), (ONCE, 1), (EACH, 4)]:
         await beat(database, schedule)
         first = await back(database, 4 * HOUR)
-        # The moment in which this began may be less than GRACE ago.
+        # The moment at which this started may be less than GRACE ago.
         if schedule is SKIP and datetime.now(UTC) - (first + 3 * HOUR) < GRACE:
             expected = 1
         await beat(database, schedule)
@@ -122,7 +122,7 @@ async def test_missed_moments_are_seen_to_by_policy(database: EngineDatabase) ->
             await session.exec(delete(Job))
 
 
-async def test_years_are_not_made_up_for(database: EngineDatabase) -> None:
+async def test_catching_up_is_bounded(database: EngineDatabase) -> None:
     await beat(database, EACH)
     first = await back(database, 10_000 * HOUR)
     await beat(database, EACH)
@@ -130,7 +130,7 @@ async def test_years_are_not_made_up_for(database: EngineDatabase) -> None:
     assert found == [first + n * HOUR for n in range(10_000 - CATCH_UP, 10_000)]
 
 
-async def test_a_run_that_is_not_over_is_not_joined_by_another(database: EngineDatabase) -> None:
+async def test_unfinished_run_prevents_another(database: EngineDatabase) -> None:
     await beat(database, ONCE)
     first = await back(database, HOUR)
     await beat(database, ONCE)
@@ -143,7 +143,7 @@ async def test_a_run_that_is_not_over_is_not_joined_by_another(database: EngineD
     assert len(await dues(database)) == 2
 
 
-async def test_bare_task_is_handed_back_once_and_stored_nowhere(database: EngineDatabase) -> None:
+async def test_bare_task_is_returned_once_and_not_stored(database: EngineDatabase) -> None:
     assert (await beat(database, SIGN)).tasks == []
     await back(database, HOUR, "sign")
     assert (await beat(database, SIGN)).tasks == ["sign"]
@@ -152,7 +152,7 @@ async def test_bare_task_is_handed_back_once_and_stored_nowhere(database: Engine
         assert await connection.scalar(select(func.count()).select_from(Job)) == 0
 
 
-async def test_one_that_cannot_be_fired_does_not_hold_up_the_others(
+async def test_failing_schedule_does_not_block_the_others(
     database: EngineDatabase,
 ) -> None:
     def broken(due: datetime) -> Due:
@@ -164,13 +164,13 @@ async def test_one_that_cannot_be_fired_does_not_hold_up_the_others(
     moment = await back(database, HOUR)
     await beat(database, wrong, ONCE)
     assert await dues(database) == [moment]
-    # It is still due: mended, it runs.
+    # It is still due: once repaired, it runs.
     assert (await state(database, "wrong")).next_at == due
     await beat(database, replace(wrong, payload=lambda due: Due(due=due)))
     assert await dues(database) == [moment, due]
 
 
-async def test_other_times_in_a_new_release_count_from_then_on(database: EngineDatabase) -> None:
+async def test_new_times_of_a_release_apply_from_then_on(database: EngineDatabase) -> None:
     await beat(database, EACH)
     await back(database, 4 * HOUR)
     await beat(database, replace(EACH, when="every 2h"))

@@ -1,4 +1,4 @@
-"""Jobs that run side by side, and one that comes after all of them, once."""
+"""Jobs that run in parallel, and a final job that runs once after all of them."""
 
 import asyncio
 import uuid
@@ -8,19 +8,19 @@ import pytest
 from sqlalchemy import text
 
 from fastapi_base.core.config import Settings
-from fastapi_base.db.database import EngineDatabase
-from fastapi_base.services.jobs import outbox, queries
+from fastapi_base.db.session import EngineDatabase
+from fastapi_base.services.jobs import queries
 from fastapi_base.services.jobs.context import JobContext
 from fastapi_base.services.jobs.errors import GiveUp
 from fastapi_base.services.jobs.groups import Step, enqueue_all, parts
-from tests.integration.jobs.steps import NOTE, Note, effects, row, run, write
+from tests.integration.jobs.steps import NOTE, Note, effects, row, run, take, write
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 
 async def group(database: EngineDatabase, count: int, **how: Any) -> tuple[uuid.UUID, list[Any]]:
-    """The job that comes last, and those before it."""
+    """The final job, and the parts before it."""
     steps = [Step(NOTE, Note(text=str(number))) for number in range(count)]
     async with database.transaction() as session:
         last = (await enqueue_all(session, steps, then=Step(NOTE, Note(text="last")), **how)).id
@@ -28,15 +28,15 @@ async def group(database: EngineDatabase, count: int, **how: Any) -> tuple[uuid.
 
 
 async def due(database: EngineDatabase) -> set[uuid.UUID]:
-    """Those that a relay would publish now; it does so once."""
-    return {message.id for message in await outbox.take(database, 100)}
+    """The jobs that a relay would publish now; each is returned once."""
+    return {message.id for message in await take(database)}
 
 
 async def fails(job: JobContext, payload: Note) -> None:
     raise GiveUp("no luck")
 
 
-async def test_the_last_one_comes_after_all_and_is_told_what_became_of_each(
+async def test_final_job_runs_after_all_parts_and_sees_their_outcomes(
     database: EngineDatabase, settings: Settings
 ) -> None:
     last, (first, second, third) = await group(database, 3)
@@ -62,7 +62,7 @@ async def test_the_last_one_comes_after_all_and_is_told_what_became_of_each(
     ]
 
 
-async def test_two_that_end_at_once_let_the_last_one_go_once(
+async def test_two_concurrent_ends_release_the_final_job_once(
     database: EngineDatabase, settings: Settings
 ) -> None:
     last, (first, second) = await group(database, 2)
@@ -80,19 +80,19 @@ async def test_two_that_end_at_once_let_the_last_one_go_once(
     async with database.transaction() as session:
         await (await session.connection()).execute(text(end), {"id": first})
         ending = asyncio.create_task(other())
-        # It has to count on from what is not committed yet.
+        # It has to continue the count of an uncommitted transaction.
         await until(waits, "the second one waits for the first")
     await ending
     assert await due(database) == {last}
     assert (await row(database, last)).waits_for == 0
 
 
-async def test_many_workers_let_the_last_one_go_once(
+async def test_many_workers_release_the_final_job_once(
     database: EngineDatabase, settings: Settings
 ) -> None:
     last, before = await group(database, 12)
     await due(database)
-    # Each twice, as messages come again; the pool lets some run at the same time.
+    # Each twice, as with redelivered messages; the pool allows some concurrency.
     deliveries = [run(database, settings, part) for part in (*before, *before)]
     outcomes = await asyncio.gather(*deliveries)
     assert outcomes.count("succeeded") == 12
@@ -101,7 +101,7 @@ async def test_many_workers_let_the_last_one_go_once(
     assert sorted(await effects(database)) == sorted([*map(str, range(12)), "last"])
 
 
-async def test_one_that_is_run_again_is_waited_for_unless_it_is_too_late(
+async def test_retried_part_is_awaited_unless_the_final_job_was_released(
     database: EngineDatabase, settings: Settings
 ) -> None:
     last, (first, second) = await group(database, 2)
@@ -119,7 +119,7 @@ async def test_one_that_is_run_again_is_waited_for_unless_it_is_too_late(
     assert await run(database, settings, last) == "succeeded"
 
 
-async def test_the_last_one_cancelled_and_run_again_still_waits(
+async def test_final_job_cancelled_and_retried_still_waits(
     database: EngineDatabase, settings: Settings
 ) -> None:
     last, (first,) = await group(database, 1)
@@ -132,18 +132,18 @@ async def test_the_last_one_cancelled_and_run_again_still_waits(
     assert await due(database) == {last}
 
 
-async def test_what_is_removed_is_not_waited_for(database: EngineDatabase) -> None:
+async def test_deleted_parts_are_not_awaited(database: EngineDatabase) -> None:
     _, (first, second) = await group(database, 2)
     async with database.transaction() as session:
         connection = await session.connection()
         await connection.execute(text("DELETE FROM jobs WHERE id = :id"), {"id": first})
     assert await due(database) == {second}
     async with database.transaction() as session:
-        # All at once, as with the account that they belong to.
+        # All at once, as when their account is deleted.
         await (await session.connection()).execute(text("DELETE FROM jobs"))
     assert await due(database) == set()
 
 
-async def test_a_group_of_none_is_over(database: EngineDatabase, settings: Settings) -> None:
+async def test_empty_group_is_finished(database: EngineDatabase, settings: Settings) -> None:
     last, _ = await group(database, 0)
     assert await due(database) == {last}

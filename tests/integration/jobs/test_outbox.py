@@ -1,26 +1,32 @@
-"""Jobs reach the relay when they are committed, once, in order, and again when they got lost."""
+"""The relay gets committed jobs, once, in order, and again if their messages are lost."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import func
+from sqlalchemy import TextClause, func, text
 
 from fastapi_base.core.config import Settings
-from fastapi_base.db.database import EngineDatabase
-from fastapi_base.services.jobs import outbox
+from fastapi_base.core.messaging.queues import Queue
+from fastapi_base.db.session import EngineDatabase
+from fastapi_base.services.jobs import deaths, outbox
 from fastapi_base.services.jobs.enqueue import Unique, enqueue
-from fastapi_base.services.jobs.kinds import Priority
-from fastapi_base.services.purge import purge
+from fastapi_base.services.jobs.kinds import Kind, Priority
+from fastapi_base.services.privacy.purge import purge
 from tests.integration.jobs.steps import (
+    LIMITS,
     NOTE,
     Note,
     add,
+    all_ids,
     change,
     effects,
-    plan_among_finished,
     row,
     run,
+    scans_among_finished,
+    take,
 )
 from tests.integration.waiting import until
 
@@ -29,7 +35,7 @@ pytestmark = pytest.mark.anyio
 LEASE = timedelta(seconds=30)
 
 
-async def test_job_is_there_with_what_it_belongs_to_or_not_at_all(
+async def test_job_is_committed_with_its_change_or_not_at_all(
     database: EngineDatabase,
 ) -> None:
     async def fails() -> None:
@@ -41,59 +47,59 @@ async def test_job_is_there_with_what_it_belongs_to_or_not_at_all(
         await fails()
     async with database.transaction() as session:
         job = await enqueue(session, NOTE, Note(), priority=Priority.URGENT)
-        assert await outbox.take(database, 10) == []
-    (message,) = await outbox.take(database, 10)
+        assert await take(database) == []
+    (message,) = await take(database)
     assert (message.id, message.kind, message.priority) == (job.id, "note", 0)
-    assert await outbox.take(database, 10) == []
+    assert await take(database) == []
 
 
-async def test_relays_at_once_share_the_jobs(database: EngineDatabase) -> None:
+async def test_concurrent_relays_share_the_jobs(database: EngineDatabase) -> None:
     jobs = [(await add(database)).id for _ in range(20)]
-    taken = await asyncio.gather(*(outbox.take(database, 3) for _ in range(8)))
+    taken = await asyncio.gather(*(take(database, 3) for _ in range(8)))
     ids = [message.id for messages in taken for message in messages]
     assert len(ids) == len(set(ids))
-    while more := await outbox.take(database, 3):
+    while more := await take(database, 3):
         ids += [message.id for message in more]
     assert sorted(ids) == sorted(jobs)
 
 
-async def test_what_the_broker_did_not_get_is_taken_again(database: EngineDatabase) -> None:
+async def test_unpublished_jobs_are_taken_again(database: EngineDatabase) -> None:
     jobs = [(await add(database)).id for _ in range(3)]
-    assert [message.id for message in await outbox.take(database, 10)] == jobs
+    assert [message.id for message in await take(database)] == jobs
     await outbox.give_back(database, jobs[1:])
-    assert [message.id for message in await outbox.take(database, 10)] == jobs[1:]
+    assert [message.id for message in await take(database)] == jobs[1:]
 
 
 async def test_delayed_job_waits(database: EngineDatabase) -> None:
     job = await add(database, delay=timedelta(seconds=0.4))
-    assert await outbox.take(database, 10) == []
+    assert await take(database) == []
 
     async def due() -> list[outbox.Message] | None:
-        return await outbox.take(database, 10) or None
+        return await take(database) or None
 
     (message,) = await until(due, "the job is due")
     assert message.id == job.id
 
 
-async def test_order_is_kept_by_key(database: EngineDatabase, settings: Settings) -> None:
+async def test_jobs_with_one_key_run_in_order(database: EngineDatabase, settings: Settings) -> None:
     first = await add(database, "a1", order_key="a")
     second = await add(database, "a2", order_key="a")
     other = await add(database, "b1", order_key="b")
-    assert [m.id for m in await outbox.take(database, 10)] == [first.id, other.id]
-    # Nor while the first one runs again and again, or waits for its next attempt.
+    assert [m.id for m in await take(database)] == [first.id, other.id]
+    # Nor while the first one is retried or waits for its next attempt.
     await change(database, first.id, state="running")
-    assert await outbox.take(database, 10) == []
+    assert await take(database) == []
     await change(database, first.id, state="queued")
     assert await run(database, settings, first.id) == "succeeded"
-    assert [m.id for m in await outbox.take(database, 10)] == [second.id]
-    # One that failed for good does not hold up the next.
+    assert [m.id for m in await take(database)] == [second.id]
+    # A job that failed for good does not block the next.
     third = await add(database, "a3", order_key="a")
     await change(database, second.id, state="failed")
-    assert [m.id for m in await outbox.take(database, 10)] == [third.id]
+    assert [m.id for m in await take(database)] == [third.id]
     assert await effects(database) == ["a1"]
 
 
-async def test_unique_until_it_is_over(database: EngineDatabase, settings: Settings) -> None:
+async def test_unique_until_finished(database: EngineDatabase, settings: Settings) -> None:
     first = await add(database, unique=Unique("key"))
     again = await add(database, unique=Unique("key"))
     other = await add(database, unique=Unique("another key"))
@@ -108,7 +114,7 @@ async def test_unique_within_a_window(database: EngineDatabase, settings: Settin
     first = await add(database, unique=hour)
     assert await run(database, settings, first.id) == "succeeded"
     assert (await add(database, unique=hour)).id == first.id
-    # What is unique stays so, even when finished jobs are removed.
+    # Uniqueness lasts even if finished jobs are removed.
     assert await outbox.prune(database, timedelta(), timedelta(), 10) == 0
     await change(database, first.id, unique_until=func.now())
     second = await add(database, unique=hour)
@@ -116,13 +122,13 @@ async def test_unique_within_a_window(database: EngineDatabase, settings: Settin
     assert await outbox.prune(database, timedelta(), timedelta(), 10) == 1
 
 
-async def test_one_of_many_at_once_is_added(database: EngineDatabase) -> None:
+async def test_concurrent_unique_jobs_are_added_once(database: EngineDatabase) -> None:
     added = await asyncio.gather(*(add(database, unique=Unique("key")) for _ in range(8)))
     assert [job.fresh for job in added].count(True) == 1
     assert len({job.id for job in added}) == 1
 
 
-async def test_job_that_nobody_begins_is_published_again_each_time_later(
+async def test_unstarted_job_is_republished_with_growing_delays(
     database: EngineDatabase,
 ) -> None:
     job = await add(database)
@@ -133,22 +139,34 @@ async def test_job_that_nobody_begins_is_published_again_each_time_later(
         return await outbox.republish(database, LEASE, 10) == 1
 
     for lease in [30, 60, 120]:
-        assert len(await outbox.take(database, 10)) == 1
+        assert len(await take(database)) == 1
         assert not await again_after(lease - 1)
         assert await again_after(lease + 1)
 
 
-async def test_all_is_published_again_when_the_broker_lost_it(
+async def test_job_with_a_waiting_message_is_not_republished(database: EngineDatabase) -> None:
+    jobs = [await add(database) for _ in range(3)]
+    urgent = await add(database, priority=Priority.URGENT)
+    await take(database)
+    for number, job in enumerate([*jobs, urgent]):
+        await change(database, job.id, published_at=func.now() - timedelta(minutes=9 - number))
+    # Two wait in the list of these, none in that of the urgent job.
+    waiting = {(Queue.DEFAULT.value, 3): 2, (Queue.DEFAULT.value, 0): 0}
+    assert await outbox.republish(database, LEASE, 10, waiting) == 2
+    assert [message.id for message in await take(database)] == [urgent.id, jobs[0].id]
+
+
+async def test_all_jobs_are_republished_after_the_broker_lost_its_data(
     database: EngineDatabase, settings: Settings
 ) -> None:
     jobs = [(await add(database)).id for _ in range(3)]
-    await outbox.take(database, 10)
+    await take(database)
     assert await run(database, settings, jobs[0]) == "succeeded"
     assert await outbox.republish_all(database) == 2
-    assert [message.id for message in await outbox.take(database, 10)] == jobs[1:]
+    assert [message.id for message in await take(database)] == jobs[1:]
 
 
-async def test_finished_jobs_go_in_time(database: EngineDatabase, settings: Settings) -> None:
+async def test_finished_jobs_expire(database: EngineDatabase, settings: Settings) -> None:
     done, dead, waiting = [(await add(database)).id for _ in range(3)]
     await run(database, settings, done)
     finished = func.now() - timedelta(days=10)
@@ -170,14 +188,141 @@ async def test_purge_removes_them(database: EngineDatabase, settings: Settings) 
     assert (await row(database, lately)).state == "succeeded"
 
 
-@pytest.mark.parametrize("index", ["ix_jobs_due", "ix_jobs_published", "ix_jobs_running"])
-async def test_sweeps_do_not_read_what_is_over(database: EngineDatabase, index: str) -> None:
-    statement = {
-        "ix_jobs_due": outbox._TAKE.text.replace(":batch", "10"),
-        "ix_jobs_published": outbox._REPUBLISH.text.replace(":lease", "'30 s'").replace(
-            ":batch", "10"
-        ),
-        "ix_jobs_running": outbox._RUNNING.text.replace(":grace", "'5 s'"),
-    }[index]
-    plan = await plan_among_finished(database, statement)
-    assert index in plan
+BACKLOG = text(
+    """
+    INSERT INTO jobs (id, kind, version, payload, queue, priority, max_attempts, run_at, suspect)
+    SELECT gen_random_uuid(), 'note', 1, '{}', queue, priority, 3,
+        now() - :age * interval '1 second', :suspect
+    FROM generate_series(1, :many)
+""".replace("queue, priority, 3", ":queue, CAST(:priority AS integer), 3")
+)
+
+
+async def backlog(
+    database: EngineDatabase,
+    many: int,
+    priority: Priority = Priority.BACKGROUND,
+    queue: Queue = Queue.DEFAULT,
+    *,
+    age: float = 10,
+    suspect: bool = False,
+) -> None:
+    """This many jobs that have waited for this many seconds."""
+    values = {"many": many, "priority": int(priority), "queue": str(queue)}
+    async with database.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(BACKLOG, {**values, "age": age, "suspect": suspect})
+
+
+async def begin(database: EngineDatabase, messages: Sequence[outbox.Message]) -> None:
+    """Start the jobs, as workers do with messages."""
+    for message in messages:
+        await change(database, message.id, state="running")
+
+
+async def test_backlog_does_not_delay_other_queues_and_priorities(database: EngineDatabase) -> None:
+    await backlog(database, 1000)
+    await backlog(database, 1000, Priority.LOW, Queue.BULK)
+    await take(database)
+    urgent = await add(database, priority=Priority.URGENT)
+    other = await add(database, kind=Kind("mail", Note, queue=Queue.MAIL))
+    # The broker has its share of the others: none is ahead of these.
+    assert [message.id for message in await take(database)] == [urgent.id, other.id]
+
+
+async def test_broker_holds_few_messages_per_queue_and_priority(database: EngineDatabase) -> None:
+    window = LIMITS.window
+    await backlog(database, 2 * window)
+    await backlog(database, 10, Priority.NORMAL)
+    first = await take(database)
+    # The most urgent first.
+    assert [message.priority for message in first] == [3] * 10 + [9] * window
+    assert await take(database) == []
+    await begin(database, first[:15])
+    assert [message.priority for message in await take(database)] == [9] * 5
+
+
+async def test_steady_stream_of_urgent_jobs_does_not_starve_the_others(
+    database: EngineDatabase,
+) -> None:
+    """The broker delivers urgent jobs first, so jobs that waited long are published as urgent."""
+    window, urgent, old = LIMITS.window, 0, 0
+    await backlog(database, 1000, age=120)
+    await backlog(database, 1000, Priority.LOW, Queue.BULK, age=120)
+    mine = {str(row) for row in await all_ids(database)}
+    for _ in range(20):
+        await backlog(database, window, Priority.URGENT, age=0)
+        taken = await take(database)
+        # Workers, one for each queue, start the first hundred urgent jobs.
+        first = [message for message in taken if message.priority == 0][:100]
+        urgent += sum(1 for message in first if str(message.id) not in mine)
+        old += sum(1 for message in first if str(message.id) in mine)
+        await begin(database, first)
+    assert old >= 100
+    assert urgent >= 3 * old
+
+
+async def test_promotion_to_urgent_is_limited(database: EngineDatabase) -> None:
+    await backlog(database, 5000, age=120)
+    taken = await take(database)
+    assert [message.priority for message in taken].count(0) == LIMITS.window // 20
+    # Until workers take them.
+    assert all(message.priority != 0 for message in await take(database))
+
+
+async def test_concurrent_suspects_are_limited_per_queue(database: EngineDatabase) -> None:
+    await backlog(database, 10, suspect=True)
+    await backlog(database, 1, queue=Queue.MAIL, suspect=True)
+    await backlog(database, 5)
+    taken = await take(database)
+    suspects = [message for message in taken if (await row(database, message.id)).suspect]
+    assert sorted(message.queue for message in suspects) == sorted(
+        [Queue.DEFAULT] * LIMITS.apart + [Queue.MAIL]
+    )
+    assert len(taken) == len(suspects) + 5
+    assert await take(database) == []
+    await begin(database, suspects)
+    assert await take(database) == []
+    await change(database, suspects[0].id, state="succeeded")
+    assert len(await take(database)) == 1
+
+
+STATEMENTS: dict[str, tuple[TextClause, dict[str, Any], str]] = {
+    "take": (outbox._TAKE, {"batch": 200, "window": 200}, "ix_jobs_waiting"),
+    "take_old": (
+        outbox._TAKE_OLD,
+        {"patience": timedelta(seconds=60), "share": 10},
+        "ix_jobs_waiting",
+    ),
+    "take_suspects": (outbox._TAKE_SUSPECTS, {"apart": 2}, "ix_jobs_suspect"),
+    "republish": (
+        outbox._REPUBLISH,
+        {"lease": LEASE, "batch": 200, "queues": [], "steps": [], "lengths": []},
+        "ix_jobs_published",
+    ),
+    # Each of these indexes holds the running jobs.
+    "running": (
+        deaths._RUNNING,
+        {"grace": timedelta(seconds=5), "only": None},
+        "ix_jobs_running ix_jobs_state_created_at_id ix_jobs_state_kind_created_at_id",
+    ),
+    "kinds": (
+        deaths._KINDS,
+        {"remembered": timedelta(minutes=10), "crashing": 3},
+        "ix_jobs_deaths",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(STATEMENTS))
+async def test_relay_reads_few_rows_at_any_backlog(database: EngineDatabase, name: str) -> None:
+    """Among finished jobs, and among waiting ones."""
+    statement, values, index = STATEMENTS[name]
+    await backlog(database, 20_000)
+    await backlog(database, 20_000, Priority.LOW, Queue.BULK)
+    await backlog(database, 5)
+    await backlog(database, 5, Priority.URGENT)
+    scans = await scans_among_finished(database, statement, values)
+    assert "Seq Scan" not in {scan["Node Type"] for scan in scans}
+    assert {*index.split()} & {scan["Index Name"] for scan in scans}
+    assert sum(scan["Actual Rows"] * scan["Actual Loops"] for scan in scans) < 2500, scans

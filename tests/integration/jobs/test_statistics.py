@@ -1,4 +1,4 @@
-"""What happened on each day is counted once, by days of UTC."""
+"""The events of each UTC day are counted once."""
 
 import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -10,13 +10,13 @@ from sqlalchemy import insert, select
 from sqlmodel import SQLModel
 
 from fastapi_base.core.config import Settings
-from fastapi_base.db.database import EngineDatabase
+from fastapi_base.db.session import EngineDatabase
 from fastapi_base.models import ApiKey, DayStatistics, Job, LoginSession, User
-from fastapi_base.models.item import Item  # slice: items
-from fastapi_base.schemas.statistics import StatisticsOf
+from fastapi_base.models.items.item import Item  # slice: items
+from fastapi_base.schemas.statistics.statistics import StatisticsOf
 from fastapi_base.services.jobs.enqueue import enqueue
 from fastapi_base.services.jobs.runner import Runner
-from fastapi_base.services.statistics import FIGURES, NIGHTLY, STATISTICS
+from fastapi_base.services.statistics.statistics import FIGURES, NIGHTLY, STATISTICS
 from fastapi_base.tasks.running import HANDLERS
 from tests.integration.accounts import new_superuser, new_user
 from tests.integration.jobs.steps import row
@@ -28,12 +28,12 @@ DAY = date(2026, 3, 29)
 BEGIN = datetime(2026, 3, 29, tzinfo=UTC)
 END = BEGIN + timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
-# Just before, first, last, just behind.
+# Just before, first, last, just after.
 EDGES = (BEGIN - INSTANT, BEGIN, END - INSTANT, END)
 
 
 async def count(database: EngineDatabase, settings: Settings, day: date) -> Any:
-    """Have a day counted; the job as it is then."""
+    """Have a day counted; returns the resulting job."""
     async with database.transaction() as session:
         job = await enqueue(session, STATISTICS, StatisticsOf(day=day))
     await Runner(database, settings, HANDLERS).run(job.id)
@@ -41,7 +41,7 @@ async def count(database: EngineDatabase, settings: Settings, day: date) -> Any:
 
 
 async def add(database: EngineDatabase, table: type[SQLModel], **values: Any) -> uuid.UUID:
-    """A row."""
+    """Add a row."""
     row_id = uuid.uuid4()
     async with database.transaction() as session:
         await session.exec(insert(table).values(id=row_id, **values))
@@ -56,12 +56,12 @@ async def user(database: EngineDatabase, created_at: datetime = BEGIN) -> uuid.U
 async def used(
     database: EngineDatabase, whose: uuid.UUID, created_at: datetime, last_used_at: datetime
 ) -> None:
-    """A session."""
+    """A session used at these times."""
     times = {"created_at": created_at, "last_used_at": last_used_at, "expires_at": END}
     await add(database, LoginSession, user_id=whose, **times)
 
 
-async def test_what_lies_within_the_day_is_counted(
+async def test_events_within_the_day_are_counted(
     database: EngineDatabase, settings: Settings
 ) -> None:
     job = {"kind": "x", "version": 1, "payload": {}, "queue": "q", "priority": 0, "max_attempts": 1}
@@ -71,11 +71,11 @@ async def test_what_lies_within_the_day_is_counted(
         for state in ("succeeded", "failed", "cancelled"):
             await add(database, Job, state=state, finished_at=edge, **job)
         await add(database, Item, owner_id=owner, title="x", created_at=edge)  # slice: items
-    # Whose session began before the day's end and was used since its beginning.
+    # The session started before the day's end and was used after its start.
     assert (await count(database, settings, DAY)).result["figures"] == dict.fromkeys(FIGURES, 2)
 
 
-async def test_account_is_active_once_by_whatever_it_was_used(
+async def test_account_is_counted_active_once_for_any_use(
     database: EngineDatabase, settings: Settings
 ) -> None:
     before, noon = BEGIN - timedelta(days=5), BEGIN + timedelta(hours=12)
@@ -90,7 +90,7 @@ async def test_account_is_active_once_by_whatever_it_was_used(
     assert (await count(database, settings, DAY)).result["figures"]["accounts_active"] == 2
 
 
-async def test_counted_again_it_is_there_once_with_what_is_true_now(
+async def test_recount_replaces_the_previous_values(
     database: EngineDatabase, settings: Settings
 ) -> None:
     first = (await count(database, settings, DAY)).result
@@ -102,22 +102,24 @@ async def test_counted_again_it_is_there_once_with_what_is_true_now(
     assert (stored.day, stored.figures) == (DAY, second["figures"])
 
 
-async def test_day_that_is_not_over_waits(database: EngineDatabase, settings: Settings) -> None:
+async def test_unfinished_day_is_not_counted_yet(
+    database: EngineDatabase, settings: Settings
+) -> None:
     today = datetime.now(UTC).date()
     job = await count(database, settings, today)
-    assert (job.state, job.error) == ("queued", f"{today} is not over")
+    assert (job.state, job.error) == ("queued", f"{today} has not ended")
 
 
-def test_each_night_counts_the_day_before_in_utc() -> None:
+def test_each_night_counts_the_previous_utc_day() -> None:
     night = NIGHTLY.times.after(BEGIN)
     assert night == BEGIN + timedelta(minutes=10)
     assert NIGHTLY.payload(night).day == DAY - timedelta(days=1)
-    # Wherever an operator's clock is.
+    # Whatever the operator's time zone.
     east = timezone(timedelta(hours=14))
     assert NIGHTLY.payload(datetime(2026, 3, 29, 0, 10, tzinfo=east)).day == date(2026, 3, 27)
 
 
-async def test_superusers_read_them_page_by_page(
+async def test_superusers_read_statistics_page_by_page(
     client: httpx2.AsyncClient, database: EngineDatabase
 ) -> None:
     days = [DAY + timedelta(days=number) for number in range(5)]

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from fastapi_base.core.caller import Origin
 from fastapi_base.core.errors import Conflict
-from fastapi_base.db.database import EngineDatabase
+from fastapi_base.core.security.caller import Origin
+from fastapi_base.db.session import EngineDatabase
 from fastapi_base.models import AuditEvent
 from fastapi_base.services.jobs import timetable
 from fastapi_base.services.jobs.when import BadWhen
@@ -26,8 +26,8 @@ async def changed(database: EngineDatabase, **how: Any) -> datetime:
         return await timetable.enable(session, ONCE, Origin(), on=how["on"])
 
 
-async def test_operators_change_times_and_take_it_back(database: EngineDatabase) -> None:
-    # Also before any Beat has run.
+async def test_operators_override_times_and_reset_them(database: EngineDatabase) -> None:
+    # Even before any Beat has run.
     next_at = await changed(database, when=" 30  2 * * *   Europe/Berlin ")
     row = await state(database)
     assert (row.override, row.basis) == ("30 2 * * * Europe/Berlin",) * 2
@@ -51,7 +51,9 @@ async def test_operators_change_times_and_take_it_back(database: EngineDatabase)
     assert second.details["changes"] == {"override": {"before": override, "after": None}}
 
 
-async def test_what_is_turned_off_rests_and_makes_up_for_nothing(database: EngineDatabase) -> None:
+async def test_disabled_schedule_does_not_run_and_does_not_catch_up(
+    database: EngineDatabase,
+) -> None:
     await beat(database, ONCE)
     await back(database, 3 * HOUR)
     await changed(database, on=False)
@@ -63,7 +65,7 @@ async def test_what_is_turned_off_rests_and_makes_up_for_nothing(database: Engin
     assert await dues(database) == []
 
 
-async def test_what_is_so_already_stays_and_is_not_audited(database: EngineDatabase) -> None:
+async def test_redundant_change_is_not_audited(database: EngineDatabase) -> None:
     await beat(database, ONCE)
     due = await back(database, 3 * HOUR)
     assert await changed(database, on=True) == due
@@ -73,7 +75,7 @@ async def test_what_is_so_already_stays_and_is_not_audited(database: EngineDatab
         assert await connection.scalar(select(func.count()).select_from(AuditEvent)) == 0
 
 
-async def test_bad_times_change_nothing(database: EngineDatabase) -> None:
+async def test_invalid_times_change_nothing(database: EngineDatabase) -> None:
     await beat(database, ONCE)
     before = await state(database)
     with pytest.raises(BadWhen):
@@ -81,8 +83,8 @@ async def test_bad_times_change_nothing(database: EngineDatabase) -> None:
     assert await state(database) == before
 
 
-async def test_change_during_a_turn_waits_for_it_and_counts(database: EngineDatabase) -> None:
-    """Whichever of the two comes first: no moment is fired by times that are no more."""
+async def test_change_during_a_turn_waits_for_it_and_applies(database: EngineDatabase) -> None:
+    """Whichever comes first: no moment is fired by outdated times."""
     await beat(database, ONCE)
     for _ in range(20):
         await back(database, HOUR)
@@ -94,7 +96,7 @@ async def test_change_during_a_turn_waits_for_it_and_counts(database: EngineData
         await end_jobs(database)
 
 
-async def test_run_now_adds_the_job_unless_it_is_there(database: EngineDatabase) -> None:
+async def test_run_now_adds_the_job_unless_it_exists(database: EngineDatabase) -> None:
     async with database.transaction() as session:
         job = await timetable.run(session, ONCE, Origin())
     (moment,) = await dues(database)
@@ -102,12 +104,12 @@ async def test_run_now_adds_the_job_unless_it_is_there(database: EngineDatabase)
     with pytest.raises(Conflict, match=str(job)):
         async with database.transaction() as session:
             await timetable.run(session, ONCE, Origin())
-    with pytest.raises(Conflict, match="sign of life"):
+    with pytest.raises(Conflict, match="sends a heartbeat"):
         async with database.transaction() as session:
             await timetable.run(session, SIGN, Origin())
 
 
-async def test_list_tells_code_and_override_apart(database: EngineDatabase) -> None:
+async def test_list_distinguishes_code_and_override(database: EngineDatabase) -> None:
     await beat(database, ONCE)
     await changed(database, when="every 5m")
     await changed(database, on=False)

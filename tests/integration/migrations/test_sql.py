@@ -1,4 +1,4 @@
-"""The SQL of every migration, judged by squawk: what locks a busy table does not pass."""
+"""The SQL of every migration, checked by squawk: statements that lock a busy table fail."""
 
 import io
 import re
@@ -13,17 +13,17 @@ from fastapi_base.migrations import runner
 
 NOWHERE = "postgresql+asyncpg://nobody@nowhere/nothing"
 SETTINGS = "SET lock_timeout = '5s';\n"
-# Rules that no migration here follows, each with the reason.
+# Rules that the migrations here do not follow, each with its reason.
 EXCLUDED = (
-    # A bound on text is a rule of the domain here, and PostgreSQL widens it without a rewrite.
+    # A bound on text is a domain rule here, and PostgreSQL widens it without a rewrite.
     "prefer-text-field",
-    # Of columns that count few things.
+    # Columns that count few things.
     "prefer-bigint-over-int",
     "prefer-bigint-over-smallint",
-    # Making an index on a large table takes long, and rightly so.
+    # Building an index on a large table takes long, and may.
     "require-statement-timeout",
 )
-# What a migration breaks on purpose, by its number, each with the reason.
+# Deliberate violations, by the number of the migration, each with its reason.
 MEANT = {
     # Before the first release no table was busy.
     "0008": {"require-concurrent-index-creation"},
@@ -32,14 +32,14 @@ MEANT = {
 
 
 def scripts() -> list[tuple[str, str]]:
-    """Each migration, and the one before it."""
+    """Each migration and its predecessor."""
     with runner.configuration(NOWHERE) as config:
         found = ScriptDirectory.from_config(config).walk_revisions()
         return [(script.revision, str(script.down_revision or "base")) for script in found]
 
 
 def sql(revision: str, below: str) -> str:
-    """What the migration would run."""
+    """The SQL that the migration would run."""
     with runner.configuration(NOWHERE) as config:
         config.output_buffer = io.StringIO()
         command.upgrade(config, f"{below}:{revision}", sql=True)
@@ -48,7 +48,7 @@ def sql(revision: str, below: str) -> str:
 
 @pytest.fixture(scope="module")
 def squawk() -> str:
-    """The program; a wheel brings it, and PATH need not lead there."""
+    """The squawk executable from its wheel, which need not be on PATH."""
     (program,) = [file for file in files("squawk-cli") or [] if file.name == "squawk"]
     return str(program.locate())
 
@@ -84,7 +84,7 @@ def test_no_migration_locks_a_busy_table(squawk: str, revision: str, below: str)
         ("constraint-missing-not-valid", "ALTER TABLE users ADD CONSTRAINT c CHECK (id > 0);"),
     ],
 )
-def test_bad_migrations_are_found(squawk: str, rule: str, text: str) -> None:
+def test_locking_migrations_are_detected(squawk: str, rule: str, text: str) -> None:
     result = judged(squawk, SETTINGS + text)
     assert result.returncode == 1
     assert rule in result.stdout

@@ -1,7 +1,7 @@
-"""Migrations while the service runs: the API of before goes on under load, indexes are made beside.
+"""Migrations while the service runs: the previous API stays up, indexes are built concurrently.
 
-The API is today's, and the migration a sample of the next release's: one that expands. That is what
-a release meets when its migration runs first.
+The API is the current one and the migration a sample of the next release that expands the schema. A
+release meets this situation when its migration runs first.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from fastapi_base.migrations import runner
 from ops.dev.places import free_port
 from tests.integration.accounts import log_in, new_user
-from tests.integration.processes import GUNICORN, running
+from tests.integration.processes import GUNICORN, running, serves
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +58,7 @@ def downgrade() -> None:
 
 
 def migrate(url: str, folder: Path, run: Callable[[Config], None]) -> None:
-    """Run a command of Alembic on our migrations and the sample behind them."""
+    """Run an Alembic command on the migrations and the sample that follows them."""
     with runner.configuration(url) as config:
         scripts = ScriptDirectory.from_config(config)
         head = scripts.get_current_head()
@@ -75,7 +75,7 @@ async def index_is_valid(url: str) -> bool | None:
     return found
 
 
-async def test_index_is_made_and_dropped_concurrently(
+async def test_index_is_built_and_dropped_concurrently(
     fresh_database_url: str, tmp_path: Path
 ) -> None:
     def up(config: Config) -> None:
@@ -103,7 +103,7 @@ async def test_no_request_fails_while_the_next_release_migrates(
             replies.append(("read", me.status_code))
             listed = await client.get("/api/v1/sessions", headers=headers)
             replies.append(("list", listed.status_code))
-            # Writes to the table that is migrated.
+            # Writes to the migrated table.
             replies.append(("write", (await log_in(client, "ada@example.com")).status_code))
 
     def up(config: Config) -> None:
@@ -119,15 +119,8 @@ async def test_no_request_fails_while_the_next_release_migrates(
         AUTH_BCRYPT_ROUNDS="4",
         RATE_LIMIT_ENABLED="false",
     ):
+        await serves(port)
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-
-            async def ready() -> bool | None:
-                try:
-                    return (await client.get("/health/ready")).status_code == 200 or None
-                except httpx2.TransportError:
-                    return None
-
-            await until(ready, "the API is ready", 60)
             headers = await new_user(client, "ada@example.com")
             loads = [asyncio.create_task(load(client, headers)) for _ in range(3)]
 
@@ -135,10 +128,10 @@ async def test_no_request_fails_while_the_next_release_migrates(
                 return {kind for kind, _ in replies[start:]} == {"read", "list", "write"} or None
 
             start = 0
-            await until(grown, "load before")
+            await until(grown, "requests of all kinds before the migration")
             await asyncio.to_thread(migrate, fresh_database_url, tmp_path, up)
             start = len(replies)
-            await until(grown, "load after")
+            await until(grown, "requests of all kinds after the migration")
             assert not [task for task in loads if task.done()]
             for task in loads:
                 task.cancel()

@@ -1,4 +1,4 @@
-"""Mails on their way to a real SMTP server: encrypted, to the right server, and well-formed."""
+"""Mail delivery to a real SMTP server: encrypted, to the right server, and well-formed."""
 
 import asyncio
 import logging
@@ -11,8 +11,9 @@ import pytest
 from aiosmtpd.smtp import SMTP
 
 from fastapi_base.core.config import AppSettings, MailSettings, Settings
-from fastapi_base.services import delivery, mail
-from fastapi_base.services.delivery import MailNotSent
+from fastapi_base.core.config.database import TlsSettings
+from fastapi_base.services.mail import delivery, render
+from fastapi_base.services.mail.delivery import MailNotSent
 from tests.integration.mailing import PASSWORD, Inbox, certificates, serving, text_of
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +22,7 @@ LINK = "https://app.example.com/verify-email#token=ot_" + "x" * 60
 
 
 def made(settings: MailSettings, to: str = "ada@example.com", **values: Any) -> EmailMessage:
-    return mail.message(settings, "verify_email", to, **{"link": LINK, "hours": 3, **values})
+    return render.message(settings, "verify_email", to, **{"link": LINK, "hours": 3, **values})
 
 
 async def send(settings: MailSettings, message: EmailMessage) -> None:
@@ -30,7 +31,7 @@ async def send(settings: MailSettings, message: EmailMessage) -> None:
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-async def test_mail_arrives_as_it_should_be(
+async def test_mail_is_delivered_well_formed(
     tmp_path: Path, tls: Literal["starttls", "implicit"]
 ) -> None:
     async with serving(tmp_path, tls) as inbox:
@@ -43,7 +44,7 @@ async def test_mail_arrives_as_it_should_be(
     assert parsedate_to_datetime(message["Date"]).tzinfo is not None
     assert message["Message-ID"].endswith("@example.com>")
     assert message["Auto-Submitted"] == "auto-generated"
-    # To one person about their own account: no list.
+    # A personal mail about an account, so no mailing list headers.
     assert not [name for name in message if name.lower().startswith("list-")]
     assert message.get_content_type() == "multipart/alternative"
     assert f"\n{LINK}\n" in text_of(message)
@@ -52,7 +53,9 @@ async def test_mail_arrives_as_it_should_be(
     assert "Bücher &#34;&amp;&#34; &lt;Söhne&gt;" in text_of(message, "html")
 
 
-async def test_server_of_another_authority_gets_nothing(inbox: Inbox, tmp_path: Path) -> None:
+async def test_server_with_an_untrusted_certificate_gets_no_mail(
+    inbox: Inbox, tmp_path: Path
+) -> None:
     (tmp_path / "other").mkdir()
     certificates(tmp_path / "other")
     for ca_file in [tmp_path / "other" / "ca.pem", None]:
@@ -62,14 +65,24 @@ async def test_server_of_another_authority_gets_nothing(inbox: Inbox, tmp_path: 
     assert (inbox.messages, inbox.users) == ([], [])
 
 
-async def test_server_under_another_name_gets_nothing(inbox: Inbox) -> None:
+async def test_global_certificate_authorities_apply_to_mail(inbox: Inbox) -> None:
+    authority = inbox.settings.ca_file
+    settings = inbox.settings.model_copy(update={"ca_file": None})
+    whole = Settings(
+        app=AppSettings(environment="test"), mail=settings, tls=TlsSettings(ca_file=authority)
+    )
+    await asyncio.to_thread(delivery.deliver, whole, made(settings))
+    assert await inbox.next("ada@example.com", "Confirm your address")
+
+
+async def test_server_with_another_name_gets_no_mail(inbox: Inbox) -> None:
     settings = inbox.settings.model_copy(update={"host": "localhost"})
     with pytest.raises(MailNotSent, match="certificate of localhost"):
         await send(settings, made(settings))
     assert (inbox.messages, inbox.users) == ([], [])
 
 
-async def test_no_mail_in_the_clear_when_tls_is_not_offered(tmp_path: Path) -> None:
+async def test_no_plaintext_mail_without_tls(tmp_path: Path) -> None:
     async with serving(tmp_path, "implicit") as inbox:
         plain = await asyncio.get_running_loop().create_server(
             lambda: SMTP(inbox, hostname="mail.test"), "127.0.0.1", 0
@@ -82,7 +95,7 @@ async def test_no_mail_in_the_clear_when_tls_is_not_offered(tmp_path: Path) -> N
     assert (inbox.messages, inbox.users) == ([], [])
 
 
-async def test_failures_tell_no_address_and_say_whether_to_try_again(
+async def test_failures_disclose_no_address_and_tell_whether_to_retry(
     inbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -112,22 +125,22 @@ def test_headers_cannot_be_injected(breaks: str) -> None:
         MailSettings(sender_name=f"x{breaks}Bcc: eve@example.com")
 
 
-def test_what_is_put_into_html_is_escaped() -> None:
+def test_html_values_are_escaped() -> None:
     message = made(MailSettings(), hours="<script>alert(1)</script>")
     assert "<script>" not in text_of(message, "html")
     assert "&lt;script&gt;" in text_of(message, "html")
 
 
-async def test_without_a_server_development_keeps_mails(tmp_path: Path) -> None:
+async def test_development_without_a_server_writes_mails_to_files(tmp_path: Path) -> None:
     settings = MailSettings(folder=tmp_path / "mails")
     await send(settings, made(settings))
     (kept,) = (tmp_path / "mails").iterdir()
     assert kept.suffix == ".eml"
-    # As it is, not quoted-printable: one copies the link out of the file.
+    # Not quoted-printable, so that the link can be copied from the file.
     assert LINK in kept.read_text()
 
 
-def test_without_a_folder_development_logs_mails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_development_without_a_folder_logs_mails(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[dict[str, Any]] = []
     monkeypatch.setattr(delivery.log, "info", lambda event, **values: said.append(values))
     for environment in ["production", "test", "development"]:

@@ -1,4 +1,4 @@
-"""The limiter: the same algorithm in Redis and in memory."""
+"""The rate limiter: the same algorithm in Redis and in memory."""
 
 import asyncio
 
@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from fastapi_base.core.quotas import Quota
-from fastapi_base.services.rate_limit import Bucket, LocalBuckets, RateLimiter
+from fastapi_base.core.config.quotas import Quota
+from fastapi_base.services.limits.rate_limit import Bucket, LocalBuckets, RateLimiter
 
 pytestmark = pytest.mark.anyio
 
@@ -24,14 +24,14 @@ async def test_redis_and_memory_decide_alike(redis: Redis) -> None:
         assert by_redis == by_memory == [n < quota.limit for n in range(9)]
 
 
-async def test_requests_at_once_never_exceed_the_quota(redis: Redis) -> None:
+async def test_concurrent_requests_never_exceed_the_quota(redis: Redis) -> None:
     limiter = RateLimiter(redis)
     bucket = [Bucket("b", "test:race", Quota(10, 3600))]
     levels = await asyncio.gather(*(limiter.hit(bucket) for _ in range(40)))
     assert sum(level[0].allowed for level in levels) == 10
 
 
-async def test_requests_in_one_call_are_judged_one_after_another(redis: Redis) -> None:
+async def test_requests_in_one_call_are_decided_in_order(redis: Redis) -> None:
     limiter = RateLimiter(redis)
     wide, narrow = Quota(10, 3600), Quota(1, 3600)
     first = [Bucket("a", "test:one:a", wide), Bucket("n", "test:one:n", narrow)]
@@ -43,11 +43,11 @@ async def test_requests_in_one_call_are_judged_one_after_another(redis: Redis) -
         [True, False],
         [True],
     ]
-    # The refused one cost nothing in the bucket that had room.
+    # The refused request cost nothing in the bucket that had capacity.
     assert [found[0].remaining for found in levels] == [9, 9, 9, 8]
 
 
-async def test_nothing_stays_in_redis_beyond_its_time(redis: Redis) -> None:
+async def test_redis_keys_expire(redis: Redis) -> None:
     await RateLimiter(redis).hit([Bucket("b", "test:ttl", Quota(10, 100))])
     assert 9_000 < await redis.pttl("test:ttl") <= 10_000
 
@@ -58,10 +58,10 @@ async def test_nothing_stays_in_redis_beyond_its_time(redis: Redis) -> None:
     seconds=st.sampled_from([1, 60, 3600]),
     gaps=st.lists(st.integers(0, 400_000_000), max_size=60),
 )
-def test_no_window_ever_sees_more_than_twice_the_quota(
+def test_no_window_allows_more_than_twice_the_quota(
     limit: int, seconds: int, gaps: list[int]
 ) -> None:
-    """A full bucket at once, and what is forgotten meanwhile: never more in any window."""
+    """A full bucket at once, plus the refill during the window: never more in any window."""
     quota = Quota(limit, seconds)
     local, now, passed = LocalBuckets(10), 0, []
     for gap in gaps:
@@ -77,6 +77,6 @@ def test_memory_is_bounded() -> None:
     local = LocalBuckets(3)
     for n in range(10):
         local.hit([Bucket("b", f"k{n}", Quota(1, 60))], 0)
-    # The first was forgotten, so it is let through again; the last was not.
+    # The first key was evicted, so it is allowed again; the last was not.
     assert local.hit([Bucket("b", "k0", Quota(1, 60))], 0)[1] <= 0
     assert local.hit([Bucket("b", "k9", Quota(1, 60))], 0)[1] > 0

@@ -1,4 +1,4 @@
-"""Several real Beats: whichever is killed, frozen or cut off, each moment has one job."""
+"""Several real Beats: if one is killed, frozen or cut off, each moment still has one job."""
 
 import asyncio
 import itertools
@@ -18,7 +18,7 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from typer.testing import CliRunner
 
-from fastapi_base.cli import app as commands
+from fastapi_base.cli.main import app as commands
 from fastapi_base.migrations import runner
 from ops.dev import guard, places, postgres, waiting
 from ops.dev.postgres import Postgres
@@ -39,14 +39,14 @@ class Ticks:
     engine: AsyncEngine
 
     async def due(self) -> list[datetime]:
-        """The moments that have a job, in order; one twice where it has two."""
+        """The moments that have a job, in order; a moment with two jobs appears twice."""
         statement = text("SELECT payload->>'due' FROM jobs WHERE kind = 'tick'")
         async with self.engine.connect() as connection:
             found = await connection.scalars(statement)
             return sorted(datetime.fromisoformat(due) for due in found)
 
     async def more(self, count: int) -> list[datetime]:
-        """The moments, once there are so many more than now."""
+        """The moments, once there are this many more."""
         before = len(await self.due())
 
         async def enough() -> list[datetime] | None:
@@ -72,7 +72,7 @@ Start = Callable[[str], subprocess.Popen[bytes]]
 
 @contextmanager
 def starting(folder: Path, **settings: str) -> Iterator[Start]:
-    """Starts Beats; kills those that live at the end."""
+    """Starts Beats; kills those still running at the end."""
     begun: list[subprocess.Popen[bytes]] = []
 
     def start(name: str) -> subprocess.Popen[bytes]:
@@ -110,10 +110,10 @@ async def said(folder: Path, name: str, what: str = "beat started") -> None:
     async def seen() -> bool | None:
         return what in await asyncio.to_thread(log.read_text) or None
 
-    await until(seen, f"{name} says: {what}", seconds=60)
+    await until(seen, f"{name} logs {what!r}", seconds=60)
 
 
-async def test_another_beat_goes_on_where_one_was_killed(
+async def test_another_beat_takes_over_after_a_kill(
     ticks: Ticks, start: Start, tmp_path: Path
 ) -> None:
     old = start("beat-0")
@@ -129,7 +129,7 @@ async def test_another_beat_goes_on_where_one_was_killed(
     assert without_gap_or_double(due), due
 
 
-async def test_beat_that_froze_and_wakes_up_fires_nothing_twice(
+async def test_beat_that_thaws_fires_nothing_twice(
     ticks: Ticks, start: Start, tmp_path: Path
 ) -> None:
     both = [start("beat-0"), start("beat-1")]
@@ -141,7 +141,7 @@ async def test_beat_that_froze_and_wakes_up_fires_nothing_twice(
         await ticks.more(4)
         process.send_signal(signal.SIGCONT)
         await ticks.more(2)
-    # All of them at once: what nobody saw to is made up for.
+    # All of them at once: neglected moments are caught up.
     for process in both:
         process.send_signal(signal.SIGSTOP)
     last = (await ticks.due())[-1]
@@ -149,7 +149,7 @@ async def test_beat_that_froze_and_wakes_up_fires_nothing_twice(
     async def passed() -> bool | None:
         return datetime.now(last.tzinfo) - last > 4 * SECOND or None
 
-    await until(passed, "moments pass")
+    await until(passed, "several scheduled times pass")
     for process in both:
         process.send_signal(signal.SIGCONT)
     due = await ticks.more(6)
@@ -158,12 +158,12 @@ async def test_beat_that_froze_and_wakes_up_fires_nothing_twice(
 
 @contextmanager
 def serving(server: Postgres, log: Path) -> Iterator[Callable[[], None]]:
-    """Runs the server; gives what waits until it answers."""
+    """Runs the server; yields a function that waits until it responds."""
     with guard.process(server.command(), log, signal.SIGINT) as process:
         yield lambda: waiting.until_serves(process, log, server.ready, "the server", 60)
 
 
-async def test_beat_goes_on_when_postgresql_was_restarted(
+async def test_beat_survives_a_restart_of_postgresql(
     redis: Redis, redis_url: str, tmp_path: Path
 ) -> None:
     server = Postgres(tmp_path / "data", places.free_port(), "secret", postgres.THROWAWAY)
@@ -202,7 +202,7 @@ async def test_beats_share_few_connections_of_pgbouncer(
     assert without_gap_or_double(due), due
 
 
-async def test_override_is_seen_by_beat_as_it_runs(
+async def test_running_beat_applies_an_override(
     ticks: Ticks,
     start: Start,
     tmp_path: Path,
@@ -235,7 +235,7 @@ async def test_override_is_seen_by_beat_as_it_runs(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_beat_that_is_asked_to_end_in_a_turn_ends_after_it(
+async def test_beat_asked_to_stop_during_a_turn_completes_it(
     ticks: Ticks,
     start: Start,
     tmp_path: Path,
@@ -249,7 +249,7 @@ async def test_beat_that_is_asked_to_end_in_a_turn_ends_after_it(
     assert len(await ticks.due()) == 1
 
 
-async def test_jobs_are_fired_while_the_broker_is_away(
+async def test_jobs_are_fired_while_the_broker_is_down(
     ticks: Ticks, tmp_path: Path, fresh_database_url: str
 ) -> None:
     given = {

@@ -1,4 +1,4 @@
-"""A real Beat, relay and worker remove what is over, and nothing else."""
+"""A real Beat, relay and worker remove expired data, and nothing else."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from redis.asyncio import Redis
 from sqlalchemy import delete, func, select, update
 from sqlmodel import col
 
-from fastapi_base.core.caller import Origin
 from fastapi_base.core.config import Settings
-from fastapi_base.db.database import EngineDatabase
+from fastapi_base.core.security.caller import Origin
 from fastapi_base.db.engine import create_engine
+from fastapi_base.db.session import EngineDatabase
 from fastapi_base.main import create_app
 from fastapi_base.models import (
     FlagOverride,
@@ -26,7 +26,7 @@ from fastapi_base.models import (
     User,
 )
 from fastapi_base.services.jobs import timetable
-from fastapi_base.services.purge import SCHEDULE
+from fastapi_base.services.privacy.purge import SCHEDULE
 from tests.calling import calling
 from tests.integration.accounts import log_in, register
 from tests.integration.processes import CELERY, RELAY, running
@@ -45,7 +45,7 @@ async def counts(database: EngineDatabase) -> list[int]:
         ]
 
 
-async def test_what_is_over_goes(
+async def test_expired_data_is_removed(
     make_settings: Callable[[str], Settings],
     fresh_database_url: str,
     redis: Redis,
@@ -131,11 +131,11 @@ async def test_what_is_over_goes(
         running((*CELERY, "worker"), worker, **environment),
         running((*CELERY, "beat"), beat, **environment),
     ):
-        await until(left_alone, "read-only was noticed", seconds=60)
+        await until(left_alone, "the worker respects read-only mode", seconds=60)
         assert await counts(database) == full
         async with database.transaction() as session:
             await session.exec(delete(FlagOverride))
-        await until(done, "what is over is gone", seconds=60)
+        await until(done, "expired data is removed", seconds=60)
     assert await counts(database) == left
     assert '"event":"purged"' in await asyncio.to_thread(worker.read_text)
     await engine.dispose()

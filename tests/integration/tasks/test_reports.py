@@ -1,4 +1,4 @@
-"""What fails unexpectedly in a worker is reported, without anything personal, before it ends."""
+"""Unexpected failures in a worker are reported without personal data, before it exits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +10,13 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.queue import REQUEST_ID_HEADER, celery_app
-from fastapi_base.core.queues import task_name
-from fastapi_base.db.database import Database, EngineDatabase
+from fastapi_base.core.messaging.publisher import REQUEST_ID_HEADER, celery_app
+from fastapi_base.core.messaging.queues import task_name
 from fastapi_base.db.engine import create_engine
+from fastapi_base.db.session import Database, EngineDatabase
 from fastapi_base.models import Job
 from fastapi_base.services.jobs.enqueue import enqueue
-from ops.bench.collector import receiving
+from ops.measure.bench.collector import receiving
 from tests.integration.faulty import (
     BROKEN,
     BROKEN_TASK,
@@ -45,7 +45,7 @@ async def test_unexpected_failures_are_reported_and_expected_ones_are_not(
     settings = make_settings(fresh_database_url)
     shared = {"DATABASE_URL": fresh_database_url, "REDIS_URL": redis_url, "LOG_FORMAT": "json"}
     log = tmp_path / "worker.log"
-    # So slow that the last report still waits when the worker is told to end.
+    # So slow that the last report is still pending when the worker is told to stop.
     with receiving(pause=2.5) as received:
         worker = running(
             (*CELERY, "worker", "--include=tests.integration.faulty", f"--pool={pool}"),
@@ -99,7 +99,7 @@ async def test_unexpected_failures_are_reported_and_expected_ones_are_not(
 
 
 async def add_jobs(database: Database) -> None:
-    """One that breaks, as a part of a request and a trace, and those whose failure is expected."""
+    """One job that breaks, as part of a request and a trace, and jobs that fail as expected."""
     async with database.transaction() as session:
         with structlog.contextvars.bound_contextvars(request_id="report-my-job"):
             broken = await enqueue(session, BROKEN, Note())

@@ -1,4 +1,4 @@
-"""A real relay, worker and Beat, as processes, doing what the API enqueued."""
+"""A real relay, worker and Beat, as processes, running the jobs that the API enqueued."""
 
 import asyncio
 import io
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
 from tests.calling import calling
+from tests.integration import logs
 from tests.integration.accounts import new_user
 from tests.integration.processes import CELERY, RELAY, running
 from tests.integration.waiting import until
@@ -32,7 +33,7 @@ WORKER, BEAT = (*CELERY, "worker"), (*CELERY, "beat")
 async def client(
     make_settings: Callable[[str], Settings], fresh_database_url: str, redis: Redis
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """Calls an application that commits; `redis` has emptied the broker."""
+    """A client of an application that commits; `redis` has emptied the broker."""
     app = create_app(make_settings(fresh_database_url))
     async with calling(app) as opened:
         yield opened
@@ -43,7 +44,7 @@ Start = Callable[..., AbstractContextManager[Path]]
 
 @pytest.fixture
 def start(tmp_path: Path, fresh_database_url: str, redis_url: str) -> Start:
-    """Runs one of our programs; yields its log."""
+    """Starts one of the project's programs; yields its log."""
 
     @contextmanager
     def one(name: str, command: tuple[str, ...], **settings: str) -> Iterator[Path]:
@@ -66,7 +67,7 @@ Sessions = Callable[[str], Awaitable[int]]
 
 @pytest.fixture
 async def database_sessions(fresh_database_url: str) -> AsyncIterator[Sessions]:
-    """How many sessions of an application PostgreSQL has in the test's database."""
+    """The number of sessions that an application has on the test's database."""
     engine = create_async_engine(fresh_database_url, poolclass=NullPool)
     statement = text("""
         SELECT count(*) FROM pg_stat_activity
@@ -83,12 +84,12 @@ async def database_sessions(fresh_database_url: str) -> AsyncIterator[Sessions]:
 
 @pytest.fixture
 def worker(start: Start, redis: Redis) -> Iterator[Path]:
-    """A relay and a worker; the worker's log."""
+    """A relay and a worker; yields the worker's log."""
     with start("relay", RELAY), start("worker", WORKER) as log:
         yield log
 
 
-async def test_worker_counts_words_and_the_owner_sees_the_result(
+async def test_worker_counts_words_and_the_owner_reads_the_result(
     client: httpx2.AsyncClient, worker: Path
 ) -> None:
     headers = await new_user(client, "ada@example.com")
@@ -105,20 +106,20 @@ async def test_worker_counts_words_and_the_owner_sees_the_result(
     assert job["result"] == {"words": 4, "unique_words": 3, "characters": 17}
 
     async def logged() -> dict[str, Any] | None:
-        lines = (await asyncio.to_thread(worker.read_text)).splitlines()
-        found: list[dict[str, Any]] = [json.loads(line) for line in lines if job["id"] in line]
-        return next((event for event in found if event["event"] == "task ended"), None)
+        found = await asyncio.to_thread(logs.events, worker)
+        mine = [event for event in found if event.get("task_id") == job["id"]]
+        return next((event for event in mine if event["event"] == "task ended"), None)
 
     ended = await until(logged, "the end of the task is logged")
     assert ended["request_id"] == reply.headers["x-request-id"]
     written = await asyncio.to_thread(worker.read_text)
     assert len([line for line in written.splitlines() if job["id"] in line]) == 1
-    # Texts are the callers' own: neither arguments nor results belong into logs.
+    # Texts are private: neither arguments nor results belong in logs.
     assert "fish" not in written
     assert "unique_words" not in written
 
 
-async def test_worker_makes_an_archive_that_the_api_hands_out(
+async def test_worker_creates_an_archive_that_the_api_serves(
     client: httpx2.AsyncClient, worker: Path
 ) -> None:
     client.headers |= await new_user(client, "ada@example.com")
@@ -153,12 +154,12 @@ async def test_heartbeat_of_beat_reaches_readiness(
 
         await until(again, "a second heartbeat")
     assert before <= first <= datetime.now(UTC)
-    # No file: Beat must run where the working folder is read-only.
+    # No file: Beat must run where the working directory is read-only.
     names = await asyncio.to_thread(lambda: {path.name for path in tmp_path.iterdir()})
     assert names == {"beat.log", "relay.log", "worker.log"}
 
 
-async def test_worker_closes_its_connections_when_it_ends(
+async def test_worker_closes_its_connections_on_exit(
     client: httpx2.AsyncClient, start: Start, database_sessions: Sessions
 ) -> None:
     headers = await new_user(client, "ada@example.com")
@@ -176,5 +177,10 @@ async def test_worker_closes_its_connections_when_it_ends(
             # One loop and one pool, kept between jobs.
             assert 1 <= await database_sessions("fastapi-base-worker") <= 2
         assert '"connections closed"' in await asyncio.to_thread(log.read_text)
-    assert await database_sessions("fastapi-base-worker") == 0
-    assert await database_sessions("fastapi-base-relay") == 0
+
+    async def all_closed() -> bool | None:
+        # PostgreSQL ends a session only after its client has closed the connection.
+        names = ("fastapi-base-worker", "fastapi-base-relay")
+        return None if any([await database_sessions(name) for name in names]) else True
+
+    await until(all_closed, "the sessions of worker and relay have ended")

@@ -1,15 +1,16 @@
-"""The cache against a real Redis: one load for all, nothing outdated, nothing of others."""
+"""The cache against a real Redis: one load for all readers, no stale and no foreign entries."""
 
 import asyncio
 import itertools
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from fastapi_base.utils.cache import Cache, LocalTier, Namespace, Outcome, owner_tag
+from fastapi_base.utils.cache import Cache, LocalTier, Namespace, Outcome, Stamp
 from ops.dev.places import free_port
 from ops.dev.redis import Redis as Server
 from tests.integration.waiting import until
@@ -17,15 +18,17 @@ from tests.servers import embedded_redis
 
 pytestmark = pytest.mark.anyio
 
+# A stamp, and the stamp of a later state.
+NOW, LATER = 7, -3
 ADA, EVE = uuid.UUID(int=1), uuid.UUID(int=2)
 NUMBERS = Namespace("numbers", 1, int, ttl=60, stale=60, absent=60)
 
 
 class Loads:
-    """Loads 1, 2, ... and counts; waits before it answers where a test says so."""
+    """Loads 1, 2, ... and counts; waits before returning where a test requires it."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, from_: int = 1) -> None:
+        self.count = from_ - 1
         self.let_go = asyncio.Event()
         self.let_go.set()
 
@@ -49,7 +52,7 @@ async def outcomes() -> list[Outcome]:
 async def make(
     redis: Redis, redis_url: str, outcomes: list[Outcome]
 ) -> AsyncIterator[Callable[[], Cache]]:
-    """Caches with connections of their own, as each process has them."""
+    """Caches with their own connections, as in separate processes."""
     opened: list[tuple[Cache, Redis]] = []
 
     def one() -> Cache:
@@ -69,7 +72,7 @@ def cache(make: Callable[[], Cache]) -> Cache:
 
 
 async def seen[T](ask: Callable[[], Awaitable[T]], wanted: T, what: str) -> None:
-    """Wait until asking gives this."""
+    """Wait until a read returns this value."""
 
     async def there() -> bool | None:
         return await ask() == wanted or None
@@ -77,153 +80,139 @@ async def seen[T](ask: Callable[[], Awaitable[T]], wanted: T, what: str) -> None
     await until(there, what)
 
 
-async def test_a_value_is_loaded_once(cache: Cache, outcomes: list[Outcome]) -> None:
+async def test_value_is_loaded_once(cache: Cache, outcomes: list[Outcome]) -> None:
     load, key = Loads(), NUMBERS.key(ADA, "x")
-    assert [await cache.get(key, load.next) for _ in range(3)] == [1, 1, 1]
+    assert [await cache.get(key, NOW, load.next) for _ in range(3)] == [1, 1, 1]
     assert outcomes == [Outcome.MISS, Outcome.HIT, Outcome.HIT]
 
 
-async def test_readers_at_once_share_one_load_in_all_processes(
-    make: Callable[[], Cache], redis: Redis
+async def test_concurrent_readers_in_all_processes_share_one_load(
+    make: Callable[[], Cache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load, key = Loads(), NUMBERS.key(ADA, "x")
     load.let_go.clear()
     caches = [make() for _ in range(3)]
+    asked = set()
+    evalsha = Redis.evalsha
 
-    async def asked() -> int:
-        statistics: dict[str, dict[str, int]] = await redis.info("commandstats")
-        return statistics.get("cmdstat_evalsha", {"calls": 0})["calls"]
+    async def noted(self: Redis, *given: Any) -> Any:
+        answer = await evalsha(self, *given)
+        asked.add(asyncio.current_task())
+        return answer
 
-    before = await asked()
+    monkeypatch.setattr(Redis, "evalsha", noted)
     readers = [
-        asyncio.create_task(cache.get(key, load.next)) for _ in range(40) for cache in caches
+        asyncio.create_task(cache.get(key, NOW, load.next)) for _ in range(40) for cache in caches
     ]
 
     async def all_asked() -> bool | None:
-        return await asked() - before >= len(readers) or None
+        return asked >= set(readers) or None
 
-    await until(all_asked, "all ask")
+    await until(all_asked, "all readers have asked Redis")
     load.let_go.set()
     assert set(await asyncio.gather(*readers)) == {1}
     assert load.count == 1
 
 
-async def test_whoever_waits_too_long_loads(redis: Redis) -> None:
+async def test_reader_that_waits_too_long_loads_itself(redis: Redis) -> None:
     outcomes: list[Outcome] = []
     cache = Cache(redis, lambda _, outcome: outcomes.append(outcome), lease=0.3)
     load, key = Loads(), NUMBERS.key(ADA, "x")
     load.let_go.clear()
-    first = asyncio.create_task(cache.get(key, load.next))
+    first = asyncio.create_task(cache.get(key, NOW, load.next))
     await seen(lambda: asyncio.sleep(0, load.count), 1, "one loads")
-    second = asyncio.create_task(cache.get(key, Loads().next))
-    # Its lease ran out, as if its process had died: another is let in.
+    second = asyncio.create_task(cache.get(key, NOW, Loads().next))
+    # Its lease expired, as if its process had died: another reader gets the lease.
     assert await second == 1
     load.let_go.set()
-    # Too late to store, but still the answer for who asked.
+    # Too late to store, but still a valid result for its own reader.
     assert await first == 1
-    assert await cache.get(key, Loads().next) == 1
+    assert await cache.get(key, NOW, Loads().next) == 1
     assert set(outcomes) <= {Outcome.MISS, Outcome.IMPATIENT, Outcome.HIT}
 
 
-async def test_nothing_is_an_answer_too(cache: Cache) -> None:
+async def test_none_is_a_cached_value(cache: Cache) -> None:
     load, key = Loads(), NUMBERS.key(ADA, "x")
-    assert await cache.get(key, nothing) is None
-    assert await cache.get(key, load.next) is None
-    await cache.drop(key)
-    assert await cache.get(key, load.next) == 1
+    assert await cache.get(key, NOW, nothing) is None
+    assert await cache.get(key, NOW, load.next) is None
+    assert await cache.get(key, LATER, load.next) == 1
     asked = Namespace("asked", 1, int, ttl=60).key(ADA)
-    assert await cache.get(asked, nothing) is None
-    assert await cache.get(asked, load.next) == 2
+    assert await cache.get(asked, NOW, nothing) is None
+    assert await cache.get(asked, NOW, load.next) == 2
 
 
-async def test_an_error_is_not_kept_and_lets_the_next_one_load(cache: Cache) -> None:
+async def test_error_is_not_cached_and_the_next_reader_loads(cache: Cache) -> None:
     async def broken() -> int | None:
         raise ValueError("no")
 
     key = NUMBERS.key(ADA, "x")
     with pytest.raises(ValueError, match="no"):
-        await cache.get(key, broken)
+        await cache.get(key, NOW, broken)
     async with asyncio.timeout(2):
-        assert await cache.get(key, Loads().next) == 1
+        assert await cache.get(key, NOW, Loads().next) == 1
 
 
-async def test_a_reader_that_is_cancelled_lets_the_next_one_load(cache: Cache) -> None:
+async def test_after_a_cancelled_reader_the_next_one_loads(cache: Cache) -> None:
     load, key = Loads(), NUMBERS.key(ADA, "x")
     load.let_go.clear()
-    reader = asyncio.create_task(cache.get(key, load.next))
+    reader = asyncio.create_task(cache.get(key, NOW, load.next))
     await seen(lambda: asyncio.sleep(0, load.count), 1, "it loads")
     reader.cancel()
     async with asyncio.timeout(2):
-        assert await cache.get(key, Loads().next) == 1
+        assert await cache.get(key, NOW, Loads().next) == 1
 
 
-@pytest.mark.parametrize("by_tag", [False, True])
-async def test_what_was_read_before_a_change_is_not_kept_after_it(
-    make: Callable[[], Cache], by_tag: bool
+async def test_value_from_before_a_change_is_not_returned_after_it(
+    make: Callable[[], Cache],
 ) -> None:
     load, key, (here, there) = Loads(), NUMBERS.key(ADA, "x"), (make(), make())
     load.let_go.clear()
-    early = asyncio.create_task(here.get(key, load.next))
+    early = asyncio.create_task(here.get(key, NOW, load.next))
     await seen(lambda: asyncio.sleep(0, load.count), 1, "it loads")
-    await (there.drop(tags=(owner_tag(ADA),)) if by_tag else there.drop(key))
+    # Nor does a reader of the later state wait for the load of the earlier one.
+    assert await there.get(key, LATER, Loads(from_=2).next) == 2
     load.let_go.set()
-    # Who asked before the change may see the old one; who asks after, not.
+    # A read that started before the change may return the old value; a later read may not.
     assert await early == 1
-    assert await here.get(key, load.next) == 2
-    assert await there.get(key, load.next) == 2
+    assert await here.get(key, LATER, load.next) == 2
+    assert await there.get(key, LATER, load.next) == 2
 
 
-async def test_a_stale_value_is_an_answer_while_one_renews_it(
+async def test_stale_value_is_returned_while_one_reader_refreshes_it(
     make: Callable[[], Cache], redis: Redis, outcomes: list[Outcome]
 ) -> None:
     load = Loads()
     key = Namespace("numbers", 1, int, ttl=0.2, stale=60).key(ADA, "x")
     caches = [make(), make()]
-    assert await caches[0].get(key, load.next) == 1
+    assert await caches[0].get(key, NOW, load.next) == 1
 
     async def stale() -> bool | None:
         return await redis.pttl(key.name) < 60_000 or None
 
-    await until(stale, "its time is over")
+    await until(stale, "the entry is stale")
     load.let_go.clear()
-    # Nobody waits, though the load does not end.
+    # No reader waits, although the load does not finish.
     async with asyncio.timeout(2):
-        found = [await cache.get(key, load.next) for _ in range(5) for cache in caches]
+        found = [await cache.get(key, NOW, load.next) for _ in range(5) for cache in caches]
     assert set(found) == {1}
     await seen(lambda: asyncio.sleep(0, load.count), 2, "one renews")
     load.let_go.set()
     await caches[0].aclose()
     assert outcomes == [Outcome.MISS, *[Outcome.STALE] * 10]
-    assert await caches[1].get(key, load.next) == 2
+    assert await caches[1].get(key, NOW, load.next) == 2
 
 
-async def test_a_tag_drops_all_that_has_it_and_nothing_else(cache: Cache) -> None:
-    load = Loads()
-    keys = [
-        NUMBERS.key(ADA, "x"),
-        NUMBERS.key(ADA, "y", tags=("red",)),
-        NUMBERS.key(EVE, "x", tags=("red",)),
-        NUMBERS.key(None, "x"),
-    ]
-
-    async def values() -> list[int | None]:
-        return [await cache.get(key, load.next) for key in keys]
-
-    assert await values() == [1, 2, 3, 4]
-    await cache.drop(tags=("red",))
-    assert await values() == [1, 5, 6, 4]
-    await cache.drop(tags=(owner_tag(ADA),))
-    assert await values() == [7, 8, 6, 4]
+async def test_entry_is_valid_only_for_readers_with_its_stamp(cache: Cache) -> None:
+    load, key = Loads(), NUMBERS.key(ADA, "x")
+    stamps: list[Stamp] = [None, 0, 1, 12, -1, 2**63 - 1, -(2**63)]
+    for number, stamp in enumerate(stamps, 1):
+        found = [await cache.get(key, stamp, load.next) for _ in range(2)]
+        assert found == [number, number]
+    # Only the most recently loaded entry is kept, so changes do not fill the memory.
+    assert await cache.get(key, stamps[0], load.next) == len(stamps) + 1
 
 
-async def test_a_tag_that_redis_evicted_makes_no_old_value_true(cache: Cache, redis: Redis) -> None:
-    load, key = Loads(), NUMBERS.key(ADA, "x", tags=("red",))
-    assert await cache.get(key, load.next) == 1
-    await redis.delete("cache:#red")
-    assert await cache.get(key, load.next) == 2
-
-
-async def test_names_keep_accounts_parts_and_versions_apart(cache: Cache) -> None:
+async def test_keys_separate_accounts_parts_and_versions(cache: Cache) -> None:
     newer = Namespace("numbers", 2, int, ttl=60)
     words = ["x", "x:y", "x!", "x\ny", "", ":", "%3A", str(EVE)]
     keys = [
@@ -235,22 +224,24 @@ async def test_names_keep_accounts_parts_and_versions_apart(cache: Cache) -> Non
     assert len({key.name for key in keys}) == len(keys)
     load = Loads()
     for _ in range(2):
-        found = [await cache.get(key, load.next) for key in keys]
+        found = [await cache.get(key, NOW, load.next) for key in keys]
         assert found == list(range(1, len(keys) + 1))
 
 
-async def test_an_entry_that_cannot_be_read_is_loaded_anew(cache: Cache) -> None:
-    assert await cache.get(Namespace("n", 1, str, ttl=60).key(ADA), lambda: asyncio.sleep(0, "x"))
+async def test_unreadable_entry_is_reloaded(cache: Cache) -> None:
+    assert await cache.get(
+        Namespace("n", 1, str, ttl=60).key(ADA), NOW, lambda: asyncio.sleep(0, "x")
+    )
     key, load = Namespace("n", 1, int, ttl=60).key(ADA), Loads()
-    assert [await cache.get(key, load.next) for _ in range(3)] == [1, 2, 2]
+    assert [await cache.get(key, NOW, load.next) for _ in range(3)] == [1, 2, 2]
 
 
-async def test_entries_end_and_not_all_at_once(cache: Cache, redis: Redis) -> None:
+async def test_entries_expire_at_different_times(cache: Cache, redis: Redis) -> None:
     kind = Namespace("n", 1, int, ttl=100, stale=50)
     lives = set()
     for number in range(20):
         key = kind.key(ADA, number)
-        await cache.get(key, Loads().next)
+        await cache.get(key, NOW, Loads().next)
         lives.add(await redis.pttl(key.name) // 100)
         assert 139_000 < await redis.pttl(key.name) <= 150_000
     assert len(lives) > 10
@@ -258,69 +249,78 @@ async def test_entries_end_and_not_all_at_once(cache: Cache, redis: Redis) -> No
         assert await redis.pttl(name) > 0
 
 
-async def test_the_tier_in_the_process_is_bounded_in_entries_and_time(redis: Redis) -> None:
+async def test_local_tier_is_bounded_in_entries_and_time(redis: Redis) -> None:
     now = 0.0
     outcomes: list[Outcome] = []
     local = LocalTier(2, 1, clock=lambda: now)
     cache = Cache(redis, lambda _, outcome: outcomes.append(outcome), local=local)
     keys, load = [NUMBERS.key(ADA, n) for n in range(3)], Loads()
     for key in itertools.chain(keys, keys):
-        await cache.get(key, load.next)
+        await cache.get(key, NOW, load.next)
     outcomes.clear()
     for key in (keys[1], keys[2], keys[0]):
-        await cache.get(key, load.next)
+        await cache.get(key, NOW, load.next)
     assert outcomes == [Outcome.LOCAL, Outcome.LOCAL, Outcome.HIT]
     now = 1.0
     for _ in range(2):
-        await cache.get(keys[0], load.next)
+        await cache.get(keys[0], NOW, load.next)
     assert outcomes[-2:] == [Outcome.HIT, Outcome.LOCAL]
-    await cache.drop(keys[0])
-    assert await cache.get(keys[0], load.next) == 4
-    await cache.get(keys[0], load.next)
-    await cache.drop(tags=(owner_tag(ADA),))
-    assert await cache.get(keys[0], load.next) == 5
 
 
-async def test_without_redis_readers_load_and_drops_wait_for_it(tmp_path: Path) -> None:
-    server = Server(free_port(), data=tmp_path)
+async def test_local_tier_is_not_stale_after_a_change_elsewhere(redis: Redis) -> None:
+    outcomes: list[Outcome] = []
+    caches = [
+        Cache(redis, lambda _, outcome: outcomes.append(outcome), local=LocalTier(2, 3600))
+        for _ in range(2)
+    ]
+    key, load = NUMBERS.key(ADA, "x"), Loads()
+    for _ in range(3):
+        assert [await cache.get(key, NOW, load.next) for cache in caches] == [1, 1]
+    assert outcomes[-2:] == [Outcome.LOCAL, Outcome.LOCAL]
+    assert [await cache.get(key, LATER, load.next) for cache in caches] == [2, 2]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+async def test_without_redis_readers_load_and_its_old_entries_are_not_trusted(
+    tmp_path: Path, durable: bool
+) -> None:
+    server = Server(free_port(), data=tmp_path if durable else None)
     outcomes: list[Outcome] = []
     now = 0.0
     key, load = NUMBERS.key(ADA, "x"), Loads()
     async with Redis.from_url(server.url()) as client:
         cache = Cache(client, lambda _, o: outcomes.append(o), clock=lambda: now)
         with embedded_redis(server):
-            assert [await cache.get(key, load.next) for _ in range(2)] == [1, 1]
-        assert [await cache.get(key, load.next) for _ in range(2)] == [2, 3]
+            assert [await cache.get(key, NOW, load.next) for _ in range(2)] == [1, 1]
+        assert [await cache.get(key, NOW, load.next) for _ in range(2)] == [2, 3]
+        # Nothing waits for it, and nothing is lost with the process.
         await cache.drop(key)
         with embedded_redis(server):
-            assert await client.get(key.name), "the server kept the old value"
-            # Still left alone.
-            assert await cache.get(key, load.next) == 4
+            assert bool(await client.get(key.name)) == durable
+            # The cache still does not contact Redis.
+            assert await cache.get(key, LATER, load.next) == 4
             now = 1.0
-            # The old value is gone before anything is read.
-            assert [await cache.get(key, load.next) for _ in range(2)] == [5, 5]
-        await cache.aclose()
+            assert [await cache.get(key, LATER, load.next) for _ in range(2)] == [5, 5]
     away = [Outcome.ERROR, Outcome.AWAY, Outcome.AWAY]
     assert outcomes == [Outcome.MISS, Outcome.HIT, *away, Outcome.MISS, Outcome.HIT]
 
 
-async def test_drops_reach_redis_when_it_is_back_though_nobody_reads(tmp_path: Path) -> None:
-    server = Server(free_port(), data=tmp_path)
-    key = NUMBERS.key(ADA, "x")
-    async with Redis.from_url(server.url()) as client:
-        cache = Cache(client, lambda *_: None, pause=0.05)
-        with embedded_redis(server):
-            await cache.get(key, Loads().next)
-        await cache.drop(key)
-        with embedded_redis(server):
-            await seen(lambda: client.exists(key.name), 0, "the old value is gone")
-        await cache.aclose()
+async def test_entries_of_releases_without_stamps_are_replaced(cache: Cache, redis: Redis) -> None:
+    key, load, word = NUMBERS.key(ADA, "x"), Loads(), uuid.uuid4().hex
+    # Its entries started with the words of their tags, and its leases were words.
+    await redis.set(key.name, f"{word}\n99")
+    await redis.set(key.lease, word, px=60_000)
+    assert await cache.get(key, NOW, load.next) == 1
+    await redis.set(key.name, f"{word}\n99")
+    await redis.set(key.lease, word, px=60_000)
+    await cache.drop(key)
+    assert await redis.keys("*") == []
 
 
-async def test_one_that_is_off_neither_reads_nor_writes(redis: Redis) -> None:
+async def test_disabled_cache_neither_reads_nor_writes(redis: Redis) -> None:
     outcomes: list[Outcome] = []
     cache = Cache(redis, lambda _, outcome: outcomes.append(outcome), enabled=False)
     load, key = Loads(), NUMBERS.key(ADA, "x")
-    assert [await cache.get(key, load.next) for _ in range(2)] == [1, 2]
+    assert [await cache.get(key, NOW, load.next) for _ in range(2)] == [1, 2]
     await cache.drop(key)
     assert (outcomes, await redis.keys("*")) == ([], [])

@@ -1,4 +1,4 @@
-"""Walking lists in PostgreSQL while rows come and go: each row that stays is met exactly once."""
+"""Keyset pagination while rows come and go: each row that stays is returned exactly once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,12 +22,12 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fastapi_base.utils.pagination import (
+    CompiledListing,
     CursorCodec,
     Listing,
     Page,
     PageQuery,
     Position,
-    Walk,
     fetch,
 )
 from fastapi_base.utils.pagination.keyset import narrowed, position_values
@@ -53,7 +53,7 @@ LISTING = Listing(
 )
 CODEC = CursorCodec([b"secret"])
 
-# Few different values, so that most rows are equal in some column.
+# Few distinct values, so that most rows tie in some column.
 ROWS = st.fixed_dictionaries(
     {
         "rank": st.integers(0, 2),
@@ -62,11 +62,11 @@ ROWS = st.fixed_dictionaries(
         "size": st.sampled_from([0.1, 0.2, 1e300, float("inf"), float("nan")]),
     }
 )
-WALK = Walk(select(THINGS.c.id))
+WALK = CompiledListing(select(THINGS.c.id))
 SORTS = st.lists(
     st.sampled_from(LISTING.orders), max_size=4, unique_by=lambda order: order.removeprefix("-")
 )
-# What happens between two pages: rows that come, and which of the walked-over ones go.
+# Changes between two pages: inserted rows, and which visited rows are deleted.
 CHANGES = st.lists(st.tuples(st.lists(ROWS, max_size=2), st.integers(0, 30)), min_size=2)
 SEARCH = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -95,10 +95,10 @@ async def page(
 ) -> Page[int]:
     query = PageQuery(LISTING, CODEC, limit, tuple(sort))
     if cursor:
-        position = CODEC.open(cursor, query.context())
+        position = CODEC.decode(cursor, query.context())
         query = PageQuery(LISTING, CODEC, limit, tuple(sort), position)
     found: Page[int] = await fetch(connection, select(THINGS.c.id), query, first)
-    # The same by statements that are made once.
+    # The same with compiled statements.
     assert await WALK.fetch(Direct(connection), {}, query, ids) == found
     return found
 
@@ -108,7 +108,7 @@ class Direct:
         self.connection = connection
 
     async def run(self, statement: Statement, values: Values) -> Rows:
-        """By the driver itself, as EngineDatabase does."""
+        """Run with the driver itself, as EngineDatabase does."""
         raw = await self.connection.get_raw_connection()
         driver: Any = raw.driver_connection
         return statement.rows(await driver.fetch(statement.text, *statement.arguments(values)))
@@ -123,7 +123,7 @@ def first(row: Row[Any]) -> int:
 
 
 async def in_order(connection: AsyncConnection, sort: Sequence[str]) -> list[int]:
-    """All of it, as PostgreSQL itself sorts it."""
+    """The whole list, as PostgreSQL itself sorts it."""
     wanted = list(sort) or ["rank"]
     way = "DESC" if wanted[0].startswith("-") else "ASC"
     order = [f"{o.removeprefix('-')} {'DESC' if o.startswith('-') else 'ASC'}" for o in wanted]
@@ -152,7 +152,7 @@ async def test_pages_are_the_list_forwards_and_backwards(
         cursor = here.next
     assert here.next is None
     assert found == expected
-    # And back: the same pages.
+    # And backwards: the same pages.
     for earlier in reversed(pages[:-1]):
         assert here.previous
         here = await page(things, sort, limit, here.previous)
@@ -169,7 +169,7 @@ async def test_pages_are_the_list_forwards_and_backwards(
     CHANGES,
     st.booleans(),
 )
-async def test_each_row_that_stays_is_met_once_while_others_come_and_go(
+async def test_each_remaining_row_is_returned_once_during_changes(
     things: AsyncConnection,
     rows: list[dict[str, Any]],
     sort: list[str],
@@ -195,7 +195,7 @@ async def test_each_row_that_stays_is_met_once_while_others_come_and_go(
             added, victim = waiting.pop()
             await add(things, added)
             if here.items and victim % 2:
-                # The very row at which the next page begins.
+                # The very row at which the next page starts.
                 victim = here.items[0] if backwards else here.items[-1]
             if await things.scalar(
                 delete(THINGS).where(THINGS.c.id == victim).returning(text("1"))
@@ -210,23 +210,23 @@ async def test_each_row_that_stays_is_met_once_while_others_come_and_go(
 
 
 async def cursor_of_the_end(connection: AsyncConnection, sort: Sequence[str]) -> str | None:
-    """From the last row, and with it, backwards."""
+    """Backwards from and including the last row."""
     last: Page[int] = await page(connection, sort, 1000, None)
     keys = LISTING.keys(sort)
     columns = [key.column for key in keys]
     row = (await connection.execute(select(*columns).where(THINGS.c.id == last.items[-1]))).one()
     query = PageQuery(LISTING, CODEC, 1, tuple(sort))
-    return CODEC.seal(Position(tuple(row), backward=True, inclusive=True), query.context())
+    return CODEC.encode(Position(tuple(row), backward=True, inclusive=True), query.context())
 
 
-async def test_where_all_is_gone_one_can_turn_round(things: AsyncConnection) -> None:
+async def test_cursor_past_the_last_row_can_turn_back(things: AsyncConnection) -> None:
     await fill(things, [{"rank": n, "grade": None, "name": None, "size": 0.1} for n in range(6)])
     start = await page(things, ["rank"], 2, None)
     middle = await page(things, ["rank"], 2, start.next)
     await things.execute(delete(THINGS).where(THINGS.c.rank > 3))
     end = await page(things, ["rank"], 2, middle.next)
     assert (end.items, end.next) == ([], None)
-    # The row that the cursor named is there still, and is met.
+    # The row of the cursor still exists, and is returned.
     assert (await page(things, ["rank"], 2, end.previous)).items == middle.items
     await things.execute(delete(THINGS).where(THINGS.c.rank < 2))
     beginning = await page(things, ["rank"], 2, middle.previous)
@@ -234,22 +234,22 @@ async def test_where_all_is_gone_one_can_turn_round(things: AsyncConnection) -> 
     assert (await page(things, ["rank"], 2, beginning.next)).items == middle.items
 
 
-async def test_nothing_has_no_neighbours(things: AsyncConnection) -> None:
+async def test_empty_list_has_no_neighbouring_pages(things: AsyncConnection) -> None:
     assert await page(things, [], 5, None) == Page(items=[])
 
 
-async def test_total_counts_what_is_selected_on_all_pages(things: AsyncConnection) -> None:
+async def test_total_counts_the_selected_rows_of_all_pages(things: AsyncConnection) -> None:
     await fill(things, [{"rank": n, "grade": None, "name": None, "size": 0.1} for n in range(6)])
     statement = select(THINGS.c.id).where(THINGS.c.rank > 0)
     query = PageQuery(LISTING, CODEC, 2, total=True)
     found = await fetch(things, statement, query, first)
     assert (len(found.items), found.total) == (2, 5)
-    assert await Walk(statement).fetch(Direct(things), {}, query, ids) == found
+    assert await CompiledListing(statement).fetch(Direct(things), {}, query, ids) == found
 
 
 @pytest.mark.parametrize("sort", ["rank", "-rank"])
-async def test_an_index_on_the_columns_finds_a_page(things: AsyncConnection, sort: str) -> None:
-    """The condition is one comparison of rows, so that a page far away is as near as the first."""
+async def test_index_on_the_columns_finds_a_page(things: AsyncConnection, sort: str) -> None:
+    """The condition is one row comparison, so distant pages are as cheap as the first."""
     query = PageQuery(LISTING, CODEC, 2, (sort,), Position((1, 7)))
     asked, _ = narrowed(select(THINGS.c.id), query)
     statement = asked.params(position_values(query)).compile(
@@ -264,6 +264,6 @@ async def test_an_index_on_the_columns_finds_a_page(things: AsyncConnection, sor
     assert "Sort" not in plan
 
 
-def test_default_must_be_an_order() -> None:
+def test_default_must_be_an_offered_order() -> None:
     with pytest.raises(ValueError, match="things: 'id'"):
         Listing("things", THINGS.c.id, {"rank": THINGS.c.rank}, "id")

@@ -1,4 +1,4 @@
-"""Where two artefacts differ is shown, down to the file in the layer in the archive."""
+"""Differences between two artefacts are shown, down to the file in the layer in the archive."""
 
 import subprocess
 import tarfile
@@ -25,7 +25,7 @@ def _differences(one: Path, other: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
-def test_difference_is_shown_where_it_is(tmp_path: Path) -> None:
+def test_difference_is_shown_with_its_location(tmp_path: Path) -> None:
     one = _archive(tmp_path / "one.tar", b"port 80\n")
     shown = _differences(one, _archive(tmp_path / "other.tar", b"port 81\n"))
     assert shown.returncode == 1, shown.stderr
@@ -35,7 +35,7 @@ def test_difference_is_shown_where_it_is(tmp_path: Path) -> None:
     assert "+port 81" in shown.stdout
 
 
-def test_equal_files_show_nothing(tmp_path: Path) -> None:
+def test_equal_files_show_no_difference(tmp_path: Path) -> None:
     one = _archive(tmp_path / "one.tar", b"port 80\n")
     shown = _differences(one, _archive(tmp_path / "other.tar", b"port 80\n"))
     assert (shown.returncode, shown.stdout) == (0, ""), shown.stderr

@@ -1,4 +1,4 @@
-"""`make doctor` names what is missing with the way to get it, and installs nothing."""
+"""`make doctor` names missing programs and how to get them, and installs nothing."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def doctor(home: Path, path: str) -> subprocess.CompletedProcess[str]:
 
 
 def only(folder: Path, *left_out: str) -> str:
-    """A PATH with all programs of the system but these."""
+    """A PATH with all programs of the system except these."""
     folder.mkdir()
     for place in reversed(SYSTEM.split(":")):
         for program in Path(place).iterdir():
@@ -31,12 +31,12 @@ def only(folder: Path, *left_out: str) -> str:
 
 
 def missing(said: str) -> list[list[str]]:
-    """The words of each line about what is missing; the room on the disk is this machine's own."""
+    """The words of each line about something missing; free disk space depends on the machine."""
     lines = [line.split() for line in said.splitlines() if "MISSING" in line]
     return [words for words in lines if words[1] != "disk"]
 
 
-def test_a_missing_program_is_named_and_how_to_get_it(tmp_path: Path) -> None:
+def test_missing_program_is_named_with_how_to_get_it(tmp_path: Path) -> None:
     done = doctor(tmp_path, only(tmp_path / "bin", "git"))
     assert done.returncode == 1
     [words] = missing(done.stdout)
@@ -44,7 +44,7 @@ def test_a_missing_program_is_named_and_how_to_get_it(tmp_path: Path) -> None:
     assert "install git" in " ".join(words)
 
 
-def test_what_is_fetched_on_first_use_is_not_missing(tmp_path: Path) -> None:
+def test_programs_fetched_on_first_use_are_not_missing(tmp_path: Path) -> None:
     path = only(tmp_path / "bin", "make", "docker", "podman", "python3.13", "python3", "python")
     said = doctor(tmp_path, path).stdout
     lines = said.splitlines()

@@ -1,4 +1,4 @@
-"""Workflows are valid, pinned, of least permissions, and call targets that the Makefile has."""
+"""Workflows are valid, pinned, least-privileged, and call existing Makefile targets."""
 
 import os
 import re
@@ -46,7 +46,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def test_zizmor_finds_nothing() -> None:
+def test_zizmor_reports_nothing() -> None:
     done = zizmor(Path(".github"))
     assert done.returncode == 0, done.stdout
 
@@ -61,14 +61,14 @@ def test_zizmor_finds_nothing() -> None:
         ("  pull_request:", "  pull_request_target:", "dangerous-triggers"),
     ],
 )
-def test_zizmor_sees_what_is_broken(copy: Path, old: str, new: str, audit: str) -> None:
+def test_zizmor_reports_a_broken_workflow(copy: Path, old: str, new: str, audit: str) -> None:
     edit(copy / "workflows/ci.yml", old, new)
     done = zizmor(copy)
     assert done.returncode != 0
     assert audit in done.stdout
 
 
-def test_files_are_of_their_schema() -> None:
+def test_files_match_their_schema() -> None:
     for kind, files in (
         ("github-workflows", WORKFLOWS),
         ("github-actions", sorted(Path(".github/actions").glob("*/action.yml"))),
@@ -79,14 +79,14 @@ def test_files_are_of_their_schema() -> None:
         assert done.returncode == 0, done.stdout
 
 
-def test_the_schema_sees_a_wrong_word(copy: Path) -> None:
+def test_schema_rejects_an_unknown_key(copy: Path) -> None:
     edit(copy / "workflows/ci.yml", "timeout-minutes", "timeout-minute")
     done = schema("github-workflows", copy / "workflows/ci.yml")
     assert done.returncode != 0
     assert "timeout-minute" in done.stdout
 
 
-def test_an_action_is_the_same_commit_everywhere_with_its_version_beside_it() -> None:
+def test_each_action_is_pinned_to_one_commit_with_its_version() -> None:
     pins: dict[str, set[str]] = {}
     for path in sorted(Path(".github").rglob("*.yml")):
         for line in re.findall(r"uses: (?!\./)(.*)", path.read_text(encoding="utf-8")):
@@ -97,7 +97,7 @@ def test_an_action_is_the_same_commit_everywhere_with_its_version_beside_it() ->
     assert {name: found for name, found in pins.items() if len(found) > 1} == {}
 
 
-def test_jobs_name_their_permissions_and_end() -> None:
+def test_jobs_declare_permissions_and_a_timeout() -> None:
     for path in WORKFLOWS:
         workflow: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         assert workflow["permissions"] == {}, path
@@ -106,7 +106,7 @@ def test_jobs_name_their_permissions_and_end() -> None:
             assert {"permissions", "timeout-minutes"} <= job.keys(), f"{path}: {name}"
 
 
-def test_callers_use_targets_of_the_makefile() -> None:
+def test_called_make_targets_exist() -> None:
     makefile = Path("Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     call = re.compile(r"(?:run: |script: |- |CI=false |^)make ([a-z-]+)", re.MULTILINE)
@@ -116,7 +116,7 @@ def test_callers_use_targets_of_the_makefile() -> None:
         assert called <= targets, f"{path} calls {called - targets}, which the Makefile lacks"
 
 
-def test_everything_that_ci_runs_is_in_a_workflow() -> None:
+def test_every_ci_target_is_in_a_workflow() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)
     local = Path(".ci/run").read_text(encoding="utf-8")
     for name in re.findall(r"^make ([a-z-]+)", local, re.MULTILINE):

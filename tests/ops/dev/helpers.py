@@ -1,4 +1,4 @@
-"""Runs a supervisor as a user would, in a process of its own, and reads what it prints."""
+"""Runs a supervisor as a user would, in a separate process, and reads its output."""
 
 import os
 import queue
@@ -7,14 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
 
 
 class Run:
-    """A started program, its output so far, and the processes that it started."""
+    """A started program, its output so far, and its child processes."""
 
     def __init__(self, popen: subprocess.Popen[str]) -> None:
         self.popen = popen
@@ -30,7 +30,7 @@ class Run:
 
     @property
     def text(self) -> str:
-        """All it printed so far, as far as it was read."""
+        """The output that was read so far."""
         return "\n".join(self.lines)
 
     def expect(self, part: str, seconds: float = 90) -> str:
@@ -47,12 +47,12 @@ class Run:
                 return line
 
     def family(self) -> list[psutil.Process]:
-        """It and all that it started."""
+        """The program and all its descendants."""
         process = psutil.Process(self.popen.pid)
         return [process, *process.children(recursive=True)]
 
     def send(self, number: signal.Signals) -> None:
-        """Signal the program alone."""
+        """Signal only the program."""
         self.popen.send_signal(number)
 
     def finish(self, seconds: float = 60) -> int:
@@ -65,7 +65,7 @@ class Run:
 
 @contextmanager
 def run(*command: str, **environ: str) -> Iterator[Run]:
-    """Start ``python COMMAND`` with these variables; what is left of it at the end is killed."""
+    """Start ``python COMMAND`` with these variables; leftover processes are killed at the end."""
     popen = subprocess.Popen(
         [sys.executable, *command],
         env={
@@ -92,14 +92,6 @@ def run(*command: str, **environ: str) -> Iterator[Run]:
 
 
 def gone(processes: list[psutil.Process], seconds: float = 40) -> bool:
-    """Whether all of them end within the time."""
+    """Whether all of them end in time."""
     _, alive = psutil.wait_procs(processes, seconds)
     return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for a condition, with a deadline."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not true within {seconds} s"
-        time.sleep(0.05)

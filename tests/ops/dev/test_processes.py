@@ -1,4 +1,4 @@
-"""The supervisor, on small real processes: order, crashes, signals, nothing left behind."""
+"""The supervisor on small real processes: order, crashes, signals, no leftovers."""
 
 import signal
 import textwrap
@@ -63,7 +63,7 @@ def test_one_signal_stops_all_in_reverse_order(tmp_path: Path, number: signal.Si
     with run("-c", program(TWO), str(tmp_path)) as started:
         started.expect("all ready")
         family = started.family()
-        # It, a watchdog, and two servers with a child each.
+        # The supervisor, a watchdog, and two servers with a child each.
         assert len(family) == 6
         started.send(number)
         assert started.finish() == 0
@@ -77,7 +77,7 @@ def test_one_signal_stops_all_in_reverse_order(tmp_path: Path, number: signal.Si
     ]
 
 
-def test_a_killed_supervisor_leaves_nothing(tmp_path: Path) -> None:
+def test_killed_supervisor_leaves_no_process(tmp_path: Path) -> None:
     with run("-c", program(TWO), str(tmp_path)) as started:
         started.expect("all ready")
         family = started.family()
@@ -85,7 +85,7 @@ def test_a_killed_supervisor_leaves_nothing(tmp_path: Path) -> None:
         assert gone(family)
 
 
-def test_a_second_signal_kills(tmp_path: Path) -> None:
+def test_second_signal_kills(tmp_path: Path) -> None:
     stubborn = """
     supervisor.start(server("one"))
     code = (
@@ -105,7 +105,7 @@ def test_a_second_signal_kills(tmp_path: Path) -> None:
         assert gone(family)
 
 
-def test_a_process_that_ends_by_itself_stops_the_rest_with_its_last_lines(tmp_path: Path) -> None:
+def test_process_that_exits_stops_the_others_and_shows_its_last_lines(tmp_path: Path) -> None:
     crash = """
     supervisor.start(server("one"))
     supervisor.start(python("two", "import sys; print('out of beans'); sys.exit(3)"))
@@ -117,7 +117,7 @@ def test_a_process_that_ends_by_itself_stops_the_rest_with_its_last_lines(tmp_pa
     assert "one | one says goodbye" in started.text
 
 
-def test_a_process_that_does_not_get_ready_is_named(tmp_path: Path) -> None:
+def test_process_that_does_not_become_ready_is_named(tmp_path: Path) -> None:
     late = """
     code = "import time; time.sleep(1000)"
     supervisor.start(python("two", code, ready=lambda: False, ready_seconds=0.2))
@@ -127,7 +127,7 @@ def test_a_process_that_does_not_get_ready_is_named(tmp_path: Path) -> None:
     assert "error: two was not ready within 0 s" in started.text
 
 
-def test_a_signal_while_waiting_for_the_first_is_heard(tmp_path: Path) -> None:
+def test_signal_during_startup_is_handled(tmp_path: Path) -> None:
     waiting = """
     code = "import time; print('slow', flush=True); time.sleep(1000)"
     supervisor.start(python("two", code, ready=lambda: False))
@@ -141,14 +141,14 @@ def test_a_signal_while_waiting_for_the_first_is_heard(tmp_path: Path) -> None:
     assert "interrupted" in started.text
 
 
-def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_program_is_named(tmp_path: Path) -> None:
     with run("-c", program('supervisor.start(Process("two", ("/no/such",)))'), str(tmp_path)) as it:
         assert it.finish() == 1
     assert "error: two cannot be started" in it.text
     assert "Traceback" not in it.text
 
 
-def test_broken_code_waits_for_the_next_change_when_reloading(tmp_path: Path) -> None:
+def test_reload_waits_for_the_next_change_after_a_failure(tmp_path: Path) -> None:
     reloading = """
     broken, changed = folder / "broken", folder / "changed"
     code = (

@@ -1,10 +1,12 @@
-"""The page that `make up` opens on, as a person sees it: in Chromium."""
+"""The status page of `make up` as a person sees it: in Chromium."""
 
 import asyncio
 import itertools
 import json
 import re
 import signal
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ from ops.dev.up import NAMES
 from tests.chromium import Browser, browser
 from tests.ops.dev.helpers import Run, run
 
-# Contrast as WCAG 2.2 computes it (1.4.3), of each text with what is painted behind it.
+# Contrast as defined by WCAG 2.2 (1.4.3), of each text against its background.
 CONTRAST = """
 (() => {
   const rgb = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
@@ -87,7 +89,7 @@ def names(page: Browser, selector: str) -> list[str]:
     return found
 
 
-def test_a_person_sees_what_runs_and_what_is_wrong(started: Run, tmp_path: Path) -> None:
+def test_page_shows_running_processes_and_problems(started: Run, tmp_path: Path) -> None:
     status, api = shown(started, "status"), shown(started, "API")
     with browser() as page:
         page.open(status)
@@ -101,7 +103,7 @@ def test_a_person_sees_what_runs_and_what_is_wrong(started: Run, tmp_path: Path)
             with urllib.request.urlopen(link, timeout=30) as reply:
                 assert reply.status == 200, link
 
-        # It follows what happens without being loaded again.
+        # It updates without a reload.
         page.eval("window.mark = 'still here'")
         account = {"email": "ada@example.com", "password": "correct horse battery staple"}
         post(f"{api}/api/v1/auth/register", account)
@@ -120,13 +122,13 @@ def test_a_person_sees_what_runs_and_what_is_wrong(started: Run, tmp_path: Path)
         check_access(page)
         page.eval("document.querySelector('[aria-labelledby=mails] a').click()")
         page.until("location.pathname.startsWith('/mails/') && document.querySelector('pre')")
-        # With its style.
+        # With its stylesheet.
         page.until("document.readyState === 'complete'")
         assert "<b>hello</b>" in page.text()
         check_access(page)
         page.open(status)
 
-        # Names of other people's for this machine are not answered: mails hold tokens.
+        # Other host names that resolve to this machine are refused: mails hold tokens.
         foreign = urllib.request.Request(status, headers={"Host": "evil.example.com"})
         with pytest.raises(urllib.error.HTTPError, match="421"):
             urllib.request.urlopen(foreign, timeout=10)
@@ -139,7 +141,7 @@ def test_a_person_sees_what_runs_and_what_is_wrong(started: Run, tmp_path: Path)
 
 
 def check_access(page: Browser) -> None:
-    """Names, order of headings, contrast in both schemes, and no scrolling to the side."""
+    """Names, order of headings, contrast in both colour schemes, and no horizontal scrolling."""
     assert page.eval("document.documentElement.lang") == "en"
     headings = "[...document.querySelectorAll('h1,h2,h3')].map((one) => one.tagName)"
     levels = [int(tag[1]) for tag in page.eval(headings)]
@@ -175,7 +177,7 @@ async def break_something(url: str) -> None:
         await connection.close()
 
 
-def test_what_ended_and_what_does_not_answer_is_named(tmp_path: Path) -> None:
+def test_ended_and_unresponsive_processes_are_named(tmp_path: Path) -> None:
     place = facts.Place(
         "127.0.0.1", free_port(), f"postgresql://x:y@127.0.0.1:{free_port()}/z", tmp_path, (), ()
     )
@@ -185,3 +187,26 @@ def test_what_ended_and_what_does_not_answer_is_named(tmp_path: Path) -> None:
     assert status.verdict == "Look at: api, worker, API"
     assert [process.state for process in status.processes] == ["ended", "ended"]
     assert status.jobs == []
+
+
+FORKS = """
+import os, sys
+shared = bytearray(b"x" * 64_000_000)
+if os.fork() and os.fork():
+    print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory is shared")
+def test_memory_that_forks_share_counts_once(tmp_path: Path) -> None:
+    place = facts.Place(
+        "127.0.0.1", free_port(), f"postgresql://x:y@127.0.0.1:{free_port()}/z", tmp_path, (), ()
+    )
+    command = [sys.executable, "-c", FORKS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        (api,) = facts.look(place, [Seen("api", process.pid, 0.0)], []).processes
+        process.communicate()
+    assert 64 <= int(api.memory.removesuffix(" MB")) < 128

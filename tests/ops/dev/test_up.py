@@ -1,4 +1,4 @@
-"""The whole stack as `make up` runs it: log in, stop, find the data again; clear mistakes."""
+"""The whole stack as `make up` runs it: log in, stop, find the data again; clear errors."""
 
 import json
 import re
@@ -14,7 +14,8 @@ import pytest
 
 from ops.dev.places import free_port
 from ops.dev.stack import ROOT
-from tests.ops.dev.helpers import Run, gone, run, until
+from ops.dev.waiting import until
+from tests.ops.dev.helpers import Run, gone, run
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def admin_of(started: Run) -> tuple[str, str]:
     return found[1], found[2]
 
 
-def test_it_serves_stops_in_order_and_finds_its_data_again(tmp_path: Path) -> None:
+def test_stack_serves_stops_in_order_and_keeps_its_data(tmp_path: Path) -> None:
     port = free_port()
     account = {"email": "someone@example.com", "password": "correct horse battery staple"}
     with up(tmp_path / "data", port) as started:
@@ -65,7 +66,7 @@ def test_it_serves_stops_in_order_and_finds_its_data_again(tmp_path: Path) -> No
 
         with up(tmp_path / "data", port) as second:
             assert second.finish() == 1
-        assert f"runs already on the data in {tmp_path / 'data'}" in second.text
+        assert f"another `make up` uses {tmp_path / 'data'}" in second.text
         with up(tmp_path / "other", port) as second:
             assert second.finish() == 1
         assert f"make up: port {port} for the API cannot be used" in second.text
@@ -82,7 +83,7 @@ def test_it_serves_stops_in_order_and_finds_its_data_again(tmp_path: Path) -> No
         started.expect("Ctrl-C stops everything")
         assert admin_of(started) == admin
         assert log_in(port, account["email"], account["password"])
-        # Killed outright, it leaves nothing either, and the data stays good.
+        # Even when it is killed, no process remains, and the data stays intact.
         family = started.family()
         started.send(signal.SIGKILL)
         assert gone(family)
@@ -91,13 +92,13 @@ def test_it_serves_stops_in_order_and_finds_its_data_again(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("postgres/PG_VERSION", "16\n", "holds data of PostgreSQL 16, and this is 17"),
-        ("postgres/notes.txt", "", "is not a data folder of PostgreSQL"),
-        ("redis", "", "cannot hold Redis' data"),
+        ("postgres/PG_VERSION", "16\n", "contains data of PostgreSQL 16, but this is 17"),
+        ("postgres/notes.txt", "", "is not a PostgreSQL data directory"),
+        ("redis", "", "is not usable for Redis data"),
         ("secrets.json", "{}", "secrets.json is damaged"),
     ],
 )
-def test_a_broken_data_folder_is_named(tmp_path: Path, file: str, content: str, said: str) -> None:
+def test_broken_data_directory_is_named(tmp_path: Path, file: str, content: str, said: str) -> None:
     path = tmp_path / file
     path.parent.mkdir(exist_ok=True)
     path.write_text(content)
@@ -108,17 +109,55 @@ def test_a_broken_data_folder_is_named(tmp_path: Path, file: str, content: str, 
     assert path.read_text() == content
 
 
-def test_changed_code_is_served_without_a_new_start(tmp_path: Path) -> None:
+@contextmanager
+def edited(path: Path, old: str, new: str) -> Iterator[None]:
+    """A source file with modified text, until the context ends."""
+    before = path.read_text()
+    assert old in before
+    try:
+        path.write_text(before.replace(old, new))
+        yield
+    finally:
+        path.write_text(before)
+
+
+@contextmanager
+def added_migration() -> Iterator[str]:
+    """An additional newest migration, until the context ends; yields its revision."""
+    versions = ROOT / "src/fastapi_base/migrations/versions"
+    newest = max(versions.glob("[0-9]*.py"))
+    (head,) = re.findall(r'^revision.*"(.+)"', newest.read_text(), re.M)
+    added = versions / "9999_reloaded.py"
+    try:
+        added.write_text(
+            f'revision = "9999"\ndown_revision = "{head}"\nbranch_labels = depends_on = None\n\n\n'
+            "def upgrade() -> None:\n    pass\n"
+        )
+        yield "9999"
+    finally:
+        added.unlink()
+
+
+def description(port: int) -> dict[str, str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=20) as reply:
+        info: dict[str, str] = json.load(reply)["info"]
+        return info
+
+
+def test_edits_and_new_migrations_are_applied_at_run_time(tmp_path: Path) -> None:
     port = free_port()
-    touched = ROOT / "src/fastapi_base/main.py"
     with up(tmp_path / "data", port, "--reload") as started:
         started.expect("Ctrl-C stops everything")
-        touched.touch()
-        started.expect("the code changed: restarting")
-        for name in ("api", "worker"):
-            started.expect(f"{name} is ready")
-        until(lambda: log_in(port, *admin_of(started)))
-        family = started.family()
-        started.send(signal.SIGTERM)
-        assert started.finish() == 0
-        assert gone(family)
+        summary = description(port)["summary"]
+        edit = edited(ROOT / "src/fastapi_base/main.py", summary, "Edited while it runs.")
+        with added_migration() as revision, edit:
+            started.expect("the code changed: restarting")
+            assert "migrate" in started.expect(f"-> {revision}")
+            for name in ("api", "worker"):
+                started.expect(f"{name} is ready")
+            assert description(port)["summary"] == "Edited while it runs."
+            until(lambda: log_in(port, *admin_of(started)), "the login of the first admin", 60)
+            family = started.family()
+            started.send(signal.SIGTERM)
+            assert started.finish() == 0
+            assert gone(family)

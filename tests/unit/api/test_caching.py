@@ -1,10 +1,10 @@
-"""What may be kept of replies: every route whose reply holds a secret is marked."""
+"""Every route whose reply holds a secret is marked as not cacheable."""
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from fastapi_base.api.caching import HOLDS_SECRET
+from fastapi_base.api.dependencies.caching import HOLDS_SECRET
 
 MARKED = {
     "GET /api/v1/auth/csrf",
@@ -23,7 +23,7 @@ MARKED = {
     "POST /api/v1/auth/totp/confirm",
     "POST /api/v1/auth/totp/recovery-codes",
 }
-# Members of replies that let their holder in.
+# Members of replies that grant access to their holder.
 SECRETS = {
     "access_token",
     "refresh_token",
@@ -42,7 +42,7 @@ def marked(dependant: Dependant) -> bool:
 
 
 def names(app: FastAPI, *, of_marked: bool) -> set[str]:
-    """Routes with the mark, or those whose reply has a member that is a secret."""
+    """The routes that are marked, or those whose reply has a member that is a secret."""
     schemas = app.openapi()["components"]["schemas"]
     holding = {
         name for name, schema in schemas.items() if SECRETS & set(schema.get("properties", {}))
@@ -64,6 +64,6 @@ def names(app: FastAPI, *, of_marked: bool) -> set[str]:
 
 def test_routes_with_secrets_are_marked(app: FastAPI) -> None:
     assert names(app, of_marked=True) == MARKED
-    # What the description knows to hold one is among them.
+    # The routes whose schema declares a secret are among them.
     holding = names(app, of_marked=False)
     assert {"POST /api/v1/auth/login", "POST /api/v1/api-keys"} <= holding <= MARKED

@@ -1,10 +1,15 @@
-"""Plans answer as FastAPI does, and all that can have a plan has one."""
+"""Plans answer as FastAPI does, and every route that can have a plan has one."""
 
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 
+import fastapi
 import httpx2
 import pytest
+import starlette
+import structlog
 from fastapi import (
     Body,
     Depends,
@@ -16,18 +21,32 @@ from fastapi import (
     Request,
     Response,
 )
-from fastapi.routing import APIRouter, iter_route_contexts
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute, APIRouter, iter_route_contexts
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
-from fastapi_base.api.dispatch import DispatchMiddleware
-from fastapi_base.api.plans import NoPlan, Plan
+from fastapi_base.api.routing import dispatch
+from fastapi_base.api.routing.dispatch import (
+    TESTED_FASTAPI,
+    TESTED_STARLETTE,
+    DispatchMiddleware,
+    Table,
+    planner,
+)
+from fastapi_base.api.routing.plans import NoPlan, Plan, plan
+from fastapi_base.core.config import Settings
+from tests.modes import plans_are_on, served_by_plans
 
 pytestmark = pytest.mark.anyio
+
+_JSON = "application/json"
 
 
 class Thing(BaseModel):
@@ -39,9 +58,14 @@ class Secretive(Thing):
     secret: str = "hidden"
 
 
+@dataclass
 class Filter:
-    def __init__(self, word: str = "none", most: Annotated[int, Query(le=5)] = 1) -> None:
-        self.text = f"{word} {most}"
+    word: str = "none"
+    most: Annotated[int, Query(le=5)] = 1
+
+    @property
+    def text(self) -> str:
+        return f"{self.word} {self.most}"
 
 
 calls: list[str] = []
@@ -247,15 +271,15 @@ JSON = {"content-type": "application/json"}
     ],
     ids=str,
 )
-async def test_a_plan_answers_as_fastapi_does(
+async def test_plans_answer_as_fastapi_does(
     method: str, path: str, content: bytes, headers: dict[str, str]
 ) -> None:
     seen = []
-    for app in (build(), build(Middleware(DispatchMiddleware))):
+    for app in (build(), build(Middleware(DispatchMiddleware, table=Table(plan)))):
         calls.clear()
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
-            # A default that a request changed must not be seen by the next.
+            # The next request must not see a default that a request has changed.
             for _ in range(2):
                 reply = await client.request(method, path, content=content, headers=headers)
         seen.append((reply.status_code, sorted(reply.headers.items()), reply.content, [*calls]))
@@ -265,7 +289,7 @@ async def test_a_plan_answers_as_fastapi_does(
 @pytest.mark.parametrize(
     "path", ["/v1/things/7", "/v1/things/seven", "/v1/fixed?word=a", "/v1/a/b/wrong", "/nowhere"]
 )
-async def test_a_plan_is_used_and_traced_as_fastapi_traces(
+async def test_plans_are_used_and_traced_like_fastapi_routes(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned = []
@@ -277,7 +301,7 @@ async def test_a_plan_is_used_and_traced_as_fastapi_traces(
 
     monkeypatch.setattr(Plan, "reply", noted)
     seen = []
-    for middleware in ([], [Middleware(DispatchMiddleware)]):
+    for middleware in ([], [Middleware(DispatchMiddleware, table=Table(plan))]):
         exporter = InMemorySpanExporter()
         provider = TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -291,15 +315,15 @@ async def test_a_plan_is_used_and_traced_as_fastapi_traces(
     assert planned == ([] if path == "/nowhere" else [path.partition("?")[0]])
 
 
-async def test_a_reply_that_breaks_its_model_is_an_error() -> None:
-    transport = httpx2.ASGITransport(app=build(Middleware(DispatchMiddleware)))
+async def test_reply_that_violates_its_model_is_an_error() -> None:
+    transport = httpx2.ASGITransport(app=build(Middleware(DispatchMiddleware, table=Table(plan))))
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         with pytest.raises(Exception, match="1 validation error"):
             await client.get("/v1/a/b/wrong")
 
 
-async def test_a_unit_of_work_is_committed_before_the_reply_leaves() -> None:
-    app = build(Middleware(DispatchMiddleware))
+async def test_unit_of_work_is_committed_before_the_reply_is_sent() -> None:
+    app = build(Middleware(DispatchMiddleware, table=Table(plan)))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         calls.clear()
@@ -310,8 +334,8 @@ async def test_a_unit_of_work_is_committed_before_the_reply_leaves() -> None:
         assert calls == ["begin", "roll back"]
 
 
-async def test_all_routes_but_forms_and_streams_have_plans(app: FastAPI) -> None:
-    """When a new route fails here: one of its dependencies is a plain function, not a coroutine."""
+async def test_all_routes_except_forms_and_streams_have_plans(app: FastAPI) -> None:
+    """If a new route fails here, one of its dependencies is a plain function, not a coroutine."""
     without = set()
     for context in iter_route_contexts(app.routes):
         if hasattr(context, "dependant"):
@@ -325,3 +349,131 @@ async def test_all_routes_but_forms_and_streams_have_plans(app: FastAPI) -> None
         "GET /api/v1/users/me/exports/{export_id}",
         "GET /api/v1/jobs/{job_id}/events",
     }
+
+
+def test_plans_support_the_locked_versions() -> None:
+    # After an upgrade of either: run the API tests, then name the new version there.
+    assert fastapi.__version__ == TESTED_FASTAPI
+    assert starlette.__version__ == TESTED_STARLETTE
+    assert planner(enabled=True) is plan
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
+    """What the module logs. A new logger, since one that was used before keeps its processors."""
+    monkeypatch.setattr(dispatch, "log", structlog.stdlib.get_logger("dispatch"))
+    with capture_logs() as lines:
+        yield lines
+
+
+def test_unsupported_fastapi_version_disables_plans(
+    monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
+) -> None:
+    monkeypatch.setattr(dispatch, "TESTED_FASTAPI", "0.1.0")
+    assert planner(enabled=True) is None
+    (line,) = logged
+    assert line["event"].startswith("routes are served without plans")
+    assert line["reason"] == f"FastAPI {fastapi.__version__} is not the tested 0.1.0"
+
+
+def test_unsupported_starlette_version_disables_plans(
+    monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
+) -> None:
+    monkeypatch.setattr(dispatch, "TESTED_STARLETTE", "1.0.0")
+    assert planner(enabled=True) is None
+    assert logged[0]["reason"] == f"Starlette {starlette.__version__} is not the tested 1.0.0"
+
+
+def test_setting_disables_plans(settings: Settings, logged: list[EventDict]) -> None:
+    api = settings.api.model_copy(update={"plans": False})
+    assert planner(enabled=api.plans) is None
+    assert [(line["event"], line["reason"]) for line in logged] == [
+        ("routes are served without plans", "API_PLANS is false")
+    ]
+
+
+async def test_test_run_uses_the_mode_of_its_environment(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await served_by_plans(client, monkeypatch) == plans_are_on()
+
+
+def extended(*middleware: Middleware) -> FastAPI:
+    """Typical extensions: a route class, exception handlers, a dependency to override."""
+
+    class Marked(APIRoute):
+        def get_route_handler(self) -> Any:
+            original = super().get_route_handler()
+
+            async def handler(request: Request) -> Response:
+                reply = await original(request)
+                reply.headers["x-route-class"] = "yes"
+                return reply
+
+            return handler
+
+    async def number() -> int:
+        return 1
+
+    app = FastAPI(middleware=middleware)
+    router = APIRouter(route_class=Marked)
+
+    @router.get("/marked")
+    async def marked() -> str:
+        return "marked"
+
+    @app.get("/number")
+    async def read_number(value: Annotated[int, Depends(number)]) -> int:
+        return value
+
+    @app.get("/teapot")
+    async def teapot() -> None:
+        raise HTTPException(418, "short and stout")
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise KeyError("broken")
+
+    @app.post("/things")
+    async def add(thing: Thing) -> Thing:
+        return thing
+
+    @app.exception_handler(418)
+    async def by_status(_: Request, error: HTTPException) -> Response:
+        return PlainTextResponse(f"by status: {error.detail}", 418)
+
+    @app.exception_handler(KeyError)
+    def in_a_thread(_: Request, error: KeyError) -> Response:
+        return PlainTextResponse(f"{threading.current_thread() is threading.main_thread()}", 500)
+
+    @app.exception_handler(RequestValidationError)
+    async def with_body(_: Request, error: RequestValidationError) -> Response:
+        return PlainTextResponse(repr(error.body), 422)
+
+    app.include_router(router)
+    app.state.number = number
+    return app
+
+
+async def test_extensions_work_with_and_without_plans() -> None:
+    seen = []
+    for app in (extended(), extended(Middleware(DispatchMiddleware, table=Table(plan)))):
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+            replies = [
+                await client.get("/marked"),
+                await client.get("/teapot"),
+                await client.get("/broken"),
+                await client.post("/things", json={"size": "many"}),
+                await client.post("/things", content=b"{", headers={"content-type": _JSON}),
+                await client.get("/number"),
+            ]
+            app.dependency_overrides[app.state.number] = lambda: 2
+            replies.append(await client.get("/number"))
+            app.dependency_overrides.clear()
+            replies.append(await client.get("/number"))
+        seen.append([(r.status_code, r.text, r.headers.get("x-route-class")) for r in replies])
+    assert seen[0] == seen[1]
+    assert seen[0][0] == (200, '"marked"', "yes")
+    assert [text for _, text, _ in seen[0][1:3]] == ["by status: short and stout", "False"]
+    assert [text for _, text, _ in seen[0][-3:]] == ["1", "2", "1"]

@@ -19,7 +19,7 @@ def kinds(base: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
 
 
 def problem(reply: httpx2.Response, status: int, code: str) -> dict[str, object]:
-    """The document, after checking what all have in common."""
+    """The problem document, after checking what all problem documents have in common."""
     assert reply.status_code == status, reply.text
     assert reply.headers["content-type"] == MEDIA_TYPE
     body: dict[str, object] = reply.json()
@@ -39,7 +39,8 @@ def test_every_domain_error_has_a_status(kind: type[DomainError]) -> None:
 
 
 def test_codes_are_unique() -> None:
-    codes = [kind.code for kind in kinds()]
+    # A class that inherits from two of them is visited twice; one without a code uses its parent's.
+    codes = [kind.code for kind in set(kinds()) if "code" in vars(kind)]
     assert len(codes) == len(set(codes))
     assert DomainError not in STATUS
 
@@ -53,11 +54,11 @@ async def test_unknown_path(client: httpx2.AsyncClient) -> None:
 async def test_wrong_method(client: httpx2.AsyncClient) -> None:
     reply = await client.put("/health/live")
     problem(reply, 405, "method-not-allowed")
-    assert reply.headers["allow"] == "GET"
+    assert reply.headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.anyio
-async def test_invalid_request_names_the_part_and_repeats_nothing(
+async def test_invalid_request_names_the_location_and_echoes_no_input(
     client: httpx2.AsyncClient,
 ) -> None:
     reply = await client.post(
@@ -71,7 +72,7 @@ async def test_invalid_request_names_the_part_and_repeats_nothing(
 
 
 @pytest.mark.anyio
-async def test_body_that_is_no_json(client: httpx2.AsyncClient) -> None:
+async def test_body_that_is_not_json(client: httpx2.AsyncClient) -> None:
     reply = await client.post(
         "/api/v1/auth/register", content=b"{", headers={"content-type": "application/json"}
     )
@@ -87,7 +88,7 @@ async def test_no_token(client: httpx2.AsyncClient, path: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_servers_that_are_down(client: httpx2.AsyncClient) -> None:
+async def test_unavailable_servers(client: httpx2.AsyncClient) -> None:
     reply = await client.post(
         "/api/v1/auth/login", data={"username": "ada@example.com", "password": "x"}
     )
@@ -101,7 +102,7 @@ async def test_servers_that_are_down(client: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.anyio
-async def test_not_ready_names_what_is_missing_and_no_address(client: httpx2.AsyncClient) -> None:
+async def test_readiness_failure_names_the_check_but_no_address(client: httpx2.AsyncClient) -> None:
     reply = await client.get("/health/ready")
     body = problem(reply, 503, "not-ready")
     checks = body["checks"]
@@ -116,7 +117,7 @@ async def test_not_ready_names_what_is_missing_and_no_address(client: httpx2.Asy
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("debug", [False, True])
-async def test_unforeseen_error(settings: Settings, debug: bool) -> None:
+async def test_unexpected_error(settings: Settings, debug: bool) -> None:
     app = create_app(settings.model_copy(update={"app": AppSettings(debug=debug)}))
 
     @app.get("/broken")
@@ -132,7 +133,7 @@ async def test_unforeseen_error(settings: Settings, debug: bool) -> None:
 
 
 @pytest.mark.anyio
-async def test_unforeseen_error_in_the_middle_of_a_reply_breaks_the_connection(
+async def test_unexpected_error_during_a_reply_closes_the_connection(
     app: FastAPI, client: httpx2.AsyncClient
 ) -> None:
     async def half(scope: object, receive: object, send: object) -> None:
@@ -146,7 +147,7 @@ async def test_unforeseen_error_in_the_middle_of_a_reply_breaks_the_connection(
 
 
 @pytest.mark.anyio
-async def test_all_methods_of_a_path_are_allowed(client: httpx2.AsyncClient) -> None:
+async def test_allow_lists_all_methods_of_a_path(client: httpx2.AsyncClient) -> None:
     reply = await client.patch("/api/v1/sessions")
     assert reply.status_code == 405
-    assert reply.headers["allow"] == "DELETE, GET"
+    assert reply.headers["allow"] == "DELETE, GET, HEAD"

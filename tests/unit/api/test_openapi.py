@@ -1,4 +1,4 @@
-"""The API's description is complete."""
+"""The OpenAPI description is complete."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from fastapi_base.api.errors import MEDIA_TYPE
-from fastapi_base.core.scopes import Scope
+from fastapi_base.core.security.scopes import Scope
 from fastapi_base.schemas.problem import Problem
 
 
@@ -22,7 +22,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
             yield f"{method} {path}", operation
 
 
-def test_routes_are_those_of_the_contract(document: dict[str, Any]) -> None:
+def test_routes_match_the_contract(document: dict[str, Any]) -> None:
     assert {name for name, _ in operations(document)} == {
         "post /api/v1/auth/register",
         "post /api/v1/auth/login",
@@ -109,7 +109,7 @@ def test_routes_are_those_of_the_contract(document: dict[str, Any]) -> None:
     }
 
 
-def test_operations_say_what_they_do(document: dict[str, Any]) -> None:
+def test_operations_have_descriptions(document: dict[str, Any]) -> None:
     tags = {tag["name"] for tag in document["tags"]}
     for name, operation in operations(document):
         assert operation["summary"], name
@@ -134,13 +134,13 @@ def test_every_error_is_described_as_a_problem_with_examples(document: dict[str,
                 assert Problem.model_validate(example["value"]).status == int(status)
 
 
-def test_routes_with_a_body_say_what_can_be_wrong_with_it(document: dict[str, Any]) -> None:
+def test_routes_with_a_body_document_its_errors(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         if "requestBody" in operation:
             assert {"400", "413", "422"} <= set(operation["responses"]), name
 
 
-def test_protected_routes_say_so(document: dict[str, Any]) -> None:
+def test_protected_routes_declare_their_security(document: dict[str, Any]) -> None:
     open_to_all = {name for name, operation in operations(document) if "security" not in operation}
     assert open_to_all == {
         "post /api/v1/auth/register",
@@ -167,17 +167,17 @@ def test_protected_routes_say_so(document: dict[str, Any]) -> None:
     assert set(flows["password"]["scopes"]) == {str(scope) for scope in Scope}
 
 
-def test_scopes_stand_with_both_ways_to_have_them(document: dict[str, Any]) -> None:
+def test_scopes_are_declared_for_tokens_and_api_keys(document: dict[str, Any]) -> None:
     ways = document["paths"]["/api/v1/users"]["get"]["security"]
     assert ways == [{"password": ["users:read"]}, {"api-key": ["users:read"]}]
-    # An API key is no way to manage API keys.
+    # An API key cannot manage API keys.
     ways = document["paths"]["/api/v1/api-keys"]["post"]["security"]
     assert ways == [{"password": []}, {"cookie": []}]
 
 
 def test_every_member_of_our_schemas_has_an_example(document: dict[str, Any]) -> None:
     for name, schema in document["components"]["schemas"].items():
-        if name.startswith("Body_"):  # the form of OAuth2, which FastAPI describes
+        if name.startswith("Body_"):  # the OAuth2 form, which FastAPI describes
             continue
         for member, described in schema.get("properties", {}).items():
             known = {"examples", "const", "enum", "$ref", "default"} & set(described)
@@ -186,7 +186,7 @@ def test_every_member_of_our_schemas_has_an_example(document: dict[str, Any]) ->
             assert known or nested, f"{name}.{member}"
 
 
-def test_no_reference_leads_nowhere(document: dict[str, Any]) -> None:
+def test_all_references_resolve(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
 
     def walk(node: Any) -> Iterator[str]:

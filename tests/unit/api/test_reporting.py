@@ -1,4 +1,4 @@
-"""Errors reach a server that speaks Sentry's protocol, and nothing personal does."""
+"""Errors are reported to a server that speaks Sentry's protocol, without personal data."""
 
 import asyncio
 
@@ -7,9 +7,9 @@ import pytest
 from pydantic import SecretStr
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config_observability import SentrySettings
+from fastapi_base.core.config.observability import SentrySettings
 from fastapi_base.main import create_app
-from ops.bench.collector import Received, receiving
+from ops.measure.bench.collector import Received, receiving
 
 pytestmark = pytest.mark.anyio
 SECRETS = (b"hunter2", b"ada@example.com", b"203.0.113.9")
@@ -63,7 +63,7 @@ async def test_error_is_reported_with_release_environment_and_request_id(
         assert not [body for body in received.raw if secret in body], secret
 
 
-async def test_durations_are_reported_for_a_share_of_requests(settings: Settings) -> None:
+async def test_transactions_are_sampled(settings: Settings) -> None:
     received = await ask(settings, traces=1)
     kinds = [event["item"] for event in received.events]
     assert sorted(kinds) == ["event", "transaction", "transaction"]
@@ -73,7 +73,7 @@ async def test_durations_are_reported_for_a_share_of_requests(settings: Settings
         assert not [body for body in received.raw if secret in body], secret
 
 
-async def test_only_the_share_is_reported(settings: Settings) -> None:
+async def test_only_the_sampled_share_is_reported(settings: Settings) -> None:
     with receiving() as received:
         sentry = SentrySettings(dsn=SecretStr(received.dsn), traces=0.5)
         app = create_app(settings.model_copy(update={"sentry": sentry}))
@@ -84,5 +84,5 @@ async def test_only_the_share_is_reported(settings: Settings) -> None:
         ):
             for _ in range(60):
                 await client.get("/health/live")
-    # Half, give or take six standard deviations.
+    # Half, plus or minus six standard deviations.
     assert 7 < len(received.events) < 53

@@ -1,14 +1,14 @@
-"""Which requests make spans, and that nobody waits for those who take them."""
+"""Which requests create spans, and that an unavailable collector delays no request."""
 
 import httpx2
 import pytest
 from pydantic import SecretStr
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config_observability import SentrySettings, TracingSettings
+from fastapi_base.core.config.observability import SentrySettings, TracingSettings
 from fastapi_base.main import create_app
-from ops.bench.collector import receiving
 from ops.dev.places import free_port
+from ops.measure.bench.collector import receiving
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ async def statuses(settings: Settings, *paths: str) -> list[int]:
 
 
 @pytest.mark.parametrize("sample", [0.0, 1.0])
-async def test_a_share_of_requests_and_no_probe_makes_a_span(
+async def test_requests_are_sampled_and_probes_are_not_traced(
     settings: Settings, sample: float
 ) -> None:
     with receiving() as received:
@@ -34,7 +34,7 @@ async def test_a_share_of_requests_and_no_probe_makes_a_span(
     assert [span.name for span in received.spans] == ["GET /api/v1/users/me"] * int(sample)
 
 
-async def test_receivers_that_are_down_cost_no_request(settings: Settings) -> None:
+async def test_unavailable_collector_fails_no_request(settings: Settings) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     update = {
         "tracing": TracingSettings(endpoint=f"http://{nobody}/v1/traces", sample=1),

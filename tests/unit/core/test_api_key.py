@@ -1,4 +1,4 @@
-"""The form of API keys."""
+"""The format of API keys."""
 
 import re
 import zlib
@@ -6,10 +6,10 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_base.core import api_key
+from fastapi_base.core.security import api_key
 
 
-def test_a_new_key_is_well_formed_and_never_the_same() -> None:
+def test_new_keys_are_well_formed_and_unique() -> None:
     keys = [api_key.new_key() for _ in range(100)]
     assert all(api_key.well_formed(key.value) for key in keys)
     assert len({key.value for key in keys}) == 100
@@ -18,7 +18,7 @@ def test_a_new_key_is_well_formed_and_never_the_same() -> None:
     assert keys[0].value not in repr(keys[0])
 
 
-def test_a_key_is_told_from_other_tokens() -> None:
+def test_keys_are_distinguished_from_other_tokens() -> None:
     assert api_key.claims_to_be(api_key.new_key().value)
     assert api_key.claims_to_be("fb_broken")
     assert not api_key.claims_to_be("rt_a-refresh-token")
@@ -34,7 +34,7 @@ def test_checksum_is_crc32_in_base_62() -> None:
 
 
 @given(st.data())
-def test_one_changed_character_is_noticed(data: st.DataObject) -> None:
+def test_checksum_detects_one_changed_character(data: st.DataObject) -> None:
     key = api_key.new_key().value
     at = data.draw(st.integers(0, len(key) - 1))
     other = data.draw(st.sampled_from("0aZ_-. é"))
@@ -43,6 +43,6 @@ def test_one_changed_character_is_noticed(data: st.DataObject) -> None:
 
 
 @given(st.text())
-def test_other_texts_are_not_well_formed(text: str) -> None:
+def test_malformed_keys_are_rejected(text: str) -> None:
     assert not api_key.well_formed(text)
     assert not api_key.well_formed("fb_" + text)

@@ -1,11 +1,12 @@
-"""Settings: read by section, refused with a sentence that names the variable."""
-
-from collections.abc import Mapping
+"""Settings: read by section, and rejected with a sentence that names the variable."""
 
 import pytest
 from pydantic import ValidationError
 
-from fastapi_base.core.config import Settings, SettingsError, variable
+from fastapi_base.core.config import Settings, SettingsError, load_settings
+from tests.unit.core.environment import load
+
+pytestmark = pytest.mark.usefixtures("clean_environment")
 
 PROVIDER = (
     '{"a": {"issuer": "https://login.example.com", "client_id": "a",'
@@ -22,27 +23,18 @@ SAFE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for section in Settings.sections().values():
-        for field in section.model_fields:
-            monkeypatch.delenv(variable(section, field), raising=False)
-
-
-def load(monkeypatch: pytest.MonkeyPatch, values: Mapping[str, str]) -> Settings:
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    return Settings.load(env_file=None)
-
-
 def test_defaults_run_a_development_service() -> None:
-    settings = Settings.load(env_file=None)
+    settings = load_settings(env_file=None)
     assert settings.app.environment == "development"
     assert settings.api.host == "127.0.0.1"
 
 
-def test_safe_production_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, SAFE)
+def test_the_class_of_all_settings_loads_them() -> None:
+    assert Settings.load(env_file=None) == load_settings(env_file=None)
+
+
+def test_safe_production_settings_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, **SAFE)
     assert settings.app.environment == "production"
     assert (
         settings.database.url.get_secret_value()
@@ -69,7 +61,6 @@ def test_safe_production_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> 
         ("PASSKEY_ORIGINS", "https://badexample.com"),
         ("PASSKEY_ORIGINS", ""),
         ("DEBUG", "true"),
-        ("API_RELOAD", "true"),
         ("API_CORS_ORIGINS", "https://app.example.com,*"),
         ("API_FORWARDED_ALLOW_IPS", "*"),
         ("DATABASE_URL", ""),
@@ -83,11 +74,11 @@ def test_safe_production_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> 
         ("AUTH_REQUIRE_VERIFIED_EMAIL", "true"),
     ],
 )
-def test_production_refuses_what_is_unsafe(
+def test_production_refuses_unsafe_settings(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        load(monkeypatch, {**SAFE, name: value})
+        load(monkeypatch, **{**SAFE, name: value})
     lines = str(caught.value).splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(f"{name}: ")
@@ -109,7 +100,7 @@ def test_wrong_value_is_named_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        load(monkeypatch, {name: value})
+        load(monkeypatch, **{name: value})
     assert str(caught.value).startswith(f"{name}: ")
     assert value not in str(caught.value).removeprefix(name)
 
@@ -118,27 +109,39 @@ def test_wrong_value_is_named_and_not_shown(
     ("name", "value"),
     [("CELERY_VISIBILITY_TIMEOUT", "300"), ("CELERY_TASK_SOFT_TIME_LIMIT", "300")],
 )
-def test_time_limits_must_lie_in_order(
+def test_time_limits_must_be_in_order(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: must be"):
-        load(monkeypatch, {name: value})
+        load(monkeypatch, **{name: value})
 
 
-def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["FIRST_ADMIN_EMAIL", "MAIL_SENDER"])
+def test_addresses_in_special_use_domains_need_a_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: .* AUTH_EMAIL_ALLOW_SPECIAL_DOMAINS=true"):
+        load(monkeypatch, **{name: "admin@corp.local"})
+    with pytest.raises(SettingsError, match=f"^{name}: must be an e-mail address") as caught:
+        load(monkeypatch, **{name: "admin@corp..local"})
+    assert "AUTH_" not in str(caught.value)
+    load(monkeypatch, **{name: "admin@corp.local", "AUTH_EMAIL_ALLOW_SPECIAL_DOMAINS": "true"})
+
+
+def test_all_problems_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError) as caught:
-        load(monkeypatch, {"API_PORT": "x", "REDIS_URL": "y"})
+        load(monkeypatch, API_PORT="x", REDIS_URL="y")
     assert "API_PORT: " in str(caught.value)
     assert "REDIS_URL: " in str(caught.value)
 
 
-def test_words_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, {"API_CORS_ORIGINS": "https://a.example, https://b.example"})
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, API_CORS_ORIGINS="https://a.example, https://b.example")
     assert settings.api.cors_origins == ("https://a.example", "https://b.example")
 
 
 def test_settings_are_frozen_and_hide_secrets() -> None:
-    settings = Settings.load(env_file=None)
+    settings = load_settings(env_file=None)
     with pytest.raises(ValidationError):
         settings.api.port = 1
     assert "development-only" not in repr(settings)
@@ -154,7 +157,7 @@ def test_settings_are_frozen_and_hide_secrets() -> None:
         ("MAIL_USERNAME", "alone"),
     ],
 )
-def test_production_sends_mail_safely_or_not_at_all(
+def test_production_requires_safe_mail_settings(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     safe = {
@@ -164,6 +167,6 @@ def test_production_sends_mail_safely_or_not_at_all(
         "MAIL_LINK_BASE": "https://app.example.org",
         "AUTH_REQUIRE_VERIFIED_EMAIL": "true",
     }
-    assert load(monkeypatch, safe).mail.host == "mail.example.org"
+    assert load(monkeypatch, **safe).mail.host == "mail.example.org"
     with pytest.raises(SettingsError, match=f"^{name}"):
-        load(monkeypatch, {**safe, name: value})
+        load(monkeypatch, **{**safe, name: value})

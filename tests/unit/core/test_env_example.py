@@ -1,4 +1,4 @@
-"""`.env.example` is the list of settings: all of them, with their defaults, and no others."""
+"""`.env.example` lists all settings with their defaults, and nothing else."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from fastapi_base.core.config import Settings, variable
+from fastapi_base.core.config import Settings, load_settings, variable
 
 EXAMPLE = Path(".env.example")
 
@@ -41,14 +41,14 @@ def test_names_and_defaults_agree() -> None:
     assert entries() == defaults()
 
 
-def test_every_setting_is_explained() -> None:
+def test_every_setting_has_a_comment() -> None:
     lines = EXAMPLE.read_text().splitlines()
     for before, line in pairwise(lines):
         if line and not line.startswith("#"):
             assert before.startswith("# "), line
 
 
-def test_the_example_can_be_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_is_valid_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in defaults():
         monkeypatch.delenv(name, raising=False)
-    assert Settings.load(env_file=EXAMPLE) == Settings.load(env_file=None)
+    assert load_settings(env_file=EXAMPLE) == load_settings(env_file=None)

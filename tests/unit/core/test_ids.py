@@ -14,5 +14,5 @@ def test_version_variant_and_time() -> None:
     assert before <= made.int >> 80 <= after
 
 
-def test_no_two_are_equal() -> None:
+def test_ids_are_unique() -> None:
     assert len({uuid7() for _ in range(10_000)}) == 10_000

@@ -1,15 +1,17 @@
-"""Tries to get secrets and personal data into a log, by every way that code has."""
+"""Tries to get secrets and personal data into the log in every way that code can."""
 
 import io
 import json
 import logging
+import tracemalloc
 
 import pytest
 import structlog
 
-from fastapi_base.core import api_key, opaque
-from fastapi_base.core.config_observability import LogSettings
-from fastapi_base.core.logging import configure_logging
+from fastapi_base.core.config.observability import LogSettings
+from fastapi_base.core.observability.logging import configure_logging
+from fastapi_base.core.observability.redaction import secret_key
+from fastapi_base.core.security import api_key, opaque
 
 SECRET = "hunter2-correct-horse"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
@@ -21,18 +23,15 @@ HEADERS = [
 
 
 class Holder:
-    """Something whose text says too much."""
+    """An object whose text reveals too much."""
 
     def __repr__(self) -> str:
         return f"Holder(password={SECRET}, to={EMAIL})"
 
 
 @pytest.fixture(params=["json", "console"])
-def lines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    stream = io.StringIO()
-    monkeypatch.setattr("sys.stderr", stream)
-    configure_logging(LogSettings(format=request.param))
-    return stream
+def log_format(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def fail(text: str) -> None:
@@ -72,7 +71,7 @@ def test_nothing_leaks(lines: io.StringIO) -> None:
     ["\n", "\r\n", "\x1b[2J", "\x9b2J", "\x85", "\u2028", "\x00", "\x08\x08"],
     ids=["lf", "crlf", "escape", "c1", "nel", "line-separator", "nul", "backspace"],
 )
-def test_no_caller_can_begin_a_line_or_move_the_cursor(
+def test_callers_cannot_inject_lines_or_terminal_sequences(
     monkeypatch: pytest.MonkeyPatch, format_: str, evil: str
 ) -> None:
     stream = io.StringIO()
@@ -88,3 +87,17 @@ def test_no_caller_can_begin_a_line_or_move_the_cursor(
     if format_ == "json":
         assert json.loads(written.splitlines()[0])["path"] == forged
     assert evil not in written.replace("\n", "") or evil == "\n"
+
+
+def test_long_names_are_checked_but_not_cached() -> None:
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for n in range(50):
+            name = f"x-{'a' * 30_000}-{n}"
+            assert not secret_key(name)
+            assert secret_key(f"{name}-token")
+        kept = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert kept < 500_000

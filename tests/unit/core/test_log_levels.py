@@ -1,16 +1,16 @@
-"""Levels of loggers, by setting and while the service runs."""
+"""Log levels, by setting and at run time."""
 
 import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from fastapi_base.core.config_observability import LogSettings
-from fastapi_base.core.log_levels import Levels
-from fastapi_base.core.logging import configure_logging
+from fastapi_base.core.config.observability import LogSettings
+from fastapi_base.core.observability.log_levels import Levels
+from fastapi_base.core.observability.logging import configure_logging
+from ops.dev.waiting import until
 
 NAMES = ("chatty", "chatty.part", "quiet")
 
@@ -29,28 +29,25 @@ def levels() -> dict[str, str]:
     }
 
 
-def test_setting_names_single_loggers() -> None:
+def test_setting_sets_levels_of_single_loggers() -> None:
     configure_logging(LogSettings(levels=("chatty=ERROR", "chatty.part=DEBUG")))
     assert levels() == {"chatty": "ERROR", "chatty.part": "DEBUG", "quiet": "INFO"}
 
 
 @pytest.mark.parametrize("wrong", ["chatty", "chatty=LOUD", "=INFO"])
-def test_a_wrong_level_says_what_would_be_right(wrong: str) -> None:
+def test_invalid_level_lists_the_valid_ones(wrong: str) -> None:
     with pytest.raises(ValidationError, match="must look like"):
         LogSettings(levels=(wrong,))
 
 
-def test_file_changes_levels_while_the_process_runs_and_gives_them_back(tmp_path: Path) -> None:
+def test_file_changes_levels_at_run_time_and_restores_them(tmp_path: Path) -> None:
     file = tmp_path / "levels"
     settings = LogSettings(levels=("chatty=ERROR",), levels_file=file)
     configure_logging(settings)
     Levels(settings, interval=0.01).watch()
 
     def becomes(wanted: dict[str, str]) -> None:
-        deadline = time.monotonic() + 10
-        while levels() != wanted:
-            assert time.monotonic() < deadline, levels()
-            time.sleep(0.01)
+        until(lambda: levels() == wanted, "the levels", 10, said=lambda: str(levels()), pause=0.01)
 
     file.write_text("# for the incident\nchatty=DEBUG\nquiet = WARNING\nnonsense\n")
     becomes({"chatty": "DEBUG", "chatty.part": "DEBUG", "quiet": "WARNING"})

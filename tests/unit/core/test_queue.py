@@ -1,4 +1,4 @@
-"""The broker when it is down: a quick answer that says which jobs it does not have."""
+"""While the broker is down, publishing fails quickly and tells which jobs were not published."""
 
 import socket
 import time
@@ -9,8 +9,8 @@ import pytest
 
 from fastapi_base.core.config import RedisSettings, Settings
 from fastapi_base.core.errors import Unavailable
-from fastapi_base.core.queue import Publisher, celery_config
-from fastapi_base.core.queues import Queue
+from fastapi_base.core.messaging.publisher import Publisher, celery_config
+from fastapi_base.core.messaging.queues import Queue
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Job:
     trace: dict[str, str] | None = None
 
 
-def test_server_that_is_not_there(settings: Settings) -> None:
+def test_unreachable_server(settings: Settings) -> None:
     publisher = Publisher(settings)
     jobs = [Job(uuid.uuid4()), Job(uuid.uuid4())]
     start = time.monotonic()
@@ -34,7 +34,7 @@ def test_server_that_is_not_there(settings: Settings) -> None:
     publisher.close()
 
 
-def test_server_that_never_answers(settings: Settings) -> None:
+def test_unresponsive_server(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         redis = RedisSettings.model_validate({"url": f"redis://127.0.0.1:{port}", "timeout": 0.3})
@@ -46,7 +46,7 @@ def test_server_that_never_answers(settings: Settings) -> None:
         publisher.close()
 
 
-def test_nothing_is_lost_and_nothing_runs_for_ever(settings: Settings) -> None:
+def test_tasks_are_acknowledged_late_and_limited_in_time(settings: Settings) -> None:
     config = celery_config(settings)
     assert config["accept_content"] == ["json"]
     assert config["task_acks_late"]

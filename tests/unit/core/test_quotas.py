@@ -1,12 +1,12 @@
-"""Quotas as settings say them."""
+"""Parsing quotas from settings."""
 
 import pytest
 
-from fastapi_base.core.config import RateLimitSettings, Settings, SettingsError
-from fastapi_base.core.quotas import Quota, RouteQuota
+from fastapi_base.core.config import RateLimitSettings, SettingsError, load_settings
+from fastapi_base.core.config.quotas import Quota, RouteQuota
 
 
-def test_quotas_are_read() -> None:
+def test_quotas_are_parsed() -> None:
     assert Quota.parse("600/minute") == Quota(600, 60)
     assert Quota.parse(" 1/day ").interval == 86_400_000_000
     route = RouteQuota.parse("POST /api/v1/jobs=60/hour")
@@ -23,14 +23,14 @@ def test_quotas_are_read() -> None:
         ("EXEMPT", "10.0.0.0/8,localhost", "'localhost' must look like 10.0.0.0/8"),
     ],
 )
-def test_bad_quotas_stop_the_boot_by_name(
+def test_invalid_quotas_fail_at_boot_by_name(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
 ) -> None:
     monkeypatch.setenv(f"RATE_LIMIT_{name}", value)
     with pytest.raises(SettingsError, match=f"RATE_LIMIT_{name}: .*{said}"):
-        Settings.load(None)
+        load_settings(None)
 
 
-def test_lists_come_from_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RATE_LIMIT_EXEMPT", "10.0.0.0/8, 2001:db8::/32")
     assert RateLimitSettings().exempt == ("10.0.0.0/8", "2001:db8::/32")

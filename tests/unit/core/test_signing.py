@@ -1,4 +1,4 @@
-"""Tokens that are signed with key pairs."""
+"""Tokens signed with key pairs."""
 
 import hashlib
 import hmac
@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt import PyJWK
 
-from fastapi_base.core import rotation
-from fastapi_base.core.config import AuthSettings, Settings, SettingsError
+from fastapi_base.core.config import AuthSettings, Settings, SettingsError, load_settings
 from fastapi_base.core.errors import NotAuthenticated
-from fastapi_base.core.security import TokenCodec
-from fastapi_base.core.signing import Algorithm, new_private_key, pem, public_key
+from fastapi_base.core.security import rotation
+from fastapi_base.core.security.signing import Algorithm, new_private_key, pem, public_key
+from fastapi_base.core.security.tokens import TokenCodec
 from fastapi_base.main import create_app
 
 USER, SESSION = uuid.uuid4(), uuid.uuid4()
@@ -34,7 +34,7 @@ def settings(folder: Path, algorithm: Algorithm, **more: object) -> AuthSettings
 
 
 @pytest.mark.parametrize("algorithm", PAIRS)
-def test_others_can_check_tokens_by_the_key_set(tmp_path: Path, algorithm: Algorithm) -> None:
+def test_others_can_verify_tokens_with_the_key_set(tmp_path: Path, algorithm: Algorithm) -> None:
     codec = TokenCodec(settings(tmp_path, algorithm))
     token = codec.issue(USER, SESSION).value
     assert codec.read(token).user_id == USER
@@ -62,15 +62,15 @@ def test_shared_secrets_are_not_published() -> None:
 
 
 @pytest.mark.parametrize("algorithm", PAIRS)
-def test_a_public_key_is_no_shared_secret(tmp_path: Path, algorithm: Algorithm) -> None:
-    """What anybody can fetch must not sign: HS256 with the public key, under its own name."""
+def test_published_key_cannot_sign_as_a_shared_secret(tmp_path: Path, algorithm: Algorithm) -> None:
+    """A published key must not sign: HS256 with the public key, under its own key ID."""
     codec = TokenCodec(settings(tmp_path, algorithm))
     good = codec.issue(USER, SESSION).value
     private = serialization.load_pem_private_key((tmp_path / f"{algorithm}.pem").read_bytes(), None)
     secret = pem(private.public_key()).encode()  # type: ignore[arg-type]
     kid = jwt.get_unverified_header(good)["kid"]
     claims = jwt.decode(good, options={"verify_signature": False})
-    # PyJWT refuses to sign so, and an attacker is not bound by it.
+    # PyJWT refuses to sign like this; an attacker would not.
     forged = _hs256({"alg": "HS256", "typ": "at+jwt", "kid": kid}, claims, secret)
     with pytest.raises(NotAuthenticated):
         codec.read(forged)
@@ -84,18 +84,20 @@ def _hs256(header: dict[str, str], claims: dict[str, object], secret: bytes) -> 
     return (signed + b"." + part(hmac.digest(secret, signed, hashlib.sha256))).decode()
 
 
-def test_tokens_of_the_secret_are_refused_when_key_pairs_sign(tmp_path: Path) -> None:
+def test_tokens_signed_by_the_secret_are_refused_after_the_switch_to_key_pairs(
+    tmp_path: Path,
+) -> None:
     by_secret = TokenCodec(AuthSettings()).issue(USER, SESSION).value
     with pytest.raises(NotAuthenticated):
         TokenCodec(settings(tmp_path, "EdDSA")).read(by_secret)
-    # Unless they are accepted on the way from one to the other.
+    # Unless the settings accept them during the transition.
     secret = AuthSettings().jwt_secret.get_secret_value()
     changing = TokenCodec(settings(tmp_path, "EdDSA", jwt_accepted_secrets=secret))
     assert changing.read(by_secret).user_id == USER
 
 
 @pytest.mark.parametrize("algorithm", PAIRS)
-def test_key_pairs_rotate_while_tokens_are_out(tmp_path: Path, algorithm: Algorithm) -> None:
+def test_key_pairs_rotate_while_tokens_are_valid(tmp_path: Path, algorithm: Algorithm) -> None:
     old = settings(tmp_path, algorithm)
     said = rotation.of_key_pairs(old, tmp_path / "new")
     [private] = [f for f in (tmp_path / "new").iterdir() if "accepted" not in f.name]
@@ -116,7 +118,7 @@ def test_key_pairs_rotate_while_tokens_are_out(tmp_path: Path, algorithm: Algori
     with pytest.raises(NotAuthenticated):
         codecs[3].read(codecs[0].issue(USER, SESSION).value)
     assert len(codecs[1].key_set()["keys"]) == 2
-    # Before the new key signs, others have been able to fetch it.
+    # Others could fetch the new key before it signs.
     new = jwt.get_unverified_header(codecs[2].issue(USER, SESSION).value)["kid"]
     assert new in {key["kid"] for key in codecs[1].key_set()["keys"]}
 
@@ -124,10 +126,14 @@ def test_key_pairs_rotate_while_tokens_are_out(tmp_path: Path, algorithm: Algori
 @pytest.mark.parametrize(
     ("variable", "content", "said"),
     [
-        ("PRIVATE_KEY_FILE", None, "EdDSA needs one"),
+        ("PRIVATE_KEY_FILE", None, "required by EdDSA"),
         ("PRIVATE_KEY_FILE", "", "cannot be read"),
-        ("PRIVATE_KEY_FILE", "no key", "must hold a private key as PEM"),
-        ("PRIVATE_KEY_FILE", pem(new_private_key("ES256")), "holds a key for ES256, not for EdDSA"),
+        ("PRIVATE_KEY_FILE", "no key", "must contain a PEM private key"),
+        (
+            "PRIVATE_KEY_FILE",
+            pem(new_private_key("ES256")),
+            "contains a key for ES256, not for EdDSA",
+        ),
         (
             "PRIVATE_KEY_FILE",
             pem(ec.generate_private_key(ec.SECP384R1())),
@@ -135,19 +141,19 @@ def test_key_pairs_rotate_while_tokens_are_out(tmp_path: Path, algorithm: Algori
         ),
         (
             "PRIVATE_KEY_FILE",
-            # Weak on purpose.
+            # Deliberately weak.
             pem(rsa.generate_private_key(65537, 1024)),  # noqa: S505
             "an RSA key of 1024 bits must have 2048 or more",
         ),
-        ("ACCEPTED_KEYS_FILE", "nothing", "must hold public keys as PEM"),
+        ("ACCEPTED_KEYS_FILE", "nothing", "must contain a sequence of PEM public keys"),
         (
             "ACCEPTED_KEYS_FILE",
             "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
-            "has a block that is no public key",
+            "contains a block that is not a public key",
         ),
     ],
 )
-def test_keys_that_cannot_be_used_stop_the_boot(
+def test_unusable_keys_fail_at_boot(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, content: str | None, said: str
 ) -> None:
     good = settings(tmp_path, "EdDSA")
@@ -158,11 +164,11 @@ def test_keys_that_cannot_be_used_stop_the_boot(
         given.write_text(content)
     monkeypatch.setenv(f"AUTH_JWT_{variable}", "" if content is None else str(given))
     with pytest.raises(SettingsError, match=f"AUTH_JWT_{variable}: .*{said}"):
-        Settings.load(None)
+        load_settings(None)
 
 
 @pytest.mark.anyio
-async def test_the_key_set_is_served(tmp_path: Path, settings_without_servers: Settings) -> None:
+async def test_key_set_is_served(tmp_path: Path, settings_without_servers: Settings) -> None:
     auth = settings(tmp_path, "ES256")
     app = create_app(settings_without_servers.model_copy(update={"auth": auth}))
     transport = httpx2.ASGITransport(app=app)
@@ -178,7 +184,7 @@ async def test_the_key_set_is_served(tmp_path: Path, settings_without_servers: S
 
 @pytest.fixture
 def settings_without_servers(request: pytest.FixtureRequest) -> Settings:
-    """The settings of tests/unit/conftest.py; their name is taken here."""
+    """The settings of tests/unit/conftest.py, whose name is in use here."""
     found = request.getfixturevalue("settings")
     assert isinstance(found, Settings)
     return found

@@ -1,4 +1,4 @@
-"""Relationships raise when they are touched unloaded: a query for each row cannot creep in."""
+"""Unloaded relationships raise on access, so N+1 queries cannot creep in."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ RAISING = {"raise", "raise_on_sql", "write_only", "noload"}
 
 
 def loading(mappers: Iterable[Mapper[object]]) -> list[str]:
-    """The relationships that would ask the database when they are touched."""
+    """The relationships that would query the database on access."""
     return [
         str(relation)
         for mapper in mappers
@@ -28,13 +28,13 @@ def loading(mappers: Iterable[Mapper[object]]) -> list[str]:
     ]
 
 
-def test_no_relationship_of_ours_loads_by_itself() -> None:
+def test_no_relationship_loads_lazily() -> None:
     mappers = list(default_registry.mappers)
     assert models.User in {mapper.class_ for mapper in mappers}
     assert loading(mappers) == []
 
 
-def test_the_check_finds_those_that_do() -> None:
+def test_check_finds_lazy_relationships() -> None:
     class Base(DeclarativeBase):
         registry = registry()
 

@@ -1,4 +1,4 @@
-"""Nothing that is kept of accounts is forgotten by the export, nor leaves by mistake."""
+"""The export misses no account data and discloses nothing by mistake."""
 
 import uuid
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ import pytest
 from sqlalchemy import Column, ForeignKey, LargeBinary, MetaData, Table, Uuid
 
 from fastapi_base.models import metadata
-from fastapi_base.services.exported import EXPORTED, LEFT_OUT, Part
+from fastapi_base.services.privacy.exported import EXPORTED, LEFT_OUT, Part
 
-# Columns that name accounts without a foreign key.
+# Columns that refer to accounts without a foreign key.
 NAMES = {"actor_id", "invited_by", "owner_id", "subject_id", "user_id", "user_ids"}
 
 
 def of_accounts(tables: MetaData) -> set[str]:
-    """Tables whose rows belong to accounts: by their columns, or by what they refer to."""
+    """Tables whose rows belong to accounts, by their columns or by the rows that they reference."""
     found = {"users"}
     while True:
         more = {
@@ -28,7 +28,7 @@ def of_accounts(tables: MetaData) -> set[str]:
         found |= more
 
 
-def test_every_table_of_accounts_is_exported_or_left_out_for_a_reason() -> None:
+def test_every_account_table_is_exported_or_excluded_for_a_reason() -> None:
     exported = {str(part.table.__tablename__) for part in EXPORTED}
     assert exported | set(LEFT_OUT) == of_accounts(metadata)
     assert not exported & set(LEFT_OUT)
@@ -36,7 +36,7 @@ def test_every_table_of_accounts_is_exported_or_left_out_for_a_reason() -> None:
     assert len({part.name for part in EXPORTED}) == len(EXPORTED)
 
 
-def test_a_new_table_is_noticed() -> None:
+def test_new_table_is_detected() -> None:
     tables = MetaData()
     for table in metadata.tables.values():
         table.to_metadata(tables)
@@ -56,6 +56,6 @@ def test_every_column_is_exported_or_hidden(part: Part) -> None:
     shown = set(part.rows(uuid.uuid4()).selected_columns.keys())
     assert shown | part.hidden == {column.key for column in columns(part)}
     assert not shown & part.hidden
-    # Digests, keys and what is encrypted are bytes here.
+    # Digests, keys and ciphertext are bytes here.
     secret = {column.key for column in columns(part) if isinstance(column.type, LargeBinary)}
     assert secret <= part.hidden

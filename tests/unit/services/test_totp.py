@@ -1,4 +1,4 @@
-"""Codes of authenticator applications."""
+"""Codes of authenticator apps."""
 
 import base64
 import re
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pyotp
 import pytest
 
-from fastapi_base.services import totp
+from fastapi_base.services.identity import totp
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 NOW = datetime(2026, 1, 31, 12, 0, 10, tzinfo=UTC)
@@ -27,13 +27,13 @@ def test_vectors_of_rfc_6238(seconds: int, code: str) -> None:
 @pytest.mark.parametrize(
     ("drift", "found"), [(-2, None), (-1, STEP - 1), (0, STEP), (1, STEP + 1), (2, None)]
 )
-def test_clock_may_be_one_step_wrong(drift: int, found: int | None) -> None:
+def test_clock_may_be_off_by_one_step(drift: int, found: int | None) -> None:
     code = pyotp.TOTP(SECRET).at(NOW + timedelta(seconds=30 * drift))
     assert totp.matching_step(SECRET, code, NOW) == found
 
 
 @pytest.mark.parametrize("code", ["", "12345", "1234567", "abcdef", "\u0661" * 6])
-def test_what_is_no_code_fits_nothing(code: str) -> None:
+def test_malformed_code_never_matches(code: str) -> None:
     assert totp.matching_step(SECRET, code, NOW) is None
 
 

@@ -1,4 +1,4 @@
-"""What a process may use, read from folders that look like /proc and /sys."""
+"""Resource limits of a process, read from directories that look like /proc and /sys."""
 
 import os
 from pathlib import Path
@@ -77,7 +77,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
-def test_the_least_of_all_limits_counts(tmp_path: Path, case: str) -> None:
+def test_lowest_limit_wins(tmp_path: Path, case: str) -> None:
     files, processors, memory = CASES[case]
     root = tree(tmp_path, files)
     assert machine.processors(root) == processors
@@ -108,7 +108,7 @@ def test_workers_fit_the_quota_and_the_memory(
     assert machine.workers(root) == expected
 
 
-def test_affinity_counts_below_the_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_affinity_below_the_quota_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "process_cpu_count", lambda: 2)
     root = tree(
         tmp_path,
@@ -117,5 +117,5 @@ def test_affinity_counts_below_the_quota(tmp_path: Path, monkeypatch: pytest.Mon
     assert machine.workers(root) == 2
 
 
-def test_this_machine_gives_at_least_one() -> None:
+def test_real_machine_allows_at_least_one_worker() -> None:
     assert machine.workers() >= 1

@@ -1,4 +1,4 @@
-"""Cursors: what was sealed comes back, and nothing else is taken."""
+"""Cursors: signed positions round-trip, and anything else is rejected."""
 
 import base64
 import math
@@ -36,13 +36,13 @@ POSITIONS = st.builds(
 
 
 @given(POSITIONS, st.text(max_size=20))
-def test_positions_come_back_as_they_were(position: Position, context: str) -> None:
-    opened = CODEC.open(CODEC.seal(position, context), context)
+def test_positions_round_trip(position: Position, context: str) -> None:
+    opened = CODEC.decode(CODEC.encode(position, context), context)
     assert opened == position
     assert [type(value) for value in opened.values] == [type(value) for value in position.values]
 
 
-def test_types_that_look_alike_stay_apart() -> None:
+def test_similar_types_stay_distinct() -> None:
     values = (
         True,
         1,
@@ -52,58 +52,58 @@ def test_types_that_look_alike_stay_apart() -> None:
         date(2026, 1, 2),
         datetime(2026, 1, 2, tzinfo=UTC),
     )
-    opened = CODEC.open(CODEC.seal(Position(values), ""), "").values
+    opened = CODEC.decode(CODEC.encode(Position(values), ""), "").values
     assert [type(value) for value in opened] == [type(value) for value in values]
     assert str(opened[4]) == "1.00"
-    nan = CODEC.open(CODEC.seal(Position((math.nan, math.inf)), ""), "").values
+    nan = CODEC.decode(CODEC.encode(Position((math.nan, math.inf)), ""), "").values
     assert math.isnan(nan[0])
     assert nan[1] == math.inf
 
 
 @given(st.data())
-def test_a_changed_cursor_is_refused(data: st.DataObject) -> None:
-    sealed = CODEC.seal(Position((uuid.UUID(int=7), "ada@example.com")), "users?email")
-    at = data.draw(st.integers(0, len(sealed) - 1))
+def test_modified_cursor_is_refused(data: st.DataObject) -> None:
+    cursor = CODEC.encode(Position((uuid.UUID(int=7), "ada@example.com")), "users?email")
+    at = data.draw(st.integers(0, len(cursor) - 1))
     other = data.draw(st.sampled_from(string.ascii_letters + string.digits + "-_+/=."))
-    changed = sealed[:at] + other + sealed[at + 1 :]
-    if changed != sealed:
+    changed = cursor[:at] + other + cursor[at + 1 :]
+    if changed != cursor:
         with pytest.raises(InvalidCursor):
-            CODEC.open(changed, "users?email")
-    shorter = sealed[:at]
+            CODEC.decode(changed, "users?email")
+    shorter = cursor[:at]
     with pytest.raises(InvalidCursor):
-        CODEC.open(shorter, "users?email")
+        CODEC.decode(shorter, "users?email")
 
 
 @given(st.text(max_size=200))
-def test_no_text_is_more_than_refused(text: str) -> None:
+def test_arbitrary_text_is_only_refused(text: str) -> None:
     with pytest.raises(InvalidCursor):
-        CODEC.open(text, "")
+        CODEC.decode(text, "")
 
 
-def test_sealed_for_another_list_or_by_another_secret_is_refused() -> None:
-    sealed = CODEC.seal(Position((1,)), "users?email")
+def test_cursor_for_another_list_or_secret_is_refused() -> None:
+    cursor = CODEC.encode(Position((1,)), "users?email")
     for context in ["users?-email", "items?email", "users?emai", ""]:
         with pytest.raises(InvalidCursor):
-            CODEC.open(sealed, context)
+            CODEC.decode(cursor, context)
     with pytest.raises(InvalidCursor):
-        CursorCodec([b"another secret"]).open(sealed, "users?email")
-    # The length of the context is sealed too: it cannot lend its end to the body.
-    body = base64.urlsafe_b64decode(sealed + "==")
+        CursorCodec([b"another secret"]).decode(cursor, "users?email")
+    # The length of the context is signed too, so the end of the context cannot move into the body.
+    body = base64.urlsafe_b64decode(cursor + "==")
     moved = base64.urlsafe_b64encode(body[:16] + b"l" + body[16:]).decode().rstrip("=")
     with pytest.raises(InvalidCursor):
-        CODEC.open(moved, "users?emai")
+        CODEC.decode(moved, "users?emai")
 
 
-def test_secrets_change_while_cursors_are_out() -> None:
+def test_secrets_rotate_while_cursors_are_valid() -> None:
     old, new = b"the old secret", b"the new secret"
-    sealed = CursorCodec([old]).seal(Position((1,)), "")
-    assert CursorCodec([new, old]).open(sealed, "") == Position((1,))
+    cursor = CursorCodec([old]).encode(Position((1,)), "")
+    assert CursorCodec([new, old]).decode(cursor, "") == Position((1,))
     with pytest.raises(InvalidCursor):
-        CursorCodec([new]).open(sealed, "")
+        CursorCodec([new]).decode(cursor, "")
 
 
-def test_what_makes_no_cursor() -> None:
+def test_unsupported_values_make_no_cursor() -> None:
     with pytest.raises(TypeError, match="type list"):
-        CODEC.seal(Position(([],)), "")
+        CODEC.encode(Position(([],)), "")
     with pytest.raises(ValueError, match=str(MAX_LENGTH)):
-        CODEC.seal(Position(("x" * MAX_LENGTH,)), "")
+        CODEC.encode(Position(("x" * MAX_LENGTH,)), "")

@@ -1,4 +1,4 @@
-"""python.sh finds interpreters that work, makes them where there are none, and says why not."""
+"""python.sh finds working interpreters, creates missing ones, and explains failures."""
 
 import os
 import subprocess
@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "ops/bootstrap/python.sh"
+from ops.build.debian import mirrors
+from tests.ops.build.oci import samples
+
+ROOT = Path(__file__).parents[4]
+SCRIPT = ROOT / "ops/build/bootstrap/python.sh"
 SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def find(version: str, home: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the script on a machine whose user has nothing of their own."""
-    passed = {name: value for name, value in os.environ.items() if name == "DEBIAN_MIRROR"}
+    """Run the script on a machine whose user has nothing installed."""
+    passed = {"DEBIAN_MIRROR": mirrors.chosen(os.environ)}
     return subprocess.run(
         ["bash", str(SCRIPT), version],
         env={"PATH": SYSTEM, "HOME": str(home), **passed, **environ},
@@ -31,13 +34,13 @@ def fake(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def test_the_one_on_path_is_taken_and_what_does_not_run_passed_over(tmp_path: Path) -> None:
+def test_interpreter_on_path_is_used_and_broken_ones_are_skipped(tmp_path: Path) -> None:
     fake(tmp_path / "shims/python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127")
     (tmp_path / "real").mkdir()
     (tmp_path / "real/python").symlink_to(sys.executable)
     done = find("3.13", tmp_path, PATH=f"{tmp_path}/shims:{tmp_path}/real:{SYSTEM}")
     assert done.returncode == 0, done.stderr
-    # The real one, not the virtual environment or link that led to it.
+    # The real interpreter, not the virtual environment or link that led to it.
     assert done.stdout == f"{os.path.realpath(sys._base_executable)}\n"  # type: ignore[attr-defined]
     assert done.stderr == ""
 
@@ -49,7 +52,7 @@ def test_the_one_on_path_is_taken_and_what_does_not_run_passed_over(tmp_path: Pa
         ".local/share/uv/python/cpython-3.13.0-linux-x86_64-gnu/bin/python3.13",
     ],
 )
-def test_managed_versions_are_found_without_path(tmp_path: Path, place: str) -> None:
+def test_managed_versions_are_found_outside_path(tmp_path: Path, place: str) -> None:
     (tmp_path / place).parent.mkdir(parents=True)
     (tmp_path / place).symlink_to(sys.executable)
     done = find("3.13", tmp_path)
@@ -58,7 +61,7 @@ def test_managed_versions_are_found_without_path(tmp_path: Path, place: str) -> 
 
 
 @pytest.mark.parametrize(("version", "variable"), [("3.9", "PANTS_PYTHON"), ("3.13", "PYTHON313")])
-def test_a_choice_that_does_not_fit_is_named(tmp_path: Path, version: str, variable: str) -> None:
+def test_unsuitable_choice_is_named(tmp_path: Path, version: str, variable: str) -> None:
     done = find(version, tmp_path, **{variable: "/bin/true"})
     assert done.returncode == 1
     assert f"{variable} is /bin/true, which is not a usable CPython {version}" in done.stderr
@@ -66,7 +69,7 @@ def test_a_choice_that_does_not_fit_is_named(tmp_path: Path, version: str, varia
 
 
 @pytest.mark.parametrize(("version", "lock"), [("3.9", "python39"), ("3.13", "python313")])
-def test_debian_packages_run_in_place_and_make_virtual_environments(
+def test_debian_packages_run_in_place_and_create_virtual_environments(
     tmp_path: Path, version: str, lock: str
 ) -> None:
     done = find(version, tmp_path, FASTAPI_BASE_CACHE=str(tmp_path / "cache"))
@@ -74,7 +77,7 @@ def test_debian_packages_run_in_place_and_make_virtual_environments(
     python = done.stdout.strip()
     if not python.startswith(str(tmp_path)):
         assert python.startswith("/usr/"), python
-        return  # The system has this version itself, which comes first.
+        return  # the system has this version itself, which takes precedence
     venv = tmp_path / "venv"
     subprocess.run([python, "-m", "venv", str(venv)], check=True, timeout=120)
     code = "import ctypes, lzma, sqlite3, ssl, sys; print('%d.%d' % sys.version_info[:2])"
@@ -85,9 +88,19 @@ def test_debian_packages_run_in_place_and_make_virtual_environments(
     assert str(venv).encode() in pip.stdout
     again = find(version, tmp_path, FASTAPI_BASE_CACHE=str(tmp_path / "cache"))
     assert (again.stdout, again.stderr) == (done.stdout, "")
+    if version == "3.9":
+        library = Path(python).parents[1] / "lib/python3.9/os.py"
+        samples.flip(library)
+        package = max((tmp_path / "cache/debian").iterdir(), key=lambda file: file.stat().st_size)
+        samples.truncate(package)
+        repaired = find(version, tmp_path, FASTAPI_BASE_CACHE=str(tmp_path / "cache"))
+        assert "is damaged; making it anew" in repaired.stderr
+        assert "is damaged; fetching it again" in repaired.stderr
+        assert repaired.stdout == done.stdout
+        subprocess.run([python, "-c", code], check=True, timeout=60)
 
 
-def test_a_mirror_without_the_packages_is_reported_by_package(tmp_path: Path) -> None:
+def test_mirror_without_the_packages_is_reported_by_package(tmp_path: Path) -> None:
     done = find(
         "3.9",
         tmp_path,
@@ -101,7 +114,7 @@ def test_a_mirror_without_the_packages_is_reported_by_package(tmp_path: Path) ->
     assert not list((tmp_path / "empty/python").iterdir())
 
 
-def test_a_changed_package_is_refused(tmp_path: Path) -> None:
+def test_modified_package_is_refused(tmp_path: Path) -> None:
     line = next(
         line
         for line in (ROOT / "3rdparty/debian/python39.lock").read_text().splitlines()

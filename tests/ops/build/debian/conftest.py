@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ops.debian import samples
+from tests.ops.build.debian import samples
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Tiny Debian packages, made entry by entry, and a mirror of them on loopback."""
+"""Minimal Debian packages, built entry by entry, and a mirror of them on loopback."""
 
 import hashlib
 import io
@@ -12,7 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tarfile import TarInfo
 
-from ops.debian.lock import Package
+from ops.build.debian.lock import Package
 
 
 def file(name: str, content: bytes = b"", mode: int = 0o644) -> tuple[TarInfo, bytes]:
@@ -23,7 +23,7 @@ def file(name: str, content: bytes = b"", mode: int = 0o644) -> tuple[TarInfo, b
 
 
 def special(name: str, kind: bytes, target: str = "", mode: int = 0o755) -> tuple[TarInfo, bytes]:
-    """A folder, link or device."""
+    """A directory, link or device."""
     info = TarInfo(name)
     info.type, info.linkname, info.mode = kind, target, mode
     return info, b""
@@ -45,7 +45,7 @@ def deb(path: Path, *entries: tuple[TarInfo, bytes], member: str = "data.tar.xz"
 
 
 def package(name: str, content: bytes) -> Package:
-    """What a lock says of a package with this content."""
+    """The lock entry of a package with this content."""
     digest = hashlib.sha256(content).hexdigest()
     return Package(
         "amd64", name, "1.0-1", len(content), digest, f"pool/main/{name}_1.0-1_amd64.deb"
@@ -54,7 +54,7 @@ def package(name: str, content: bytes) -> Package:
 
 @dataclass
 class Mirror:
-    """A folder served over HTTP, and the paths that were asked for."""
+    """A directory served over HTTP, and the requested paths."""
 
     folder: Path
     url: str = ""

@@ -1,16 +1,16 @@
-"""Packages are unpacked as dpkg would lay them out, and never outside of their folder."""
+"""Packages are unpacked as dpkg would, and never outside their directory."""
 
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from ops.debian.deb import DebError, members, unpack
-from tests.ops.debian.samples import deb, file, special
+from ops.build.debian.deb import DebError, members, unpack
+from tests.ops.build.debian.samples import deb, file, special
 
 
 @pytest.mark.parametrize("member", ["data.tar.xz", "data.tar.gz", "data.tar"])
-def test_files_modes_and_links_are_laid_out(tmp_path: Path, member: str) -> None:
+def test_files_modes_and_links_are_unpacked(tmp_path: Path, member: str) -> None:
     package = deb(
         tmp_path / "a.deb",
         special("./", tarfile.DIRTYPE),
@@ -32,7 +32,7 @@ def test_files_modes_and_links_are_laid_out(tmp_path: Path, member: str) -> None
     assert (root / "etc/absolute").readlink() == Path("/nowhere/at/all")
 
 
-def test_members_have_plain_names_and_content(tmp_path: Path) -> None:
+def test_members_have_normal_names_and_content(tmp_path: Path) -> None:
     package = deb(
         tmp_path / "a.deb",
         special("./", tarfile.DIRTYPE),
@@ -44,7 +44,7 @@ def test_members_have_plain_names_and_content(tmp_path: Path) -> None:
     assert found == [("usr", "", None), ("usr/a", "", b"1"), ("usr/b", "usr/a", None)]
 
 
-def test_a_second_package_adds_to_the_same_folders(tmp_path: Path) -> None:
+def test_second_package_adds_to_the_same_directories(tmp_path: Path) -> None:
     root = tmp_path / "root"
     for name in ("a", "b"):
         unpack(
@@ -81,7 +81,7 @@ def test_a_second_package_adds_to_the_same_folders(tmp_path: Path) -> None:
         "device",
     ],
 )
-def test_nothing_leaves_the_folder(
+def test_nothing_is_written_outside_the_directory(
     tmp_path: Path, entries: list[tuple[tarfile.TarInfo, bytes]]
 ) -> None:
     (tmp_path / "secret").write_text("kept")
@@ -93,7 +93,7 @@ def test_nothing_leaves_the_folder(
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "cut", "no data"])
-def test_a_damaged_package_is_named(tmp_path: Path, damage: str) -> None:
+def test_damaged_package_is_named(tmp_path: Path, damage: str) -> None:
     whole = deb(tmp_path / "whole.deb", file("./a", b"content" * 100)).read_bytes()
     broken = tmp_path / "broken.deb"
     broken.write_bytes(

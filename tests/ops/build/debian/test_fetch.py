@@ -1,17 +1,17 @@
-"""Downloads are checked, cached by content, and fall back from mirror to mirror."""
+"""Downloads are verified, cached by content, and fall back from mirror to mirror."""
 
 from pathlib import Path
 
 import pytest
 
-from ops.debian.fetch import FetchError, fetch
-from tests.ops.debian.samples import Mirror, package
+from ops.build.debian.fetch import FetchError, fetch
+from tests.ops.build.debian.samples import Mirror, package
 
 GOOD = b"the content that was locked"
 HELLO = package("hello", GOOD)
 
 
-def test_what_was_fetched_once_is_not_asked_for_again(tmp_path: Path, mirror: Mirror) -> None:
+def test_cached_package_is_not_requested_again(tmp_path: Path, mirror: Mirror) -> None:
     mirror.add(HELLO, GOOD)
     first = fetch([HELLO], tmp_path / "cache", [mirror.url])
     second = fetch([HELLO], tmp_path / "cache", [mirror.url])
@@ -20,7 +20,7 @@ def test_what_was_fetched_once_is_not_asked_for_again(tmp_path: Path, mirror: Mi
     assert len(mirror.asked) == 1
 
 
-def test_files_come_in_the_order_asked_for(tmp_path: Path, mirror: Mirror) -> None:
+def test_files_are_returned_in_the_requested_order(tmp_path: Path, mirror: Mirror) -> None:
     packages = [package(f"p{number:02}", b"content %d" % number) for number in range(20)]
     for number, one in enumerate(packages):
         mirror.add(one, b"content %d" % number)
@@ -35,7 +35,7 @@ def test_files_come_in_the_order_asked_for(tmp_path: Path, mirror: Mirror) -> No
         (GOOD + b"!", f"sent {len(GOOD) + 1} bytes, the lock says {len(GOOD)}"),
     ],
 )
-def test_other_content_is_refused_by_package(
+def test_wrong_content_is_refused_by_package(
     tmp_path: Path, mirror: Mirror, sent: bytes, said: str
 ) -> None:
     mirror.add(HELLO, sent)
@@ -46,7 +46,7 @@ def test_other_content_is_refused_by_package(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_missing_file_is_explained_with_what_to_do(tmp_path: Path, mirror: Mirror) -> None:
+def test_missing_file_is_explained_with_a_remedy(tmp_path: Path, mirror: Mirror) -> None:
     gone = package("gone", b"x")
     mirror.add(HELLO, GOOD)
     with pytest.raises(FetchError) as caught:
@@ -59,7 +59,7 @@ def test_a_missing_file_is_explained_with_what_to_do(tmp_path: Path, mirror: Mir
     assert "hello" not in message
 
 
-def test_the_second_mirror_serves_what_the_first_lacks_or_has_otherwise(
+def test_second_mirror_serves_missing_or_different_files(
     tmp_path: Path, mirror: Mirror, snapshot: Mirror
 ) -> None:
     other = package("other", b"old")
@@ -71,12 +71,12 @@ def test_the_second_mirror_serves_what_the_first_lacks_or_has_otherwise(
     assert len(mirror.asked) == 2
 
 
-def test_a_mirror_that_does_not_answer_is_passed_over(tmp_path: Path, mirror: Mirror) -> None:
+def test_unresponsive_mirror_is_skipped(tmp_path: Path, mirror: Mirror) -> None:
     mirror.add(HELLO, GOOD)
     assert fetch([HELLO], tmp_path / "cache", ["http://127.0.0.1:9", mirror.url])
 
 
-def test_a_folder_is_a_mirror_too(tmp_path: Path, mirror: Mirror) -> None:
+def test_directory_can_be_a_mirror(tmp_path: Path, mirror: Mirror) -> None:
     mirror.add(HELLO, GOOD)
     assert fetch([HELLO], tmp_path / "cache", [mirror.folder.as_uri()])
     assert mirror.asked == []

@@ -1,17 +1,17 @@
-"""Locks are read strictly: what is wrong is named by file, line and field."""
+"""Locks are parsed strictly: errors are reported by file, line and field."""
 
 from pathlib import Path
 
 import pytest
 
-from ops.debian.lock import LockError, Package, parse, read, render
+from ops.build.debian.lock import LockError, Package, parse, read, render
 
 DIGEST = "a" * 64
 LINE = f"amd64 hello 2.10-3 100 {DIGEST} pool/main/h/hello_2.10-3_amd64.deb"
 HELLO = Package("amd64", "hello", "2.10-3", 100, DIGEST, "pool/main/h/hello_2.10-3_amd64.deb")
 
 
-def test_a_lock_reads_back_as_written_and_sorted() -> None:
+def test_lock_round_trips_and_is_sorted() -> None:
     arm = Package("arm64", "abc", "1:1.0~rc1+b2-1", 5, DIGEST, "pool/main/a.deb")
     text = render([arm, HELLO], "x.toml")
     assert parse(text) == [HELLO, arm]
@@ -34,12 +34,12 @@ def test_a_lock_reads_back_as_written_and_sorted() -> None:
         ("# nothing", "holds no package"),
     ],
 )
-def test_a_wrong_line_is_named(line: str, said: str) -> None:
+def test_invalid_line_is_named(line: str, said: str) -> None:
     with pytest.raises(LockError, match=r"^x\.lock") as caught:
         parse(line, "x.lock")
     assert said in str(caught.value)
 
 
-def test_a_missing_lock_says_how_to_make_it(tmp_path: Path) -> None:
+def test_missing_lock_explains_how_to_create_it(tmp_path: Path) -> None:
     with pytest.raises(LockError, match="make lock"):
         read(tmp_path / "none.lock")

@@ -1,16 +1,16 @@
-"""Every manifest has its lock, which holds what the manifest names and no address."""
+"""Every manifest has its lock, which holds the manifest's packages and no URL."""
 
 from pathlib import Path
 
 import pytest
 
-from ops.debian import lock, manifest
+from ops.build.debian import lock, manifest
 
-FOLDER = Path(__file__).parents[3] / "3rdparty/debian"
+FOLDER = Path(__file__).parents[4] / "3rdparty/debian"
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
-def test_the_lock_holds_what_the_manifest_names(path: Path) -> None:
+def test_lock_holds_the_packages_of_its_manifest(path: Path) -> None:
     wanted = manifest.read(path)
     locked = lock.read(wanted.lock)
     for architecture in wanted.architectures:

@@ -1,10 +1,10 @@
-"""A manifest with a mistake is refused with the file, the key and what would be right."""
+"""An invalid manifest is refused with the file, the key and the expected value."""
 
 from pathlib import Path
 
 import pytest
 
-from ops.debian.manifest import ManifestError, read
+from ops.build.debian.manifest import ManifestError, read
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, said: str) -> None:
     assert said in str(caught.value)
 
 
-def test_both_architectures_are_the_default(tmp_path: Path) -> None:
+def test_default_is_both_architectures(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text('suite = "trixie"\npackages = ["hello"]\n')
     manifest = read(path)

@@ -1,10 +1,10 @@
-"""Mirrors are found where people and apt put them."""
+"""Mirrors are found where people and apt configure them."""
 
 from pathlib import Path
 
 import pytest
 
-from ops.debian.mirrors import MirrorError, find
+from ops.build.debian.mirrors import NOTE, MirrorError, find, public
 
 DEB822 = """\
 Types: deb
@@ -37,7 +37,7 @@ Suites: nodistro
 """
 
 
-def test_both_formats_of_apt_are_read_and_other_vendors_left_out(tmp_path: Path) -> None:
+def test_both_apt_formats_are_read_and_other_vendors_ignored(tmp_path: Path) -> None:
     (tmp_path / "sources.list.d").mkdir()
     (tmp_path / "sources.list.d/debian.sources").write_text(DEB822)
     (tmp_path / "sources.list").write_text(
@@ -55,7 +55,7 @@ def test_both_formats_of_apt_are_read_and_other_vendors_left_out(tmp_path: Path)
     ]
 
 
-def test_the_variable_wins(tmp_path: Path) -> None:
+def test_environment_variable_takes_precedence(tmp_path: Path) -> None:
     (tmp_path / "sources.list").write_text("deb http://list.test/debian trixie main\n")
     environ = {"DEBIAN_MIRROR": "http://a.test/x/ http://b.test/debian/20260101T000000Z"}
     assert find(environ, tmp_path) == [
@@ -65,11 +65,23 @@ def test_the_variable_wins(tmp_path: Path) -> None:
     ]
 
 
-def test_without_any_the_message_says_what_to_set(tmp_path: Path) -> None:
+def test_launchers_file_replaces_the_variable(tmp_path: Path) -> None:
+    (tmp_path / NOTE).write_text("http://noted.test/x\n")
+    environ = {"FASTAPI_BASE_CACHE": str(tmp_path)}
+    assert find(environ, tmp_path) == ["http://noted.test/x"]
+    assert find({**environ, "DEBIAN_MIRROR": "http://a.test/x"}, tmp_path) == ["http://a.test/x"]
+
+
+def test_passwords_in_urls_are_not_shown() -> None:
+    text = "http://somebody:secret@a.test/x and https://b.test/@c"
+    assert public(text) == "http://a.test/x and https://b.test/@c"
+
+
+def test_missing_mirror_explains_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(MirrorError, match="Set DEBIAN_MIRROR"):
         find({}, tmp_path)
 
 
-def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+def test_invalid_variable_is_named(tmp_path: Path) -> None:
     with pytest.raises(MirrorError, match="DEBIAN_MIRROR: 'ftp://x'"):
         find({"DEBIAN_MIRROR": "ftp://x"}, tmp_path)

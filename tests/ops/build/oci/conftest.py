@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-# Files are written for each example; a shared machine is slow at times.
+# Each example writes files, and a shared machine is slow at times.
 settings.register_profile(
     "oci", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -1,7 +1,7 @@
-"""A registry that keeps track of referrers itself (OCI distribution specification 1.1).
+"""A registry with its own referrers support (OCI distribution specification 1.1).
 
-Debian's docker-registry does not, and no package index in reach has one that does. So this stands
-in for one where the answers differ: `OCI-Subject` on a push, and the referrers API. It keeps
+Debian's docker-registry lacks it, and no available package index has a registry with it. This one
+stands in where the responses differ: `OCI-Subject` on a push, and the referrers API. It keeps
 everything in memory, and refuses what a registry would.
 """
 
@@ -20,7 +20,7 @@ _ROUTE = re.compile(r"/v2/(?P<name>[a-z0-9/._-]+?)/(?P<kind>blobs|manifests|refe
 
 
 class Store:
-    """What was pushed; ``subjects`` maps a digest to the descriptors that refer to it."""
+    """The pushed content; ``subjects`` maps a digest to the descriptors that refer to it."""
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
@@ -28,7 +28,7 @@ class Store:
         self.subjects: dict[str, list[dict[str, Any]]] = {}
 
     def put_manifest(self, reference: str, media_type: str, body: bytes) -> tuple[str, str]:
-        """Keep a manifest; its digest and that of its subject, or an empty string."""
+        """Store a manifest; returns its digest and that of its subject, or an empty string."""
         digest = _digest(body)
         self.manifests[reference] = self.manifests[digest] = (media_type, body)
         document = json.loads(body)
@@ -49,7 +49,7 @@ class Store:
 
 @contextmanager
 def registry() -> Iterator[tuple[str, Store]]:
-    """Yields ``127.0.0.1:PORT`` and what the registry holds."""
+    """Yields ``127.0.0.1:PORT`` and the registry's content."""
     store = Store()
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,7 +1,6 @@
-"""A real registry on loopback: Debian's docker-registry, out of its locked packages."""
+"""A real registry on loopback: Debian's docker-registry, from its locked packages."""
 
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from pathlib import Path
 import bcrypt
 
 from ops.dev import packages, places
-from tests.ops.oci.tokens import SERVICE, Tokens
+from ops.dev.waiting import until_serves
+from tests.ops.build.oci.tokens import SERVICE, Tokens
 
 _START_SECONDS = 60
 
@@ -20,9 +20,10 @@ _START_SECONDS = 60
 def registry(
     folder: Path, user: str = "", password: str = "", tokens: Tokens | None = None
 ) -> Iterator[str]:
-    """Yields ``127.0.0.1:PORT`` of a registry that keeps its data in the folder.
+    """Yields ``127.0.0.1:PORT`` of a registry that keeps its data in the directory.
 
-    With a user it wants to be told who comes, with an authorisation service a token of that.
+    With a user it requires basic authentication, with an authorisation service a token of that
+    service.
     """
     root = packages.root("registry", "the registry")
     port = places.port(0, "the registry", "")
@@ -49,24 +50,21 @@ def registry(
     with log.open("wb") as out:
         child = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
     try:
-        _wait(f"http://127.0.0.1:{port}/v2/", child, log)
+        url = f"http://127.0.0.1:{port}/v2/"
+        until_serves(child, log, lambda: _answers(url), "the registry", _START_SECONDS)
         yield f"127.0.0.1:{port}"
     finally:
         child.terminate()
         child.wait(30)
 
 
-def _wait(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except urllib.error.HTTPError as answer:
-            if answer.code == 401:
-                return
-            raise
-        except OSError:
-            assert child.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except urllib.error.HTTPError as answer:
+        if answer.code == 401:
+            return True
+        raise
+    except OSError:
+        return False

@@ -1,4 +1,4 @@
-"""Small layers and Debian packages, and Hypothesis strategies for what images hold."""
+"""Small layers and Debian packages, and Hypothesis strategies for the contents of images."""
 
 import io
 import tarfile
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from ops.oci import archive, layer
-from ops.oci.config import Config
-from ops.oci.entry import Entry, Kind, directory, file, symlink
-from ops.oci.layer import Layer
-from ops.oci.tree import Tree
+from ops.build.oci import archive, layer
+from ops.build.oci.config import Config
+from ops.build.oci.entry import Entry, Kind, directory, file, symlink
+from ops.build.oci.layer import Layer
+from ops.build.oci.tree import Tree
 
 _names = st.text(
     st.characters(codec="utf-8", exclude_characters="/\0", exclude_categories=["Cs"]),
@@ -24,7 +24,7 @@ numbers = st.integers(min_value=0, max_value=0o7777777)
 
 @st.composite
 def entries(draw: st.DrawFn) -> Entry:
-    """Any file, folder or symbolic link."""
+    """Any file, directory or symbolic link."""
     path, mode = draw(paths), draw(modes)
     kind = draw(st.sampled_from([Kind.FILE, Kind.DIRECTORY, Kind.SYMLINK]))
     if kind is Kind.SYMLINK:
@@ -35,7 +35,7 @@ def entries(draw: st.DrawFn) -> Entry:
 
 @st.composite
 def trees(draw: st.DrawFn) -> list[Entry]:
-    """Entries of which none lies below a file or link, in any order."""
+    """Entries in any order, none of which lies below a file or link."""
     chosen: list[Entry] = []
     taken: dict[str, Kind] = {}
     for entry in draw(st.lists(entries(), max_size=12)):
@@ -109,7 +109,7 @@ def _tar(content: list[Entry] | tuple[Entry, ...]) -> bytes:
 
 
 def folder(path: str) -> Entry:
-    """A plain folder."""
+    """A directory."""
     return directory(path)
 
 
@@ -130,3 +130,21 @@ def build(
         output,
     )
     return built, output
+
+
+def flip(path: Path) -> None:
+    """Change one byte of a file; its size is unchanged."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    """Cut a file in half."""
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def empty(path: Path) -> None:
+    """Truncate a file to zero bytes."""
+    path.write_bytes(b"")

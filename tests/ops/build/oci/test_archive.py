@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ops.oci import archive
-from ops.oci.config import Config
-from ops.oci.entry import file
-from ops.oci.errors import OciError
-from tests.ops.oci import samples
-from tests.ops.oci.samples import build
+from ops.build.oci import archive
+from ops.build.oci.config import Config
+from ops.build.oci.entry import file
+from ops.build.oci.errors import OciError
+from tests.ops.build.oci import samples
+from tests.ops.build.oci.samples import build
 
 
 class Read:
@@ -31,7 +31,7 @@ class Read:
         return data
 
 
-def test_archive_is_an_oci_layout_whose_digests_hold(tmp_path: Path) -> None:
+def test_archive_is_an_oci_layout_with_valid_digests(tmp_path: Path) -> None:
     built, output = build(tmp_path)
     read = Read(output)
     assert read.document("oci-layout") == {"imageLayoutVersion": "1.0.0"}
@@ -41,7 +41,7 @@ def test_archive_is_an_oci_layout_whose_digests_hold(tmp_path: Path) -> None:
     manifest = json.loads(read.blob(top))
     config = json.loads(read.blob(manifest["config"]))
     assert manifest["config"]["digest"] == built.image_id
-    # Not compressed, so a layer goes by one digest in both documents.
+    # Uncompressed, so a layer has the same digest in both documents.
     assert config["rootfs"]["diff_ids"] == [one["digest"] for one in manifest["layers"]]
     assert tuple(config["rootfs"]["diff_ids"]) == built.layers
     for layer in manifest["layers"]:
@@ -49,7 +49,7 @@ def test_archive_is_an_oci_layout_whose_digests_hold(tmp_path: Path) -> None:
         read.blob(layer)
 
 
-def test_archive_is_one_for_docker_load(tmp_path: Path) -> None:
+def test_archive_works_with_docker_load(tmp_path: Path) -> None:
     built, output = build(tmp_path)
     read = Read(output)
     (image,) = read.document("manifest.json")
@@ -60,19 +60,19 @@ def test_archive_is_one_for_docker_load(tmp_path: Path) -> None:
     ] == list(built.layers)
 
 
-def test_archive_is_named_whole_for_podman_load(tmp_path: Path) -> None:
+def test_archive_has_the_full_reference_for_podman_load(tmp_path: Path) -> None:
     _, output = build(tmp_path)
     (top,) = Read(output).document("index.json")["manifests"]
     assert top["annotations"] == {"org.opencontainers.image.ref.name": "try/it:1"}
 
 
-def test_same_inputs_in_another_folder_give_the_same_bytes(tmp_path: Path) -> None:
+def test_build_is_independent_of_the_directory(tmp_path: Path) -> None:
     _, one = build(tmp_path / "one")
     _, two = build(tmp_path / "somewhere-else")
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_change_in_the_last_layer_leaves_the_others_alone(tmp_path: Path) -> None:
+def test_change_in_the_last_layer_keeps_the_other_layers(tmp_path: Path) -> None:
     before, _ = build(tmp_path / "one", content=b"1")
     after, _ = build(tmp_path / "two", content=b"2")
     assert before.layers[0] == after.layers[0]
@@ -80,7 +80,7 @@ def test_change_in_the_last_layer_leaves_the_others_alone(tmp_path: Path) -> Non
     assert before.digest != after.digest
 
 
-def test_index_joins_platforms_and_keeps_the_images_digests(tmp_path: Path) -> None:
+def test_index_joins_platforms_and_keeps_image_digests(tmp_path: Path) -> None:
     amd64, one = build(tmp_path, "amd64")
     arm64, two = build(tmp_path, "arm64", tag="1-arm64")
     output = tmp_path / "index.tar"
@@ -104,7 +104,7 @@ def test_index_joins_platforms_and_keeps_the_images_digests(tmp_path: Path) -> N
     assert (tmp_path / "again.tar").read_bytes() == output.read_bytes()
 
 
-def test_index_of_one_platform_twice_or_one_tag_twice_is_refused(tmp_path: Path) -> None:
+def test_index_with_a_duplicate_platform_or_tag_is_refused(tmp_path: Path) -> None:
     _, one = build(tmp_path, "amd64")
     _, two = build(tmp_path, "arm64")
     with pytest.raises(OciError, match="//:index: images: two are for linux/amd64"):
@@ -121,7 +121,7 @@ def test_layer_of_another_architecture_is_refused(tmp_path: Path) -> None:
         archive.image(Config(), [layer], "linux/amd64", "a:1", "//:image", tmp_path / "x.tar")
 
 
-def test_layer_that_was_changed_after_it_was_made_is_refused(tmp_path: Path) -> None:
+def test_modified_layer_is_refused(tmp_path: Path) -> None:
     record, tar = samples.made(tmp_path, "app", file("x", b"1"))
     tar.write_bytes(tar.read_bytes().replace(b"1" + bytes(511), b"2" + bytes(511)))
     with pytest.raises(OciError, match="was changed since it was made"):
@@ -131,7 +131,7 @@ def test_layer_that_was_changed_after_it_was_made_is_refused(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("reference", ["Upper:1", "no-tag", "a:b:c", "a//b:1", "a:-x", ":1"])
-def test_reference_that_engines_refuse_is_refused(tmp_path: Path, reference: str) -> None:
+def test_invalid_reference_is_refused(tmp_path: Path, reference: str) -> None:
     layer = samples.made(tmp_path, "app", file("x", b""))
     with pytest.raises(OciError, match=r"//:image: .* is not a name that engines take"):
         archive.image(Config(), [layer], "linux/amd64", reference, "//:image", tmp_path / "x.tar")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.oci import bytecode, folder, pyc
-from ops.oci.entry import file
-from ops.oci.errors import OciError
-from tests.ops.oci import samples
+from ops.build.oci import bytecode, folder, pyc
+from ops.build.oci.entry import file
+from ops.build.oci.errors import OciError
+from tests.ops.build.oci import samples
 
 STDLIB = Path(subprocess.__file__).parent
 SOURCE = b"""
@@ -22,7 +22,7 @@ class C:
 """
 PROGRAM = """
 import hashlib, random, sys
-from ops.oci import pyc
+from ops.build.oci import pyc
 paths = sys.argv[2:]
 random.Random(sys.argv[1]).shuffle(paths)
 for path in sorted(paths) if sys.argv[1] == "0" else paths:
@@ -32,7 +32,7 @@ for path in sorted(paths) if sys.argv[1] == "0" else paths:
 """
 
 
-def test_bytecode_is_the_same_in_any_order_hash_seed_and_process() -> None:
+def test_bytecode_is_independent_of_order_hash_seed_and_process() -> None:
     paths = [str(path) for path in sorted(STDLIB.glob("*.py"))[:60]]
     seen = {
         tuple(
@@ -51,7 +51,7 @@ def test_bytecode_is_the_same_in_any_order_hash_seed_and_process() -> None:
     assert len(seen) == 1
 
 
-def test_what_the_compiling_process_has_loaded_does_not_show(tmp_path: Path) -> None:
+def test_bytecode_is_independent_of_loaded_modules(tmp_path: Path) -> None:
     # These modules are loaded in this process, whose strings would be shared with theirs.
     names = ("argparse", "functools", "typing")
     sources = [file(f"{name}.py", (STDLIB / f"{name}.py").read_bytes()) for name in names]
@@ -68,13 +68,13 @@ def test_packages_without_an_interpreter_are_refused(tmp_path: Path) -> None:
         bytecode.locked(tmp_path / "root", "//:x")
 
 
-def test_compiler_that_fails_is_told_of() -> None:
+def test_failing_compiler_is_reported() -> None:
     broken = bytecode.Compiler((sys.executable, "-c", "import sys; sys.exit('no'); "))
     with pytest.raises(OciError, match="did not compile: exit code 1: no"):
         list(bytecode.compiled([file("x.py", b"")], broken))
 
 
-def test_python_takes_it_without_looking_at_the_source(tmp_path: Path) -> None:
+def test_python_loads_bytecode_without_checking_the_source(tmp_path: Path) -> None:
     (source,) = [file("m.py", b"print('compiled')")]
     (cached,) = bytecode.compiled([source], bytecode.own())
     target = tmp_path / cached.path
@@ -94,12 +94,12 @@ def test_code_names_the_path_in_the_image() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_source_that_does_not_compile_has_no_bytecode(source: bytes) -> None:
+def test_invalid_source_has_no_bytecode(source: bytes) -> None:
     data = pyc.pyc(source, "/x.py")
     assert data is None or len(data) > 16
 
 
-def test_scripts_of_wheels_and_foreign_bytecode_are_not_taken(tmp_path: Path) -> None:
+def test_wheel_scripts_and_foreign_bytecode_are_excluded(tmp_path: Path) -> None:
     for name in ("bin/tool", "pkg/__init__.py", "pkg/__pycache__/old.pyc", "pkg/bin/kept"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

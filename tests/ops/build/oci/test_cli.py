@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from ops.oci import bytecode, cli
-from ops.oci.entry import file
-from tests.ops.oci import samples
+from ops.build.oci import bytecode, cli
+from ops.build.oci.entry import file
+from tests.ops.build.oci import samples
 
 
 def run(
@@ -21,7 +21,7 @@ def run(
 
 @pytest.fixture
 def _own_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The locked interpreter is 20 MB of packages; what it makes is tested with the images.
+    # The locked interpreter is 20 MB of packages; its output is tested with the images.
     monkeypatch.setattr(bytecode, "locked", lambda root, origin: bytecode.own())
 
 
@@ -74,7 +74,7 @@ def test_from_packages_and_sources_to_an_index(
     assert Path("index.oci.tar").is_file()
 
 
-def test_python_is_not_compiled_by_whatever_runs_the_builder(
+def test_python_is_not_compiled_by_the_builders_interpreter(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("src").mkdir()
@@ -93,7 +93,7 @@ def test_python_is_not_compiled_by_whatever_runs_the_builder(
     assert err.startswith("//:it: there is Python to compile, and no interpreter for it")
 
 
-def test_mistake_ends_with_one_sentence_that_names_the_target(
+def test_error_is_one_sentence_that_names_the_target(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, err = run(

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from ops.oci import config as oci
-from ops.oci.config import Config
-from ops.oci.errors import OciError
+from ops.build.oci import config as oci
+from ops.build.oci.config import Config
+from ops.build.oci.errors import OciError
 
 
 def run(**fields: Any) -> dict[str, Any]:
@@ -13,7 +13,7 @@ def run(**fields: Any) -> dict[str, Any]:
     return dict(document["config"])
 
 
-def test_every_field_lands_where_engines_look() -> None:
+def test_every_field_is_where_engines_expect_it() -> None:
     assert run(
         entrypoint=["/usr/bin/x"],
         cmd=["-v"],
@@ -51,7 +51,7 @@ def test_every_field_lands_where_engines_look() -> None:
     }
 
 
-def test_what_is_not_set_is_not_there() -> None:
+def test_unset_fields_are_absent() -> None:
     assert run() == {}
 
 
@@ -72,7 +72,7 @@ def test_what_is_not_set_is_not_there() -> None:
         ),
     ],
 )
-def test_bad_value_is_refused_with_target_field_and_mend(
+def test_invalid_value_is_refused_with_target_field_and_remedy(
     fields: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(OciError) as error:
@@ -80,6 +80,6 @@ def test_bad_value_is_refused_with_target_field_and_mend(
     assert str(error.value).startswith(f"//:image: {message}")
 
 
-def test_unknown_platform_is_refused_with_those_that_are_known() -> None:
+def test_unknown_platform_is_refused_with_the_known_ones() -> None:
     with pytest.raises(OciError, match="//:image: platforms: 'linux/mips' is not one of linux/amd"):
         oci.config(Config(), [], "linux/mips", "//:image")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.oci import credentials
-from ops.oci.errors import OciError
+from ops.build.oci import credentials
+from ops.build.oci.errors import OciError
 
 HOST = "registry.example:5000"
 
@@ -26,7 +26,7 @@ def helper(folder: Path, script: str) -> dict[str, str]:
     return {"PATH": f"{folder}:/usr/bin:/bin"}
 
 
-def test_variable_wins_over_what_is_kept(tmp_path: Path) -> None:
+def test_variable_takes_precedence_over_stored_credentials(tmp_path: Path) -> None:
     environment = kept(tmp_path, {"auths": {HOST: entry("ada:kept")}})
     assert credentials.find(HOST, "app", environment) == "ada:kept"
     assert credentials.find(HOST, "app", {**environment, "OCI_CREDENTIALS": "a:b"}) == "a:b"
@@ -38,13 +38,13 @@ def test_entry_is_found_by_each_form_of_its_name(tmp_path: Path, key: str) -> No
     assert credentials.find(HOST, "team/app", environment) == "ada:se:cret"
 
 
-def test_more_special_entry_wins(tmp_path: Path) -> None:
+def test_more_specific_entry_wins(tmp_path: Path) -> None:
     environment = kept(tmp_path, {"auths": {HOST: entry("a:1"), f"{HOST}/team/app": entry("b:2")}})
     assert credentials.find(HOST, "team/app", environment) == "b:2"
     assert credentials.find(HOST, "team/other", environment) == "a:1"
 
 
-def test_places_of_docker_and_podman_are_known(tmp_path: Path) -> None:
+def test_locations_of_docker_and_podman_are_read(tmp_path: Path) -> None:
     for number, path in enumerate([".docker/config.json", "run/containers/auth.json", "own.json"]):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(json.dumps({"auths": {f"host{number}": entry("a:b")}}))
@@ -57,18 +57,18 @@ def test_places_of_docker_and_podman_are_known(tmp_path: Path) -> None:
     assert found == ["a:b", "a:b", "a:b", ""]
 
 
-def test_nothing_kept_is_nobody() -> None:
+def test_no_entry_means_anonymous() -> None:
     assert credentials.find(HOST, "app", {}) == ""
 
 
 @pytest.mark.parametrize("how", [{"credsStore": "kept"}, {"credHelpers": {HOST: "kept"}}])
-def test_helper_is_asked(tmp_path: Path, how: dict[str, object]) -> None:
+def test_credential_helper_is_called(tmp_path: Path, how: dict[str, object]) -> None:
     path = helper(tmp_path, """printf '{"Username": "ada", "Secret": "%s"}' "$host" """)
     environment = {**kept(tmp_path, {"auths": {HOST: {}}, **how}), **path}
     assert credentials.find(HOST, "app", environment) == f"ada:{HOST}"
 
 
-def test_helper_that_keeps_nothing_is_no_error(tmp_path: Path) -> None:
+def test_helper_without_an_entry_is_not_an_error(tmp_path: Path) -> None:
     path = helper(tmp_path, "echo 'credentials not found in native keychain'; exit 1")
     environment = {**kept(tmp_path, {"credsStore": "kept"}), **path}
     assert credentials.find(HOST, "app", environment) == ""
@@ -82,13 +82,13 @@ def test_helper_that_keeps_nothing_is_no_error(tmp_path: Path) -> None:
         ("""echo '{"Username": "<token>", "Secret": "s"}'""", "keeps an identity token"),
     ],
 )
-def test_helper_that_fails_is_named(tmp_path: Path, script: str, complaint: str) -> None:
+def test_failing_helper_is_named(tmp_path: Path, script: str, complaint: str) -> None:
     environment = {**kept(tmp_path, {"credsStore": "kept"}), **helper(tmp_path, script)}
     with pytest.raises(OciError, match=complaint):
         credentials.find(HOST, "app", environment)
 
 
-def test_helper_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_helper_is_named(tmp_path: Path) -> None:
     environment = {**kept(tmp_path, {"credsStore": "missing"}), "PATH": str(tmp_path)}
     with pytest.raises(OciError, match="docker-credential-missing, which keeps the credentials"):
         credentials.find(HOST, "app", environment)

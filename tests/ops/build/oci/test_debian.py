@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from ops.oci import bytecode, control, debian
-from ops.oci.debian import Rootfs
-from ops.oci.entry import Entry, Kind, directory, file, hardlink, symlink
-from ops.oci.errors import OciError
-from tests.ops.oci import samples
+from ops.build.oci import bytecode, control, debian
+from ops.build.oci.debian import Rootfs
+from ops.build.oci.entry import Entry, Kind, directory, file, hardlink, symlink
+from ops.build.oci.errors import OciError
+from tests.ops.build.oci import samples
 
 
 def layer(tmp_path: Path, *content: Entry, **fields: object) -> dict[str, Entry]:
@@ -16,7 +16,7 @@ def layer(tmp_path: Path, *content: Entry, **fields: object) -> dict[str, Entry]
     return {entry.path: entry for entry in tree.entries()}
 
 
-def test_files_lie_where_merged_usr_has_them_and_owners_are_roots(tmp_path: Path) -> None:
+def test_files_follow_merged_usr_and_belong_to_root(tmp_path: Path) -> None:
     found = layer(
         tmp_path, file("lib/x.so", b"1"), hardlink("bin/two", "lib/x.so"), directory("lib", 0o775)
     )
@@ -25,7 +25,7 @@ def test_files_lie_where_merged_usr_has_them_and_owners_are_roots(tmp_path: Path
     assert "lib" not in found
 
 
-def test_setuid_is_taken_away_and_sticky_folders_stay(tmp_path: Path) -> None:
+def test_setuid_is_removed_and_sticky_directories_are_kept(tmp_path: Path) -> None:
     found = layer(
         tmp_path,
         Entry("usr/bin/su", Kind.FILE, 0o4755),
@@ -37,7 +37,7 @@ def test_setuid_is_taken_away_and_sticky_folders_stay(tmp_path: Path) -> None:
     assert found["var/private"].mode == 0o700
 
 
-def test_manuals_go_and_copyright_stays(tmp_path: Path) -> None:
+def test_manuals_are_removed_and_copyright_files_kept(tmp_path: Path) -> None:
     found = layer(
         tmp_path,
         file("usr/share/man/man1/x.1.gz", b""),
@@ -51,7 +51,7 @@ def test_manuals_go_and_copyright_stays(tmp_path: Path) -> None:
     ]
 
 
-def test_no_maintainer_script_is_taken_and_scanners_find_the_package(tmp_path: Path) -> None:
+def test_maintainer_scripts_are_excluded_and_scanners_find_the_package(tmp_path: Path) -> None:
     found = layer(tmp_path, file("usr/bin/x", b"", 0o755))
     assert not [path for path in found if "postinst" in path]
     status = found["var/lib/dpkg/status.d/one"].content.decode()
@@ -74,7 +74,7 @@ def test_base_has_links_accounts_names_and_times(tmp_path: Path) -> None:
     assert found["etc/localtime"].target == "/usr/share/zoneinfo/Etc/UTC"
 
 
-def test_certificates_are_joined_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_certificates_are_concatenated_in_name_order(tmp_path: Path) -> None:
     found = layer(
         tmp_path,
         file("usr/share/ca-certificates/mozilla/b.crt", b"B"),
@@ -84,7 +84,7 @@ def test_certificates_are_joined_in_the_order_of_their_names(tmp_path: Path) -> 
     assert found["usr/lib/ssl/cert.pem"].target == "/etc/ssl/certs/ca-certificates.crt"
 
 
-def test_folder_of_the_runtime_user(tmp_path: Path) -> None:
+def test_directory_of_the_runtime_user(tmp_path: Path) -> None:
     found = layer(tmp_path, file("x", b""), directories={"/var/run/pg": "10002:10002:0750"})
     assert found["run/pg"].same(directory("run/pg", 0o750, 10002, 10002))
 
@@ -102,7 +102,7 @@ def test_folder_of_the_runtime_user(tmp_path: Path) -> None:
         ({"users": {"root": "5"}, "base": True}, "users: 'root' cannot be added"),
     ],
 )
-def test_bad_field_is_refused_with_target_field_and_mend(
+def test_invalid_field_is_refused_with_target_field_and_remedy(
     tmp_path: Path, fields: dict[str, object], message: str
 ) -> None:
     with pytest.raises(OciError) as error:
@@ -110,7 +110,7 @@ def test_bad_field_is_refused_with_target_field_and_mend(
     assert str(error.value).startswith(f"//:os: {message}")
 
 
-def test_packages_that_disagree_are_named(tmp_path: Path) -> None:
+def test_conflicting_packages_are_named(tmp_path: Path) -> None:
     debs = [
         samples.deb(tmp_path / f"{name}.deb", name, file("etc/x", name.encode()))
         for name in ("one", "two")
@@ -139,15 +139,15 @@ def test_order_of_packages_does_not_matter(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_link_of_a_package_that_leaves_the_root_is_refused(tmp_path: Path) -> None:
-    bad = Entry("usr/x", Kind.FILE)  # no Entry may be what this one becomes
+def test_link_outside_the_root_is_refused(tmp_path: Path) -> None:
+    bad = Entry("usr/x", Kind.FILE)  # no valid Entry can represent this
     object.__setattr__(bad, "kind", Kind.SYMLINK)
     object.__setattr__(bad, "target", "../../etc")
     with pytest.raises(OciError, match=r"//:os \(one\): link usr/x -> \.\./\.\./etc would leave"):
         layer(tmp_path, bad)
 
 
-def test_licences_of_a_copyright_file() -> None:
+def test_licences_are_read_from_a_copyright_file() -> None:
     text = (
         "Format: x\n\nFiles: *\nLicense: MIT\n text\n\nFiles: y\nLicense: GPL-2+\n\nLicense: MIT\n"
     )
@@ -155,7 +155,7 @@ def test_licences_of_a_copyright_file() -> None:
     assert control.licences("This is free software\nLicense: MIT\n") == []
 
 
-def test_links_are_made(tmp_path: Path) -> None:
+def test_links_are_created(tmp_path: Path) -> None:
     found = layer(
         tmp_path, file("usr/bin/python3.13", b""), links={"/usr/bin/python3": "python3.13"}
     )

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.oci import elf
-from ops.oci.entry import file
-from ops.oci.errors import OciError
-from tests.ops.oci import samples
+from ops.build.oci import elf
+from ops.build.oci.entry import file
+from ops.build.oci.errors import OciError
+from tests.ops.build.oci import samples
 
 
 @given(st.binary(max_size=64))
-def test_any_bytes_are_read_without_error(content: bytes) -> None:
+def test_arbitrary_bytes_cause_no_error(content: bytes) -> None:
     assert elf.machine(content) is None or content.startswith(elf.MAGIC)
 
 
@@ -26,7 +26,7 @@ def test_program_for_another_machine_is_refused_by_name(tmp_path: Path) -> None:
         samples.made(tmp_path, "app", file("x", samples.elf(243)))
 
 
-def test_programs_are_counted_and_other_files_are_not() -> None:
+def test_only_executables_are_counted() -> None:
     entries = [
         file("a", samples.elf(183)),
         file("b", samples.elf(183, kind=2)),

@@ -6,20 +6,20 @@ from xml.etree import ElementTree
 import pytest
 
 from ops.images import layers
-from tests.ops.oci.samples import build
+from tests.ops.build.oci.samples import build
 
 
-def test_table_says_which_layers_an_edit_made_anew(tmp_path: Path) -> None:
+def test_table_shows_which_layers_an_edit_rebuilt(tmp_path: Path) -> None:
     _, before = build(tmp_path / "before", content=b"1")
     built, after = build(tmp_path / "after", content=b"2")
     *_, lower, upper = layers.table(layers.read(after), layers.read(before)).splitlines()
     assert built.layers[0][7:19] in lower
     assert lower.endswith("| the same |")
     assert built.layers[1][7:19] in upper
-    assert upper.endswith("| anew |")
+    assert upper.endswith("| rebuilt |")
 
 
-def test_picture_has_a_bar_of_each_size_with_its_image(tmp_path: Path) -> None:
+def test_picture_has_a_bar_of_each_layers_size(tmp_path: Path) -> None:
     _, archive = build(tmp_path, content=b"x" * 100_000)
     read = layers.read(archive)
     picture = ElementTree.fromstring(layers.draw({"one": read, "two": read[:1]}))
@@ -37,7 +37,7 @@ def test_picture_has_a_bar_of_each_size_with_its_image(tmp_path: Path) -> None:
     ]
 
 
-def test_file_that_is_no_archive_is_named(
+def test_file_that_is_not_an_archive_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damaged = tmp_path / "api.oci.tar"

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ops.oci import paths
-from ops.oci.entry import file, symlink
-from ops.oci.errors import OciError
-from tests.ops.oci import samples
+from ops.build.oci import paths
+from ops.build.oci.entry import file, symlink
+from ops.build.oci.errors import OciError
+from tests.ops.build.oci import samples
 
 _parts = st.lists(st.sampled_from(["..", ".", "", "a", "b", "usr"]), min_size=1, max_size=8)
 
@@ -61,7 +61,7 @@ def test_canonical_path_is_stable(path: str) -> None:
         ("library/x", "library/x"),
     ],
 )
-def test_links_of_debians_layout_are_followed(given_path: str, expected: str) -> None:
+def test_links_of_the_debian_layout_are_followed(given_path: str, expected: str) -> None:
     assert paths.canonical(given_path) == expected
 
 

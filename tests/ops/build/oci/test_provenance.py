@@ -3,12 +3,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ops.oci import provenance
-from ops.oci.layer import read
-from tests.ops.oci import samples
-from tests.ops.oci.test_sbom import DIGEST, LOCK, content
+from ops.build.oci import provenance
+from ops.build.oci.layer import read
+from tests.ops.build.oci import samples
+from tests.ops.build.oci.test_sbom import DIGEST, LOCK, content
 
-DEBIAN_LOCK = b"# a lock\namd64 one 1.0-1 10 " + b"5" * 64 + b" pool/main/o/one/one.deb\n"
+DEBIAN_LOCK = (
+    b"# a lock\namd64 one 1.0-1 10 " + b"5" * 64 + b" pool/main/o/one/one.deb\n"
+    b"amd64 two 1.0-1 10 " + b"6" * 64 + b" pool/main/t/two/two.deb\n"
+)
 LOCKS = {"app.lock": LOCK.encode(), "debian.lock": DEBIAN_LOCK}
 
 
@@ -24,7 +27,7 @@ def definition(text: str) -> dict[str, Any]:
     return found
 
 
-def test_statement_is_about_the_digest(tmp_path: Path) -> None:
+def test_statement_has_the_digest_as_its_subject(tmp_path: Path) -> None:
     document = json.loads(statement(tmp_path))
     assert document["_type"] == "https://in-toto.io/Statement/v1"
     assert document["predicateType"] == "https://slsa.dev/provenance/v1"
@@ -32,19 +35,19 @@ def test_statement_is_about_the_digest(tmp_path: Path) -> None:
     assert document["predicate"]["runDetails"]["builder"] == {"id": "urn:example:machine"}
 
 
-def test_parameters_are_what_one_types_to_build_it_again(tmp_path: Path) -> None:
+def test_parameters_are_the_command_line_of_a_rebuild(tmp_path: Path) -> None:
     parameters = definition(statement(tmp_path))["externalParameters"]
     assert parameters == {"target": "//:api", "platform": "linux/amd64"}
 
 
-def test_locks_are_named_by_their_hashes(tmp_path: Path) -> None:
+def test_locks_are_recorded_by_hash(tmp_path: Path) -> None:
     inputs = definition(statement(tmp_path))["resolvedDependencies"]
     assert {one["name"]: one["digest"]["sha256"] for one in inputs if "name" in one} == {
         name: hashlib.sha256(text).hexdigest() for name, text in LOCKS.items()
     }
 
 
-def test_packages_are_named_by_the_hashes_that_their_locks_allow(tmp_path: Path) -> None:
+def test_packages_are_recorded_by_their_locked_hashes(tmp_path: Path) -> None:
     inputs = definition(statement(tmp_path))["resolvedDependencies"]
     packages = {one["uri"].partition("@")[0]: one for one in inputs if "uri" in one}
     assert packages["pkg:deb/debian/one"]["digest"] == {"sha256": "5" * 64}
@@ -60,7 +63,7 @@ def test_layers_are_byproducts(tmp_path: Path) -> None:
     assert made["annotations"] == {"target": "//:layer"}
 
 
-def test_index_is_made_of_its_images() -> None:
+def test_index_lists_its_images() -> None:
     images = {"linux/arm64": "sha256:" + "b" * 64, "linux/amd64": "sha256:" + "a" * 64}
     text = provenance.index("//:both", DIGEST, "try/it:1", images, "urn:x")
     assert definition(text)["resolvedDependencies"] == [

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ops.oci import publish
-from ops.oci.archive import index
-from ops.oci.errors import OciError
-from ops.oci.registry import Reference, Registry
-from tests.ops.oci import referrers, registries, tokens
-from tests.ops.oci.samples import build
+from ops.build.oci import publish
+from ops.build.oci.archive import index
+from ops.build.oci.errors import OciError
+from ops.build.oci.registry import Reference, Registry
+from tests.ops.build.oci import referrers, registries, tokens
+from tests.ops.build.oci.samples import build
 
 BOM = "application/vnd.cyclonedx+json"
 PROVENANCE = "application/vnd.in-toto+json"
@@ -24,7 +24,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def test_registry_holds_the_digest_that_was_built(tmp_path: Path, host: str) -> None:
+def test_registry_holds_the_built_digest(tmp_path: Path, host: str) -> None:
     built, archive = build(tmp_path)
     registry = Registry(Reference.parse(f"{host}/try/it:1"))
     assert publish.push(archive, registry) == built.digest
@@ -37,7 +37,7 @@ def test_registry_holds_the_digest_that_was_built(tmp_path: Path, host: str) -> 
         assert registry.has_blob(layer["digest"])
 
 
-def test_index_brings_its_images(tmp_path: Path, host: str) -> None:
+def test_index_is_pushed_with_its_images(tmp_path: Path, host: str) -> None:
     amd64, one = build(tmp_path, "amd64")
     arm64, two = build(tmp_path, "arm64", tag="arm64")
     joined = index([one, two], "try/it:1", "//:index", tmp_path / "index.tar")
@@ -47,7 +47,7 @@ def test_index_brings_its_images(tmp_path: Path, host: str) -> None:
     assert registry.manifest(arm64.digest)
 
 
-def test_documents_refer_to_the_image_and_doing_it_twice_changes_nothing(
+def test_documents_refer_to_the_image_and_attaching_is_idempotent(
     tmp_path: Path, host: str
 ) -> None:
     built, archive = build(tmp_path)
@@ -64,7 +64,7 @@ def test_documents_refer_to_the_image_and_doing_it_twice_changes_nothing(
     assert registry.has_blob(manifest["layers"][0]["digest"])
 
 
-def test_registry_that_knows_referrers_keeps_them_itself(tmp_path: Path) -> None:
+def test_registry_with_referrers_support_gets_no_fallback_tag(tmp_path: Path) -> None:
     built, archive = build(tmp_path)
     with referrers.registry() as (host, store):
         registry = Registry(Reference.parse(f"{host}/try/attached:1"))
@@ -74,17 +74,17 @@ def test_registry_that_knows_referrers_keeps_them_itself(tmp_path: Path) -> None
         found = {one["artifactType"]: one["digest"] for one in registry.referrers(built.digest)}
         assert set(found) == {BOM, PROVENANCE}
         assert len(store.subjects[built.digest]) == 2
-        # No tag is made for them where the registry needs none.
+        # No tag is created for them where the registry needs none.
         assert [name for name in store.manifests if not name.startswith("sha256:")] == ["1"]
 
 
-def test_document_for_an_image_that_is_not_there_is_refused(host: str) -> None:
+def test_document_for_a_missing_image_is_refused(host: str) -> None:
     registry = Registry(Reference.parse(f"{host}/try/none:1"))
     with pytest.raises(OciError, match="push the image first"):
         publish.attach("sha256:" + "0" * 64, BOM, b"{}", registry)
 
 
-def test_credentials_are_asked_for_and_taken(
+def test_credentials_are_sent_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     built, archive = build(tmp_path)
@@ -100,7 +100,7 @@ def test_credentials_are_asked_for_and_taken(
         assert capsys.readouterr().out.startswith(f"{address}/try/it@{built.digest}\n  {BOM} sha2")
 
 
-def test_token_is_bought_for_what_is_done(
+def test_token_is_requested_for_each_scope(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, archive = build(tmp_path)
@@ -113,15 +113,15 @@ def test_token_is_bought_for_what_is_done(
         assert "HTTP 401: log in" in capsys.readouterr().err
         monkeypatch.setenv("OCI_CREDENTIALS", "ada:secret")
         assert publish.main([str(archive), f"{address}/try/it:1"]) == 0
-        # A registry asks for less where one only looks, so one token does not do.
+        # A registry requests a smaller scope for reading, so one token is not enough.
         assert service.asked[0] == "repository:try/it:pull"
         place, actions = service.asked[1].rsplit(":", 1)
         assert place == "repository:try/it"
-        # The registry names them in any order.
+        # The registry lists the scopes in any order.
         assert sorted(actions.split(",")) == ["pull", "push"]
 
 
-def test_document_is_about_one_image_of_an_index(
+def test_document_can_refer_to_one_image_of_an_index(
     tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, one = build(tmp_path, "amd64")
@@ -136,7 +136,7 @@ def test_document_is_about_one_image_of_an_index(
     assert registry.referrers(joined.digest) == []
 
 
-def test_command_that_signs_is_told_the_digest(
+def test_signing_command_gets_the_digest(
     tmp_path: Path, host: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     built, archive = build(tmp_path)
@@ -156,7 +156,7 @@ def test_command_that_signs_is_told_the_digest(
         (" ", "the command that signs is empty"),
     ],
 )
-def test_tag_stays_where_it_was_when_signing_fails(
+def test_tag_does_not_move_when_signing_fails(
     tmp_path: Path, host: str, capfd: pytest.CaptureFixture[str], command: str, complaint: str
 ) -> None:
     before, archive = build(tmp_path / "one", content=b"1")
@@ -171,7 +171,7 @@ def test_tag_stays_where_it_was_when_signing_fails(
 
 
 @pytest.mark.parametrize("word", ["x", "type=none.json", "a/b=none.json"])
-def test_attachment_that_is_none_is_refused(
+def test_invalid_attachment_is_refused(
     tmp_path: Path, host: str, word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, archive = build(tmp_path)
@@ -179,21 +179,19 @@ def test_attachment_that_is_none_is_refused(
     assert f"--attach {word}: expected is TYPE=FILE" in capsys.readouterr().err
 
 
-def test_registry_that_is_not_there_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unreachable_registry_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, archive = build(tmp_path)
     assert publish.main([str(archive), "127.0.0.1:1/try/it:1"]) == 1
     assert "oci: 127.0.0.1:1: HEAD /v2/try/it/blobs/sha256:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["app:1", "host/app", "host/App:1", "https://host/app:1"])
-def test_reference_without_all_its_parts_is_refused(text: str) -> None:
+def test_incomplete_reference_is_refused(text: str) -> None:
     with pytest.raises(OciError, match="is not HOST/NAME:TAG"):
         Reference.parse(text)
 
 
-def test_other_files_are_refused(tmp_path: Path, host: str) -> None:
+def test_file_that_is_not_an_archive_is_refused(tmp_path: Path, host: str) -> None:
     with tarfile.open(tmp_path / "x.tar", "w"):
         pass
     (tmp_path / "x.txt").write_text("x")

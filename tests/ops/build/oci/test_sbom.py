@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from ops.oci import sbom
-from ops.oci.entry import Entry, file, symlink
-from tests.ops.oci import samples
+from ops.build.oci import sbom
+from ops.build.oci.entry import Entry, file, symlink
+from tests.ops.build.oci import samples
 
 DIGEST = "sha256:" + "ab" * 32
 STATUS = "Package: {0}\nVersion: 1.0-1\nArchitecture: amd64\nSource: src\nSHA256: {1}\n"
@@ -14,6 +14,7 @@ LOCK = f"""
 orjson==3.11.0 \\
     --hash=sha256:{"2" * 64} \\
     --hash=sha256:{"1" * 64}
+none==1 --hash=sha256:{"4" * 64}
 typing-extensions==4.16.0 ; python_version < '4' \\
     --hash=sha256:{"3" * 64}
 """
@@ -49,7 +50,7 @@ def test_debian_packages_have_their_hash_licences_and_source(tmp_path: Path) -> 
     assert one["hashes"] == [{"alg": "SHA-256", "content": "5" * 64}]
     names = {next(iter(licence["license"].values())) for licence in one["licenses"]}
     assert names == {"MIT", "GPL-2+"}
-    # Its documentation is the other's.
+    # It uses the documentation directory of the other package.
     assert found["two"]["licenses"] == one["licenses"]
 
 
@@ -75,7 +76,7 @@ def test_package_names_its_layer_and_the_image_its_digest(tmp_path: Path) -> Non
     assert (image["name"], image["version"]) == ("try/it", DIGEST)
 
 
-def test_bill_without_packages_is_one(tmp_path: Path) -> None:
+def test_sbom_without_packages_is_valid(tmp_path: Path) -> None:
     layer, _ = samples.made(tmp_path, "layer", file("x", b""))
     text = sbom.cyclonedx(DIGEST, "try/it:1", "linux/amd64", [layer])
     assert "components" not in json.loads(text)

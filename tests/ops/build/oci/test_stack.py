@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from ops.oci import stack
-from ops.oci.entry import Entry, directory, file, symlink
-from ops.oci.errors import OciError
-from tests.ops.oci import samples
+from ops.build.oci import stack
+from ops.build.oci.entry import Entry, directory, file, symlink
+from ops.build.oci.errors import OciError
+from tests.ops.build.oci import samples
 
 
 def test_layers_may_repeat_folders_and_equal_files(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_layers_may_repeat_folders_and_equal_files(tmp_path: Path) -> None:
         (symlink("etc", "/x"), "disagree on /etc: one is a folder, the other a symbolic link"),
     ],
 )
-def test_layers_that_disagree_are_named(tmp_path: Path, high: Entry, why: str) -> None:
+def test_conflicting_layers_are_named(tmp_path: Path, high: Entry, why: str) -> None:
     low, _ = samples.made(
         tmp_path,
         "low",
@@ -42,7 +42,7 @@ def test_layers_that_disagree_are_named(tmp_path: Path, high: Entry, why: str) -
 
 
 @given(samples.trees())
-def test_layer_never_disagrees_with_itself(entries: list[Entry]) -> None:
+def test_layer_never_conflicts_with_itself(entries: list[Entry]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         one, _ = samples.made(Path(folder), "one", *entries)
         assert stack.check([one, one]) == sum(len(entry.content) for entry in entries)

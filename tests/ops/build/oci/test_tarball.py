@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.oci import tarball
-from ops.oci.entry import Entry, directory, file, hardlink
-from ops.oci.errors import OciError
-from ops.oci.tree import Tree
-from tests.ops.oci import samples
+from ops.build.oci import tarball
+from ops.build.oci.entry import Entry, directory, file, hardlink
+from ops.build.oci.errors import OciError
+from ops.build.oci.tree import Tree
+from tests.ops.build.oci import samples
 
 
 def written(entries: list[Entry]) -> bytes:
@@ -25,16 +25,14 @@ def written(entries: list[Entry]) -> bytes:
 
 
 @given(samples.trees(), st.randoms(use_true_random=False))
-def test_order_in_which_entries_come_does_not_matter(
-    entries: list[Entry], chance: random.Random
-) -> None:
+def test_order_of_entries_does_not_matter(entries: list[Entry], chance: random.Random) -> None:
     shuffled = list(entries)
     chance.shuffle(shuffled)
     assert written(shuffled) == written(entries)
 
 
 @given(samples.trees())
-def test_reading_gives_back_what_was_written(entries: list[Entry]) -> None:
+def test_archive_round_trips(entries: list[Entry]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "layer.tar")
         path.write_bytes(written(entries))
@@ -47,7 +45,7 @@ def test_reading_gives_back_what_was_written(entries: list[Entry]) -> None:
 
 
 @given(samples.trees())
-def test_time_and_names_of_owners_are_fixed_and_folders_come_first(entries: list[Entry]) -> None:
+def test_times_and_owners_are_fixed_and_directories_come_first(entries: list[Entry]) -> None:
     seen: set[str] = set()
     with tarfile.open(fileobj=io.BytesIO(written(entries))) as archive:
         for info in archive:
@@ -57,7 +55,7 @@ def test_time_and_names_of_owners_are_fixed_and_folders_come_first(entries: list
             seen.add(info.name)
 
 
-def test_bytes_of_a_known_layer() -> None:
+def test_bytes_of_a_known_layer_are_stable() -> None:
     # A change here changes the digest of every image that was ever built: do it knowingly.
     data = written([file("app/main.py", b"print()\n"), directory("data", 0o700, 10001, 10001)])
     assert hashlib.sha256(data).hexdigest() == (
@@ -72,7 +70,7 @@ def test_hard_link_follows_its_file_and_has_its_mode() -> None:
     assert names == [("z", tarfile.REGTYPE, 0o755, ""), ("a", tarfile.LNKTYPE, 0o755, "z")]
 
 
-def test_hard_link_to_nothing_is_refused() -> None:
+def test_dangling_hard_link_is_refused() -> None:
     with pytest.raises(OciError, match=r"a .* is a hard link to z, which is no file"):
         written([hardlink("a", "z")])
 
@@ -88,7 +86,7 @@ def test_device_in_an_archive_is_refused(tmp_path: Path) -> None:
 
 
 @given(samples.entries())
-def test_file_modes_are_normal_whatever_the_umask(entry: Entry) -> None:
+def test_file_modes_are_independent_of_the_umask(entry: Entry) -> None:
     normal = file("x", b"", entry.mode).mode
     assert normal == (0o755 if entry.mode & 0o100 else 0o644)
     assert file("x", b"", entry.mode & ~0o077).mode == normal

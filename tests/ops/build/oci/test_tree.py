@@ -1,11 +1,11 @@
 import pytest
 
-from ops.oci.entry import directory, file, symlink
-from ops.oci.errors import OciError
-from ops.oci.tree import Tree
+from ops.build.oci.entry import directory, file, symlink
+from ops.build.oci.errors import OciError
+from ops.build.oci.tree import Tree
 
 
-def test_two_packages_that_disagree_on_a_file_are_named_both() -> None:
+def test_both_packages_that_conflict_on_a_file_are_named() -> None:
     tree = Tree([file("etc/x.conf", b"1", origin="//:os (one)")])
     with pytest.raises(
         OciError,
@@ -22,13 +22,13 @@ def test_two_packages_that_disagree_on_a_file_are_named_both() -> None:
         (symlink("x", "/y"), "one is a file, the other a symbolic link"),
     ],
 )
-def test_difference_is_told(other: object, difference: str) -> None:
+def test_difference_is_described(other: object, difference: str) -> None:
     tree = Tree([file("x", b"1")])
     with pytest.raises(OciError, match=difference):
         tree.add(other)  # type: ignore[arg-type]
 
 
-def test_same_file_twice_is_one_file() -> None:
+def test_identical_files_are_merged() -> None:
     tree = Tree([file("x", b"1", origin="a"), file("x", b"1", origin="b")])
     assert [entry.path for entry in tree.entries()] == ["x"]
 

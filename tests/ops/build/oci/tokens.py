@@ -1,7 +1,7 @@
-"""An authorisation service as registries know it: it sells tokens for a name and a password.
+"""An authorisation service for registries: it issues tokens for a name and a password.
 
-It is what a hosted registry has in place of htpasswd, and is not ours; the registry that checks its
-tokens is real. See the distribution project's "Token Authentication Specification".
+A hosted registry has one instead of htpasswd. This one is a test double; the registry that checks
+its tokens is real. See the distribution project's "Token Authentication Specification".
 """
 
 import base64
@@ -26,7 +26,7 @@ SERVICE = "tests"
 
 @dataclass
 class Tokens:
-    """``asked`` are the scopes of the tokens that were sold, in order."""
+    """``asked`` holds the scopes of the issued tokens, in order."""
 
     address: str
     certificate: Path
@@ -35,7 +35,7 @@ class Tokens:
 
 @contextmanager
 def service(folder: Path, user: str, password: str) -> Iterator[Tokens]:
-    """Yields a running service; its certificate lies in the folder."""
+    """Yields a running service; its certificate is in the directory."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certificate(key)
     path = folder / "tokens.pem"

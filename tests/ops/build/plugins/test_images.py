@@ -1,16 +1,16 @@
-"""What Pants says of a target that cannot be built: its address, what is wrong, and the mend."""
+"""Pants' error for an invalid target: its address, the problem, and the remedy."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from ops.debian.lock import render
-from ops.oci.entry import file
-from tests.ops.debian.samples import package
-from tests.ops.oci.samples import deb
-from tests.ops.plugins.workspaces import Workspace, workspace
+from ops.build.debian.lock import render
+from ops.build.oci.entry import file
+from tests.ops.build.debian.samples import package
+from tests.ops.build.oci.samples import deb
+from tests.ops.build.plugins.workspaces import Workspace, workspace
 
-#: A BUILD file each; the target `bad` is asked for.
+#: One BUILD file each; the target `bad` is requested.
 BUILDS = {
     "port": 'oci_image(name="bad", platforms=["linux/amd64"], reference="a:1", ports=["http"])',
     "user": 'oci_image(name="bad", platforms=["linux/amd64"], reference="a:1", user="a b")',
@@ -152,8 +152,10 @@ def pants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         ("index", ["index:bad: field 'images' has two for linux/amd64; name one a platform"]),
     ],
 )
-def test_error_names_the_target_and_the_mend(pants: Workspace, name: str, said: list[str]) -> None:
-    # One at a time: for the imports of the builder, Pants reads every target there is.
+def test_error_names_the_target_and_the_remedy(
+    pants: Workspace, name: str, said: list[str]
+) -> None:
+    # One at a time: Pants reads every target to resolve the imports of the builder.
     with pants.file(f"{name}/BUILD", BUILDS[name]):
         done = pants.run("package", f"{name}:bad")
     assert done.returncode == 1, done.stdout

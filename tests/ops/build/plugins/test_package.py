@@ -1,4 +1,4 @@
-"""Images and a site made by Pants itself, and images published by the command that people type."""
+"""Images and a site built by Pants itself, and images published by the documented command."""
 
 import json
 import shutil
@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ops.debian.lock import render
-from ops.oci.entry import file
-from ops.oci.registry import Reference, Registry
-from tests.ops.debian.samples import package
-from tests.ops.oci import registries
-from tests.ops.oci.samples import deb
-from tests.ops.plugins.workspaces import Workspace, program, workspace
+from ops.build.debian.lock import render
+from ops.build.oci.entry import file
+from ops.build.oci.registry import Reference, Registry
+from tests.ops.build.debian.samples import package
+from tests.ops.build.oci import registries
+from tests.ops.build.oci.samples import deb
+from tests.ops.build.plugins.workspaces import Workspace, program, workspace
 
 IMAGE = """
 debian_packages(name="packages", lock="hello.lock")
@@ -38,6 +38,22 @@ oci_image(
     user="10001:10001",
     healthcheck=["/usr/bin/hello"],
     output_path="hello.oci.tar",
+)
+oci_image(
+    name="below",
+    platforms=["linux/amd64", "linux/arm64"],
+    reference="team/below:latest",
+    layers=[":words"],
+    packaged=False,
+    output_path="below.oci.tar",
+)
+oci_image(
+    name="above",
+    platforms=["linux/amd64"],
+    reference="team/above:latest",
+    base=":below",
+    layers=[":hello-layer"],
+    output_path="above.oci.tar",
 )
 """
 REQUIREMENTS = """
@@ -99,13 +115,41 @@ def test_make_publish_pushes_images_with_their_documents(pants: Workspace, tmp_p
             assert kinds == {"application/vnd.cyclonedx+json", "application/vnd.in-toto+json"}
 
 
-def test_make_publish_says_what_it_lacks(pants: Workspace) -> None:
+def test_make_publish_names_missing_settings(pants: Workspace) -> None:
     done = make_publish(pants)
     assert done.returncode != 0
     assert "TO=registry.example.com/team" in done.stderr
 
 
-def test_a_site_is_packaged(pants: Workspace) -> None:
+def test_base_that_is_not_packaged_is_only_in_the_images_built_on_it(pants: Workspace) -> None:
+    done = pants.run("package", "ops/images:below", "ops/images:above")
+    assert done.returncode == 0, done.stderr
+    written = {path.name for path in (pants.root / "dist").glob("*.oci.tar")}
+    assert "above.oci.tar" in written
+    assert not {"below.oci.tar", "below-arm64.oci.tar", "below-index.oci.tar"} & written
+
+
+def test_mirror_urls_are_not_part_of_actions(pants: Workspace, tmp_path: Path) -> None:
+    # The script of a sandbox holds everything that the remote cache learns of a process.
+    asked = replace(
+        pants,
+        environ={
+            **pants.environ,
+            "DEBIAN_MIRROR": f"{pants.environ['DEBIAN_MIRROR']} http://it:secret@127.0.0.1:9/debian",
+            "http_proxy": "http://it:secret@127.0.0.1:9",
+        },
+    )
+    options = ("--keep-sandboxes=always", f"--local-execution-root-dir={tmp_path}")
+    done = asked.run(
+        "--no-pantsd", "--no-local-cache", *options, "package", "ops/images:hello#amd64"
+    )
+    assert done.returncode == 0, done.stderr
+    scripts = [path.read_text() for path in tmp_path.glob("pants-sandbox-*/__run.sh")]
+    assert any("fetch" in text for text in scripts)
+    assert [text for text in scripts if "secret" in text or "DEBIAN_MIRROR" in text] == []
+
+
+def test_site_is_packaged(pants: Workspace) -> None:
     with pants.file("site/BUILD", SITE), pants.file("site/site.toml", SITE_SETTINGS):
         with pants.file("site/README.md", "# Home\n"):
             done = pants.run("package", "site:site")

@@ -1,4 +1,4 @@
-"""A workspace of its own, in which Pants itself loads the plugins of this repository."""
+"""A separate workspace in which Pants itself loads the plugins of this repository."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SECONDS = 120
-#: Over the repository's own settings: what a workspace has nothing of is left out.
+#: Overrides the repository's settings: removes what a workspace does not contain.
 _SETTINGS = """
 [GLOBAL]
 backend_packages = [
@@ -20,12 +20,12 @@ backend_packages = [
   "pants.backend.python",
   "pants.backend.experimental.visibility",
   "ruff_check",
-  "floors",
+  "layers",
   "oci_images",
   "docs_site",
   "whole_tree",
 ]
-pythonpath = ["%(buildroot)s/ops/plugins"]
+pythonpath = ["%(buildroot)s/ops/build/plugins"]
 dynamic_ui = false
 verify_config = false
 
@@ -53,20 +53,20 @@ install_from_resolve = "app"
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder with a pants.toml; ``environ`` is what Pants is started with."""
+    """A directory with a pants.toml; ``environ`` is the environment of Pants."""
 
     root: Path
     environ: dict[str, str]
 
     def write(self, path: str, text: str) -> None:
-        """Put a file into it."""
+        """Write a file in it."""
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
     @contextmanager
     def file(self, path: str, text: str) -> Iterator[None]:
-        """A file that is in it until the context ends."""
+        """A file that exists in it until the context ends."""
         self.write(path, text)
         try:
             yield
@@ -74,7 +74,7 @@ class Workspace:
             (self.root / path).unlink()
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run ``./pants`` with these words."""
+        """Run ``./pants`` with these arguments."""
         return subprocess.run(
             [str(program()), *words],
             cwd=self.root,
@@ -90,14 +90,14 @@ class Workspace:
 def workspace(root: Path, mirror: Path) -> Iterator[Workspace]:
     """A workspace that builds from the plugins and the builder of this repository.
 
-    Debian packages come from the folder ``mirror``, Python's from those PEX files of BUILD that
-    the test depends on. Pants' daemon is stopped in the end.
+    Debian packages come from the directory ``mirror``, Python packages from the PEX files that the
+    test depends on in BUILD. Pants' daemon is stopped at the end.
     """
-    for folder in ("ops/plugins", "ops/oci", "ops/debian"):
+    for folder in ("ops/build/plugins", "ops/build/oci", "ops/build/debian"):
         shutil.copytree(
             folder, root / folder, ignore=shutil.ignore_patterns("BUILD", "__pycache__")
         )
-    for folder in ("ops/oci", "ops/debian"):
+    for folder in ("ops/build/oci", "ops/build/debian"):
         (root / folder / "BUILD").write_text("python_sources()\n")
     shutil.copy("pants.toml", root)
     (root / "pants.tests.toml").write_text(_SETTINGS)
@@ -110,7 +110,7 @@ def workspace(root: Path, mirror: Path) -> Iterator[Workspace]:
         "PANTS_CONFIG_FILES": str(root / "pants.tests.toml"),
         "DEBIAN_MIRROR": mirror.as_uri(),
         "NO_SCIE_WARNING": "1",
-        # `make coverage` measures the plugins there (ops/coverage).
+        # `make coverage` measures the plugins there (ops/build/coverage).
         "PYTHONPATH": os.environ.get("PLUGINS_COVERAGE", ""),
     }
     try:
@@ -120,13 +120,13 @@ def workspace(root: Path, mirror: Path) -> Iterator[Workspace]:
 
 
 def program() -> Path:
-    """Pants, beside the Pex executable that its launcher made."""
+    """Pants, next to the Pex executable that its launcher made."""
     return Path(os.environ["FASTAPI_BASE_PEX"]).parent / "bin/pants"
 
 
 def _unpacked(resolve: str, folder: Path) -> str:
     """Unpack the wheels of a resolve, and return its lock."""
-    pex = Path(f"tests.ops.plugins/{resolve}.pex")
+    pex = Path(f"tests.ops.build.plugins/{resolve}.pex")
     if not pex.exists():
         return ""
     subprocess.run(
@@ -152,4 +152,4 @@ def _stop_daemon(root: Path) -> None:
                 time.sleep(0.05)
         except ProcessLookupError:
             continue
-        raise AssertionError(f"Pants' daemon (process {number}) does not stop")
+        raise AssertionError(f"Pants' daemon (process {number}) is still running")

@@ -1,9 +1,8 @@
-"""Small checkouts that share a real cache server, each with an empty cache of its own."""
+"""Small checkouts that share a real cache server, each with an empty local cache."""
 
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -12,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.dev.places import free_port
+from ops.dev.places import free_port, listens
+from ops.dev.waiting import until_serves
 
 _SECONDS = 300
-_SERVER = Path("ops.cache/server.pex").absolute()
-#: Over the repository's own settings: what such a checkout has nothing of is left out.
+_SERVER = Path("ops.ci.cache/server.pex").absolute()
+#: Overrides the repository's settings: removes what such a checkout does not contain.
 _SETTINGS = """
 [GLOBAL]
 backend_packages = ["pants.backend.python", "pants.backend.shell"]
@@ -50,7 +50,7 @@ shell_command(
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of Pants said, how long it took, and its figures by name."""
+    """The output of a Pants run, its duration, and its counters by name."""
 
     seconds: float
     output: str
@@ -59,7 +59,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Checkout:
-    """A folder with sources and caches that nobody else has."""
+    """A directory with its own sources and caches."""
 
     root: Path
     server: str
@@ -91,7 +91,7 @@ class Checkout:
         return Run(time.monotonic() - begin, done.stdout + done.stderr, figures)
 
     def greeting(self) -> str:
-        """What the binary in dist/ prints."""
+        """The output of the binary in dist/."""
         return subprocess.run(
             [sys.executable, self.root / "dist/hello.pex"],
             env={**os.environ, "PEX_ROOT": str(self.root / ".pants.d/pex")},
@@ -101,13 +101,13 @@ class Checkout:
         ).stdout
 
     def products(self) -> dict[str, bytes]:
-        """What is in dist/, by name."""
+        """The files in dist/, by name."""
         found = (self.root / "dist").rglob("*")
         return {path.name: path.read_bytes() for path in found if path.is_file()}
 
 
 def checkout(root: Path, server: str, text: str = "hello") -> Checkout:
-    """A fresh one whose program prints ``text``; its cache server is at ``server``."""
+    """A new checkout whose program prints ``text``; its cache server is at ``server``."""
     root.mkdir()
     for name in ("pants.toml", "pants.remote.toml"):
         shutil.copy(name, root)
@@ -120,7 +120,7 @@ def checkout(root: Path, server: str, text: str = "hello") -> Checkout:
 
 @dataclass(frozen=True)
 class Server:
-    """A running BuildGrid: its address, and the folder of what it keeps."""
+    """A running BuildGrid: its address and its storage directory."""
 
     address: str
     folder: Path
@@ -128,12 +128,12 @@ class Server:
 
 @contextmanager
 def server(folder: Path) -> Iterator[Server]:
-    """A BuildGrid on loopback, by the configuration of `make cache`."""
+    """A BuildGrid on loopback, with the configuration of `make cache`."""
     port = free_port()
     log = folder.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, _SERVER, "server", "start", "ops/cache/server.yml", "-v"],
+            [sys.executable, _SERVER, "server", "start", "ops/ci/cache/server.yml", "-v"],
             env={
                 **os.environ,
                 "CACHE_LISTEN": f"127.0.0.1:{port}",
@@ -143,26 +143,13 @@ def server(folder: Path) -> Iterator[Server]:
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait(process, port, log)
+        until_serves(process, log, lambda: listens(port), "the cache server", 120)
         yield Server(f"grpc://127.0.0.1:{port}", folder)
     finally:
         process.kill()
         process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        else:
-            return
-
-
 def _pants() -> Path:
-    """Pants, beside the Pex executable that its launcher made."""
+    """Pants, next to the Pex executable that its launcher made."""
     return Path(os.environ["FASTAPI_BASE_PEX"]).parent / "bin/pants"

@@ -1,4 +1,4 @@
-"""A cache server that is gone or hangs slows a build down, and does nothing else to it."""
+"""A cache server that is down or hangs only slows a build down."""
 
 import socket
 import threading
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.ops.cache.checkouts import checkout
+from tests.ops.ci.cache.checkouts import checkout
 
 #: No server listens there: the port of the discard service, on loopback.
 NOWHERE = "grpc://127.0.0.1:9"
 
 
-def test_without_a_server_everything_is_built_here(tmp_path: Path) -> None:
+def test_without_a_server_everything_is_built_locally(tmp_path: Path) -> None:
     alone = checkout(tmp_path / "alone", NOWHERE)
     run = alone.build()
     assert run.figures["remote_cache_requests_cached"] == 0
@@ -23,7 +23,7 @@ def test_without_a_server_everything_is_built_here(tmp_path: Path) -> None:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """The address of a server that takes connections and says nothing."""
+    """The address of a server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         kept = []
         end = threading.Event()
@@ -45,7 +45,7 @@ def silent() -> Iterator[str]:
             connection.close()
 
 
-def test_a_server_that_hangs_slows_and_no_more(silent: str, tmp_path: Path) -> None:
+def test_hanging_server_only_slows_the_build(silent: str, tmp_path: Path) -> None:
     alone = checkout(tmp_path / "alone", silent)
     run = alone.build()
     assert run.figures["remote_cache_requests_cached"] == 0

@@ -1,11 +1,11 @@
-"""Pants with pants.remote.toml and a real server: what it gives, and what it cannot spoil."""
+"""Pants with pants.remote.toml and a real server: cache hits, and resistance to corruption."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.ops.cache.checkouts import Checkout, Server, checkout, server
+from tests.ops.ci.cache.checkouts import Checkout, Server, checkout, server
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, C
         yield running, first
 
 
-def test_a_second_checkout_runs_nothing(filled: tuple[Server, Checkout], tmp_path: Path) -> None:
+def test_second_checkout_runs_no_process(filled: tuple[Server, Checkout], tmp_path: Path) -> None:
     running, first = filled
     second = checkout(tmp_path / "second", running.address)
     run = second.build()
@@ -32,7 +32,7 @@ def test_a_second_checkout_runs_nothing(filled: tuple[Server, Checkout], tmp_pat
     assert second.greeting() == "hello\n"
 
 
-def test_a_reader_gets_what_fits_its_sources_and_writes_nothing(
+def test_reader_gets_entries_for_its_sources_and_writes_none(
     filled: tuple[Server, Checkout], tmp_path: Path
 ) -> None:
     running, _ = filled
@@ -46,7 +46,7 @@ def test_a_reader_gets_what_fits_its_sources_and_writes_nothing(
 
 @pytest.fixture
 def spoilt(filled: tuple[Server, Checkout]) -> Iterator[tuple[Server, Checkout]]:
-    """The filled server, each of whose files is altered, cut or gone until the test ends."""
+    """The filled server, whose files are all modified, truncated or missing until the test ends."""
     running, first = filled
     files = sorted(path for path in running.folder.rglob("*") if path.is_file())
     assert len(files) > 10
@@ -63,9 +63,7 @@ def spoilt(filled: tuple[Server, Checkout]) -> Iterator[tuple[Server, Checkout]]
         path.write_bytes(content)
 
 
-def test_what_the_server_has_spoilt_is_made_anew(
-    spoilt: tuple[Server, Checkout], tmp_path: Path
-) -> None:
+def test_corrupted_entries_are_rebuilt(spoilt: tuple[Server, Checkout], tmp_path: Path) -> None:
     running, first = spoilt
     second = checkout(tmp_path / "second", running.address)
     run = second.build()

@@ -1,4 +1,4 @@
-"""What a page in Markdown holds: headings, links, names in code, blocks of code."""
+"""Parses a Markdown page: headings, links, names in code, code blocks."""
 
 import re
 from collections import Counter
@@ -13,13 +13,13 @@ _MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 @dataclass
 class Part:
-    """A heading with what stands under it, up to the next heading. Texts are as written."""
+    """A heading with its content up to the next heading. Texts are verbatim."""
 
     level: int
     title: str
     links: list[str] = field(default_factory=list)
     code: list[str] = field(default_factory=list)
-    #: The language line of each block of code, and its text.
+    #: The language line of each code block, and its text.
     blocks: list[tuple[str, str]] = field(default_factory=list)
     paragraphs: int = 0
     items: int = 0
@@ -27,7 +27,7 @@ class Part:
 
 
 def parts(text: str) -> list[Part]:
-    """The parts of a page; the first has level 0 and holds what stands before all headings."""
+    """The parts of a page; the first has level 0 and holds the content before all headings."""
     found = [Part(0, "")]
     tokens = _MARKDOWN.parse(text)
     for place, token in enumerate(tokens):
@@ -59,7 +59,7 @@ def _inline(token: Token, part: Part) -> None:
 
 
 def anchors(text: str) -> set[str]:
-    """The names by which GitHub and the site link to the headings of a page."""
+    """The anchors that GitHub and the site give to the headings of a page."""
     seen: Counter[str] = Counter()
     found = set()
     for part in parts(text)[1:]:
@@ -71,7 +71,7 @@ def anchors(text: str) -> set[str]:
 
 
 def commands(part: Part) -> list[str]:
-    """Lines of a part that a reader types: in code and in blocks, without comments."""
+    """The lines that a reader types: in inline code and in blocks, without comments."""
     lines = list(part.code)
     for _, text in part.blocks:
         lines += text.replace("\\\n", " ").splitlines()
@@ -79,6 +79,6 @@ def commands(part: Part) -> list[str]:
 
 
 def in_tree(name: str) -> bool:
-    """Whether the repository has a file or folder of this name; it may hold `*`."""
+    """Whether the repository has a file or directory of this name, which may contain `*`."""
     path = name.rstrip("/")
     return any(Path().glob(path)) if "*" in path else Path(path).exists()

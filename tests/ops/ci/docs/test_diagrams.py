@@ -1,10 +1,10 @@
-"""The pictures of docs/architecture.md show the imports that the sources have."""
+"""The pictures of docs/architecture.md show the imports of the sources."""
 
 from pathlib import Path
 
 import pytest
 
-from ops.docs.diagrams import PICTURES, CycleError, arrows, draw, floors, imports
+from ops.ci.docs.diagrams import PICTURES, CycleError, arrows, draw, imports, layers
 
 GRAPH = {"top": {"middle", "low"}, "middle": {"low"}, "low": set[str](), "alone": set[str]()}
 
@@ -13,10 +13,10 @@ GRAPH = {"top": {"middle", "low"}, "middle": {"low"}, "low": set[str](), "alone"
 def test_pictures_are_up_to_date(path: Path) -> None:
     package, root, title = PICTURES[path]
     now = draw(imports(package, root), title)
-    assert path.read_text(encoding="utf-8") == now, "run ./pants run ops/docs/diagrams.py"
+    assert path.read_text(encoding="utf-8") == now, "run ./pants run ops/ci/docs/diagrams.py"
 
 
-def test_every_form_of_import_counts(tmp_path: Path) -> None:
+def test_every_form_of_import_is_found(tmp_path: Path) -> None:
     for name, text in {
         "shop/__init__.py": "",
         "shop/main.py": "import shop.api.routes\nfrom shop import core\nimport os\n",
@@ -34,15 +34,15 @@ def test_every_form_of_import_counts(tmp_path: Path) -> None:
     }
 
 
-def test_parts_stand_above_what_they_import() -> None:
-    assert floors(GRAPH) == [["low"], ["middle"], ["top"]]
+def test_parts_are_drawn_above_their_imports() -> None:
+    assert layers(GRAPH) == [["low"], ["middle"], ["top"]]
 
 
-def test_an_arrow_that_follows_is_left_out() -> None:
+def test_transitive_arrow_is_omitted() -> None:
     assert arrows(GRAPH) == [("middle", "low"), ("top", "middle")]
 
 
-def test_the_table_has_every_import() -> None:
+def test_table_has_every_import() -> None:
     picture = draw(GRAPH, "a < b")
     for line in ("top imports middle", "top imports low", "middle imports low"):
         assert f"<title>{line}</title>" in picture
@@ -50,6 +50,6 @@ def test_the_table_has_every_import() -> None:
     assert picture.count("<circle") == 3
 
 
-def test_a_cycle_is_named() -> None:
+def test_cycle_is_named() -> None:
     with pytest.raises(CycleError, match="one -> two -> one"):
         draw({"one": {"two"}, "two": {"one"}}, "round")

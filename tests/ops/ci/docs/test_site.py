@@ -1,4 +1,4 @@
-"""The site that `./pants package docs` makes: whole, of one origin, the same each time."""
+"""The site that `./pants package docs` builds: complete, same-origin, reproducible."""
 
 import os
 import shutil
@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 SITE = Path("docs").absolute()
-ZENSICAL = Path("ops.docs/zensical.pex").absolute()
-#: Attributes by which a browser fetches something without being asked.
+ZENSICAL = Path("ops.ci.docs/zensical.pex").absolute()
+#: Attributes by which a browser fetches resources on its own.
 FETCHED = {
     ("script", "src"),
     ("img", "src"),
@@ -24,7 +24,7 @@ FETCHED = {
 
 
 class Links(HTMLParser):
-    """Links of a page as (tag, attribute, address), and the names it can be linked to by."""
+    """Links of a page as (tag, attribute, URL), and its link targets."""
 
     def __init__(self, page: Path) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def pages() -> list[Path]:
 
 
 def dangling(page: Path) -> Iterator[str]:
-    """Links of a page within the site that lead nowhere."""
+    """Links of a page within the site that do not resolve."""
     for _, _, address in Links(page).links:
         url = urlsplit(address)
         if url.scheme or url.netloc or page.name == "404.html":
@@ -59,17 +59,17 @@ def dangling(page: Path) -> Iterator[str]:
 
 
 def anchored(page: Path, name: str) -> bool:
-    """Whether a page can be opened at a place; the theme's own script makes those with `__`."""
+    """Whether a page has this anchor; the theme's own script creates those with `__`."""
     if page.suffix != ".html" or name.startswith("__"):
         return True
     return not name or name in Links(page).names
 
 
-def test_no_link_dangles() -> None:
+def test_all_links_resolve() -> None:
     assert [link for page in pages() for link in dangling(page)] == []
 
 
-def test_nothing_is_fetched_from_elsewhere() -> None:
+def test_nothing_is_fetched_from_other_origins() -> None:
     for page in pages():
         for tag, attribute, address in Links(page).links:
             if (tag, attribute) in FETCHED:
@@ -79,7 +79,7 @@ def test_nothing_is_fetched_from_elsewhere() -> None:
         assert "url(http" not in sheet.read_text(encoding="utf-8")
 
 
-def test_the_tour_is_one_block_of_code() -> None:
+def test_tour_is_one_code_block() -> None:
     text = (SITE / "index.html").read_text(encoding="utf-8")
     assert "```" not in text
     assert 'class="language-bash highlight"' in text
@@ -106,7 +106,7 @@ def build(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_build_elsewhere_is_the_same(sources: Path) -> None:
+def test_build_in_another_directory_is_identical(sources: Path) -> None:
     done = build(sources, TZ="Pacific/Kiritimati", PYTHONHASHSEED="7", LC_ALL="C")
     assert done.returncode == 0, done.stderr
     made = sorted(path for path in (sources / "site").rglob("*.html"))
@@ -116,7 +116,7 @@ def test_a_build_elsewhere_is_the_same(sources: Path) -> None:
 
 
 @pytest.mark.parametrize("link", ["docs/no.md", "docs/security.md#no"])
-def test_a_broken_link_fails_the_build(sources: Path, link: str) -> None:
+def test_broken_link_fails_the_build(sources: Path, link: str) -> None:
     readme = sources / "pages/README.md"
     readme.write_text(readme.read_text(encoding="utf-8") + f"\n[broken]({link})\n")
     done = build(sources)

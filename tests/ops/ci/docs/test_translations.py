@@ -1,4 +1,4 @@
-"""Translations of the README have the same parts, commands, links and tables as the English."""
+"""Translations of the README have the same sections, commands, links and tables as the original."""
 
 import os
 import re
@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.ops.docs.pages import Part, parts
+from tests.ops.ci.docs.pages import Part, parts
 
 ENGLISH = Path("README.md")
-TRANSLATIONS = [Path(f"docs/README-{language}.md") for language in ("pt", "fr", "es")]
+TRANSLATIONS = sorted(Path("docs").glob("README-*.md"))
 EDITIONS = {str(page) for page in (ENGLISH, *TRANSLATIONS)}
 
 
 def outline(part: Part, page: Path) -> dict[str, Any]:
-    """What of a part is the same in every language. Comments in code may be translated."""
+    """What is the same in every language. Comments in code may be translated."""
     links = Counter(where(link, page) for link in part.links)
     return {
         "level of the heading": part.level,
@@ -28,7 +28,7 @@ def outline(part: Part, page: Path) -> dict[str, Any]:
 
 
 def where(link: str, page: Path) -> str:
-    """Where a link leads: an address, or a file as seen from the top folder."""
+    """The target of a link: a URL, or a file relative to the root."""
     if "://" in link:
         return link
     return os.path.normpath(page.parent / link.partition("#")[0])
@@ -41,7 +41,7 @@ def bare(text: str) -> list[str]:
 
 
 def lags(english: str, translated: str, page: Path) -> list[str]:
-    """Where a translation differs from the English text."""
+    """The places where a translation differs from the English text."""
     ours, theirs = parts(english), parts(translated)
     found = []
     for mine, other in zip(ours, theirs, strict=False):
@@ -57,7 +57,7 @@ def lags(english: str, translated: str, page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", TRANSLATIONS, ids=str)
-def test_a_translation_keeps_up(page: Path) -> None:
+def test_translation_is_up_to_date(page: Path) -> None:
     english = ENGLISH.read_text(encoding="utf-8")
     assert lags(english, page.read_text(encoding="utf-8"), page) == []
 
@@ -91,7 +91,7 @@ TRANSLATED = (
 )
 
 
-def test_a_faithful_translation_passes() -> None:
+def test_faithful_translation_passes() -> None:
     assert lags(SAMPLE, TRANSLATED, PAGE) == []
 
 
@@ -107,6 +107,6 @@ def test_a_faithful_translation_passes() -> None:
         ("## Build", "## More\n\n## Build", "headings"),
     ],
 )
-def test_what_only_the_english_has_is_told(old: str, new: str, told: str) -> None:
+def test_parts_missing_in_the_translation_are_reported(old: str, new: str, told: str) -> None:
     assert old in SAMPLE
     assert told in "\n".join(lags(SAMPLE.replace(old, new), TRANSLATED, PAGE))

@@ -1,4 +1,4 @@
-"""Advisories are read as PyPI's JSON API gives them; an index without them is no good news."""
+"""Advisories are read from PyPI's JSON API; an index without them is not a clean result."""
 
 import http.server
 import json
@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from ops.scan import advisories
-from ops.scan.findings import UnavailableError
+from ops.ci.scan import advisories
+from ops.ci.scan.findings import UnavailableError
 
 
 @contextmanager
 def index(replies: dict[str, Any]) -> Iterator[str]:
-    """An index on loopback that answers these paths, and 404 for the rest."""
+    """An index on loopback that serves these paths, and 404 for all others."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -35,7 +35,7 @@ def index(replies: dict[str, Any]) -> Iterator[str]:
         server.shutdown()
 
 
-def test_what_is_listed_is_found_and_what_was_withdrawn_is_not() -> None:
+def test_listed_advisories_are_found_and_withdrawn_ones_are_not() -> None:
     listed = [
         {"id": "PYSEC-1", "summary": "escapes", "fixed_in": ["1.1"], "withdrawn": None},
         {"id": "PYSEC-2", "fixed_in": [], "withdrawn": "2026-01-01T00:00:00Z"},
@@ -47,16 +47,16 @@ def test_what_is_listed_is_found_and_what_was_withdrawn_is_not() -> None:
     with index(replies) as base:
         found = list(advisories.scan(base, [("hello", "1.0"), ("world", "2.0")]))
     assert [(one.name, one.text) for one in found] == [
-        ("advisories/hello/PYSEC-1", "1.0 is affected, mended in 1.1: escapes")
+        ("advisories/hello/PYSEC-1", "1.0 is affected, fixed in 1.1: escapes")
     ]
 
 
-def test_without_an_index_it_says_which_setting_names_one() -> None:
+def test_missing_index_names_the_setting() -> None:
     with pytest.raises(UnavailableError, match="SCAN_INDEX"):
         list(advisories.scan("", [("hello", "1.0")]))
 
 
 @pytest.mark.parametrize("replies", [{}, {"/pypi/hello/1.0/json": {"info": {}}}])
-def test_an_index_that_does_not_tell_is_not_a_clean_bill(replies: dict[str, Any]) -> None:
+def test_index_without_advisories_is_not_a_clean_result(replies: dict[str, Any]) -> None:
     with index(replies) as base, pytest.raises(UnavailableError, match=r"hello 1\.0"):
         list(advisories.scan(base, [("hello", "1.0")]))

@@ -1,18 +1,18 @@
-"""A locked package that the suite or its security archive has replaced is found."""
+"""Locked packages that the suite or its security archive has replaced are found."""
 
 from dataclasses import replace
 
-from ops.debian.lock import Package
-from ops.scan import debian
+from ops.build.debian.lock import Package
+from ops.ci.scan import debian
 
 LOCKED = Package("amd64", "hello", "2.10-3", 9, "0" * 64, "pool/main/h/hello/hello_2.10-3.deb")
 
 
-def test_what_is_current_is_no_finding() -> None:
+def test_current_package_is_not_a_finding() -> None:
     assert list(debian.behind("redis", [LOCKED], [LOCKED])) == []
 
 
-def test_a_newer_version_is_named_with_its_archive() -> None:
+def test_newer_version_is_named_with_its_archive() -> None:
     mended = replace(LOCKED, version="2.10-3+deb13u1", path="pool/updates/main/h/hello/hello.deb")
     [found] = debian.behind("redis", [LOCKED], [mended])
     assert found.name == "debian/redis/hello"
@@ -21,6 +21,6 @@ def test_a_newer_version_is_named_with_its_archive() -> None:
     assert "the suite has" in found.text
 
 
-def test_a_package_that_is_needed_no_more_is_no_finding() -> None:
+def test_package_no_longer_needed_is_not_a_finding() -> None:
     other = replace(LOCKED, name="world", version="1")
     assert list(debian.behind("redis", [LOCKED], [other])) == []

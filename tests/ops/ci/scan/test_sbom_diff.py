@@ -1,4 +1,4 @@
-"""What came, went and changed between two bills of materials."""
+"""Additions, removals and changes between two bills of materials."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.scan import sbom_diff
+from ops.ci.scan import sbom_diff
 
 
 def bill(path: Path, *packages: tuple[str, str, str]) -> str:
@@ -18,7 +18,7 @@ def bill(path: Path, *packages: tuple[str, str, str]) -> str:
     return str(path)
 
 
-def test_differences_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_differences_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = bill(tmp_path / "old", ("gone", "1", "MIT"), ("kept", "1", "MIT"), ("up", "1", "MIT"))
     new = bill(tmp_path / "new", ("kept", "1", "GPL"), ("new", "3", "MIT"), ("up", "2", "MIT"))
     assert sbom_diff.main([old, new]) == 0
@@ -30,13 +30,15 @@ def test_differences_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ]
 
 
-def test_equal_bills_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_equal_sboms_are_reported_as_equal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     old = bill(tmp_path / "old", ("kept", "1", "MIT"))
     assert sbom_diff.main([old, old]) == 0
-    assert capsys.readouterr().out == "no difference\n"
+    assert capsys.readouterr().out == "no differences\n"
 
 
-def test_a_component_without_a_package_url_counts_by_its_name(
+def test_component_without_a_package_url_is_matched_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, version in (("old", "13"), ("new", "14")):
@@ -46,6 +48,6 @@ def test_a_component_without_a_package_url_counts_by_its_name(
     assert capsys.readouterr().out == "  operating-system debian 13 -> 14\n"
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+def test_file_of_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("[", encoding="utf-8")
     assert sbom_diff.main([str(tmp_path / "x"), str(tmp_path / "x")]) == 2

@@ -1,4 +1,4 @@
-"""The drill: data is written, lost, and had back in a fresh server, compared row by row."""
+"""The recovery drill: data is written, lost and restored in a new server, compared row by row."""
 
 import asyncio
 import os
@@ -16,8 +16,8 @@ import asyncpg
 import pytest
 
 from fastapi_base.migrations import runner
-from ops.backup import backup
-from ops.dev import guard, places, postgres
+from ops.deploy.backup import backup
+from ops.dev import guard, places, postgres, waiting
 from ops.dev.postgres import Postgres
 
 PROGRAM = Path(backup.__file__)
@@ -25,7 +25,7 @@ DATABASE = "fastapi_base"
 
 
 def environment(url: str) -> dict[str, str]:
-    """That of an operator who has PostgreSQL's programs at hand."""
+    """The environment of an operator who has PostgreSQL's client programs."""
     folder = str(postgres.binaries())
     found = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "DATABASE_URL": url}
     prefix = postgres.program("pg_dump")
@@ -61,14 +61,10 @@ def refused(url: str, *arguments: object) -> str:
 
 @contextmanager
 def running(server: Postgres) -> Iterator[None]:
-    """The server, until the end of the context."""
+    """Run the server until the end of the context."""
     log = server.data.with_name(f"{server.data.name}.log")
     with guard.process(server.command(), log, signal.SIGINT) as process:
-        deadline = time.monotonic() + 90
-        while not server.ready():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
+        waiting.until_serves(process, log, server.ready, "PostgreSQL", 90)
         yield
 
 
@@ -83,7 +79,7 @@ def make(folder: Path, *options: str) -> Postgres:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where any user may walk to: the server runs as another than root."""
+    """A directory that any user can traverse: the server does not run as root."""
     for parent in (tmp_path, *tmp_path.parents):
         if parent.stat().st_uid == os.getuid() and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o755)
@@ -100,7 +96,7 @@ async def execute(url: str, *statements: str) -> None:
 
 
 async def content(url: str) -> dict[str, tuple[int, str | None]]:
-    """Of each table: its rows, and a digest of all of them; and the columns of all tables."""
+    """For each table its row count and a digest of its rows; and the columns of all tables."""
     connection = await asyncpg.connect(url)
     try:
         tables = [
@@ -117,8 +113,8 @@ async def content(url: str) -> dict[str, tuple[int, str | None]]:
                 f" FROM {table} AS t"
             )
             found[table] = (row[0], row[1])
-        # Without the words of a partial index's condition: PostgreSQL writes a list of texts in
-        # another way, to the same effect, when it reads its own dump.
+        # Without the expression of a partial index's condition: PostgreSQL writes a list of texts
+        # differently, with the same meaning, after it has read its own dump.
         row = await connection.fetchrow(
             "SELECT count(*), md5(string_agg(format('%s %s %s %s', indexrelid::regclass, indrelid::"
             "regclass, split_part(pg_get_indexdef(indexrelid), ' WHERE ', 1), indpred IS NULL),"
@@ -133,7 +129,7 @@ async def content(url: str) -> dict[str, tuple[int, str | None]]:
 
 
 def accounts(first: int, last: int) -> str:
-    """Accounts as they look in production, umlauts and all."""
+    """Accounts as in production, with non-ASCII characters."""
     return (
         "INSERT INTO users (id, email, display_name, password_hash)"
         f" SELECT gen_random_uuid(), 'user' || n || '@example.com', 'Jürgen \\ \"' || n, 'x'"
@@ -141,7 +137,7 @@ def accounts(first: int, last: int) -> str:
     )
 
 
-def test_a_dump_is_restored_whole_into_a_fresh_server(folder: Path) -> None:
+def test_dump_is_restored_completely_into_a_new_server(folder: Path) -> None:
     (folder / "one").mkdir()
     (folder / "two").mkdir()
     old, new = make(folder / "one"), make(folder / "two")
@@ -161,7 +157,7 @@ def test_a_dump_is_restored_whole_into_a_fresh_server(folder: Path) -> None:
         seconds = time.monotonic() - began
         assert asyncio.run(content(target)) == before
         print(f"restored {before['users'][0]} accounts in {seconds:.1f} s")
-        # The service's own judgement: nothing to migrate, and the constraints are there.
+        # The service's own checks: nothing to migrate, and the constraints exist.
         runner.upgrade(target.replace("postgresql://", "postgresql+asyncpg://"))
         with pytest.raises(asyncpg.UniqueViolationError):
             asyncio.run(execute(target, accounts(7, 7)))
@@ -174,12 +170,14 @@ def test_a_dump_is_restored_whole_into_a_fresh_server(folder: Path) -> None:
         file.with_name(f"{file.name}.sha256").unlink()
         assert "No such file" in refused(source, "check", file)
         assert "DATABASE_URL: must look like" in refused("mysql://x", "dump", folder / "other")
+        # The server has no TLS: the requirement of the URL is not ignored.
+        assert "SSL" in refused(f"{source}?sslmode=require", "dump", folder / "other")
         assert "holds no table" in refused(new.url("postgres"), "dump", folder / "empty")
         assert list((folder / "empty").iterdir()) == []
 
 
 async def now(url: str) -> str:
-    """The server's clock, past all that was committed."""
+    """The server's time, after everything that was committed."""
     connection = await asyncpg.connect(url)
     try:
         found = await connection.fetchval("SELECT clock_timestamp()")
@@ -188,7 +186,7 @@ async def now(url: str) -> str:
         await connection.close()
 
 
-def test_the_server_goes_back_to_the_moment_before_the_accident(folder: Path) -> None:
+def test_server_is_recovered_to_the_moment_before_the_accident(folder: Path) -> None:
     wal = folder / "wal"
     wal.mkdir()
     wal.chmod(0o777)
@@ -204,17 +202,19 @@ def test_the_server_goes_back_to_the_moment_before_the_accident(folder: Path) ->
         runner.upgrade(source.replace("postgresql://", "postgresql+asyncpg://"))
         asyncio.run(execute(source, accounts(1, 500)))
         base = Path(well(old.url(), "base", folder / "backups"))
-        # After the base backup: this lives in the WAL alone.
+        # After the base backup: this exists only in the WAL.
         asyncio.run(execute(source, accounts(501, 900)))
         before = asyncio.run(content(source))
         until = asyncio.run(now(source))
         asyncio.run(execute(source, "DELETE FROM users", accounts(2001, 2002)))
         assert asyncio.run(content(source))["users"][0] == 2
         asyncio.run(execute(old.url(), "SELECT pg_switch_wal()"))
-        deadline = time.monotonic() + 60
-        while not asyncio.run(archived(old.url())):
-            assert time.monotonic() < deadline, sorted(wal.iterdir())
-            time.sleep(0.05)
+        waiting.until(
+            lambda: asyncio.run(archived(old.url())),
+            "the archive of the WAL",
+            60,
+            said=lambda: str(sorted(wal.iterdir())),
+        )
 
     data = folder / "two" / "data"
     assert "must look like" in refused("", "recover", base, wal, data, "--until", "yesterday")
@@ -223,21 +223,18 @@ def test_the_server_goes_back_to_the_moment_before_the_accident(folder: Path) ->
     new = Postgres(data, places.free_port(), old.password, postgres.THROWAWAY)
     with running(new):
         recovered = new.url(DATABASE)
-        deadline = time.monotonic() + 60
-        while asyncio.run(in_recovery(recovered)):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        waiting.until(lambda: not asyncio.run(in_recovery(recovered)), "the recovered server", 60)
         assert asyncio.run(content(recovered)) == before
         asyncio.run(execute(recovered, accounts(901, 901)))
     assert "is not empty" in refused("", "recover", base, wal, data, "--until", until)
 
-    # A base backup that rotted is not used.
+    # A corrupted base backup is not used.
     victim = max(base.glob("base/*/*"), key=lambda file: file.stat().st_size)
     victim.write_bytes(victim.read_bytes()[:-1] + b"?")
     assert "pg_verifybackup failed" in refused(
         "", "recover", base, wal, folder / "three", "--until", until
     )
-    # Two servers that archive to one place are told apart.
+    # Two servers that archive to one directory are detected.
     segment = next(file for file in sorted(wal.iterdir()) if len(file.name) == 24)
     other = folder / segment.name
     other.write_bytes(b"?" + segment.read_bytes()[1:])
@@ -246,14 +243,14 @@ def test_the_server_goes_back_to_the_moment_before_the_accident(folder: Path) ->
 
 
 def own(data: Path, like: Path) -> None:
-    """The folder belongs to whoever owned the other one."""
+    """Give the directory to the owner of the other one."""
     owner = like.stat()
     for path in (data, *data.rglob("*")):
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 async def archived(url: str) -> bool:
-    """Whether all segments that are full were archived."""
+    """Whether all completed segments were archived."""
     connection = await asyncpg.connect(url)
     try:
         return bool(
@@ -273,3 +270,60 @@ async def in_recovery(url: str) -> bool:
         return bool(await connection.fetchval("SELECT pg_is_in_recovery()"))
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "mode", "variables"),
+    [
+        ("", "", {}),
+        ("?sslmode=require", "", {"PGSSLMODE": "require"}),
+        ("?ssl=true", "disable", {"PGSSLMODE": "require"}),
+        ("?sslmode=require", "verify-full", {"PGSSLMODE": "verify-full"}),
+        (
+            "?sslrootcert=/ca.pem&channel_binding=require&pgbouncer=true",
+            "",
+            {
+                "PGSSLROOTCERT": "/ca.pem",
+                "PGSSLMODE": "verify-ca",
+                "PGCHANNELBINDING": "require",
+            },
+        ),
+        (
+            "?sslmode=require&sslrootcert=system",
+            "",
+            {"PGSSLROOTCERT": "system", "PGSSLMODE": "verify-full"},
+        ),
+        (
+            "?options=-c%20a%3Db&connect_timeout=3",
+            "",
+            {"PGOPTIONS": "-c a=b", "PGCONNECT_TIMEOUT": "3"},
+        ),
+    ],
+)
+def test_url_settings_are_passed_to_libpq(query: str, mode: str, variables: dict[str, str]) -> None:
+    url = f"postgresql+asyncpg://ada:p%40ss@one:5433,[2001:db8::1]/app{query}"
+    assert backup.server({"DATABASE_URL": url, "DATABASE_SSL_MODE": mode}) == {
+        "PGHOST": "one,2001:db8::1",
+        "PGPORT": "5433,5432",
+        "PGUSER": "ada",
+        "PGPASSWORD": "p@ss",
+        "PGDATABASE": "app",
+        **variables,
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://ada:hun@ter@one/app", "%40"),
+        ("postgresql://ada:hun/ter@one/app", "%2F"),
+        ("postgresql://ada:hun#ter@one/app", "%23"),
+        ("postgresql://ada:hunter@one/app?sslcert=a.pem", "sslcert"),
+        ("postgresql://ada:hunter@one/app?sslmode=often", "must be one of"),
+    ],
+)
+def test_invalid_url_is_refused_without_showing_its_password(url: str, said: str) -> None:
+    with pytest.raises(backup.BackupError) as caught:
+        backup.server({"DATABASE_URL": url})
+    assert said in str(caught.value)
+    assert "hun" not in str(caught.value)

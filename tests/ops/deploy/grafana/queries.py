@@ -1,4 +1,4 @@
-"""The queries of alerts and dashboards, and the metrics that the service has."""
+"""The queries of alerts and dashboards, and the metrics of the service."""
 
 import importlib
 import json
@@ -13,23 +13,23 @@ from typing import Any
 import yaml
 
 import fastapi_base
-from fastapi_base.core import metrics
+from fastapi_base.core.observability import metrics
 
-FOLDER = Path("ops/grafana")
-# What Prometheus itself adds, to any metric.
+FOLDER = Path("ops/deploy/grafana")
+# Labels that Prometheus itself adds to any metric.
 OF_PROMETHEUS = {"job", "instance"}
 _WORDS = {"and", "or", "unless", "bool"}
 
 
 @dataclass(frozen=True)
 class Query:
-    """An expression, and where it stands."""
+    """An expression, and its location."""
 
     where: str
     text: str
 
     def metrics(self) -> dict[str, set[str]]:
-        """The metrics that it names, each with the labels that it picks them by."""
+        """The metrics in the expression, each with the labels that it selects by."""
         text = re.sub(
             r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", self.text
         )
@@ -48,18 +48,18 @@ class Query:
 
 
 def rules() -> list[dict[str, Any]]:
-    """All rules, alerts and recorded ones."""
+    """All rules: alerts and recording rules."""
     groups = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
 def dashboards() -> dict[str, Any]:
-    """Each dashboard by the name of its file."""
+    """Each dashboard by its file name."""
     return {path.stem: json.loads(path.read_text()) for path in FOLDER.glob("dashboards/*.json")}
 
 
 def queries() -> Iterator[Query]:
-    """Those of alerts and of panels, with Grafana's variables filled in."""
+    """The queries of alerts and panels, with Grafana's variables substituted."""
     for rule in rules():
         yield Query(rule.get("alert") or rule["record"], rule["expr"])
     for name, board in dashboards().items():
@@ -70,9 +70,9 @@ def queries() -> Iterator[Query]:
 
 
 def defined() -> dict[str, set[str]]:
-    """Every sample of the metrics that modules of the service define, with its labels.
+    """Every sample of the metrics that the service's modules define, with its labels.
 
-    Some are exposed only once what they count has happened.
+    Some are exposed only after their first event.
     """
     for module in pkgutil.walk_packages(fastapi_base.__path__, "fastapi_base."):
         if not module.name.endswith("gunicorn_conf") and ".migrations." not in module.name:

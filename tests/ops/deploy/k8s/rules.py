@@ -1,4 +1,4 @@
-"""What manifests must be like, beyond what their schemas say."""
+"""Requirements on manifests beyond their schemas."""
 
 import subprocess
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from ops.dev import packages
 
 type Manifest = dict[str, Any]
 
-FOLDER = Path("ops/k8s")
+FOLDER = Path("ops/deploy/k8s")
 WORKLOADS = ("Deployment", "Job")
 
 
 def build(overlay: str) -> list[Manifest]:
-    """The manifests of an overlay, as `kubectl kustomize` makes them."""
+    """The manifests of an overlay, as `kubectl kustomize` builds them."""
     kubectl = packages.command(packages.root("kubectl", "kubectl"), "usr/bin/kubectl")
     command = [*kubectl, "kustomize", str(FOLDER / "overlays" / overlay)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -30,14 +30,14 @@ def named(manifest: Manifest) -> str:
 
 
 def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    """The template of each workload's pod, by the workload's name."""
+    """The pod template of each workload, by the workload's name."""
     for manifest in manifests:
         if manifest["kind"] in WORKLOADS:
             yield named(manifest), manifest["spec"]["template"]
 
 
 def unrestricted(pod: Manifest) -> list[str]:
-    """Where a pod breaks Kubernetes' "restricted" profile (Pod Security Standards, v1.34)."""
+    """Where a pod violates Kubernetes' "restricted" profile (Pod Security Standards, v1.34)."""
     spec = pod["spec"]
     found = [name for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
     allowed = {
@@ -70,7 +70,7 @@ def unrestricted(pod: Manifest) -> list[str]:
 
 
 def dangling(manifests: list[Manifest]) -> list[str]:
-    """What refers to something that is not there: selectors, targets, names of settings."""
+    """References to something that does not exist: selectors, targets, names of settings."""
     labels = [pod["metadata"]["labels"] for _, pod in pods(manifests)]
     present = {named(manifest) for manifest in manifests}
     ports = {

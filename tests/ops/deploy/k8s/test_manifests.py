@@ -1,4 +1,4 @@
-"""The overlays of ops/k8s: built by kustomize, valid, restricted, and about this very service."""
+"""The Kubernetes overlays build by kustomize, are valid, restricted, and match this service."""
 
 import ast
 import copy
@@ -11,15 +11,15 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from fastapi_base import cli
-from fastapi_base.core.config import Settings, variable
-from tests.ops.k8s.rules import FOLDER, Manifest, build, dangling, named, pods, unrestricted
+from fastapi_base.cli import main as cli
+from fastapi_base.core.config import Settings, load_settings, variable
+from tests.ops.deploy.k8s.rules import FOLDER, Manifest, build, dangling, named, pods, unrestricted
 
 OVERLAYS = ("staging", "production")
 EVERY = (*OVERLAYS, *(f"{name}/migrate" for name in OVERLAYS))
-# The oldest that the manifests are for, and the newest that the validator knows.
+# The oldest version that the manifests support, and the newest that the validator knows.
 VERSIONS = ("1.30.0", "1.37.0")
-KEDA = json.loads(Path("tests/ops/k8s/keda.json").read_text())
+KEDA = json.loads(Path("tests/ops/deploy/k8s/keda.json").read_text())
 
 
 @pytest.fixture(scope="module", params=EVERY)
@@ -29,12 +29,12 @@ def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
 
 @pytest.fixture(scope="module", params=OVERLAYS)
 def service(request: pytest.FixtureRequest) -> list[Manifest]:
-    """Those of an overlay's service, and of its migration."""
+    """The manifests of an overlay's service and of its migration."""
     return [*build(request.param), *build(f"{request.param}/migrate")]
 
 
 def validate(manifest: Manifest, version: str) -> None:
-    """Raises when a field is unknown, missing or of another type."""
+    """Raises if a field is unknown, missing or of the wrong type."""
     if manifest["apiVersion"].startswith("keda.sh/"):
         jsonschema.validate(manifest, KEDA[manifest["kind"]])
     else:
@@ -52,7 +52,7 @@ def one(manifests: list[Manifest], name: str) -> Any:
     return copy.deepcopy(next(manifest for manifest in manifests if named(manifest) == name))
 
 
-def test_the_validator_sees_mistakes() -> None:
+def test_validator_reports_errors() -> None:
     built = build("production")
     misspelled = one(built, "Deployment/api")
     misspelled["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
@@ -106,7 +106,7 @@ def test_pods_are_restricted(manifests: list[Manifest]) -> None:
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else None,
 )
-def test_a_pod_that_is_not_restricted_is_seen(
+def test_unrestricted_pod_is_reported(
     place: tuple[str | int, ...], value: object, expected: str
 ) -> None:
     pod = one(build("staging"), "Deployment/api")["spec"]["template"]
@@ -117,13 +117,13 @@ def test_a_pod_that_is_not_restricted_is_seen(
     assert unrestricted(pod) == [expected]
 
 
-def test_nothing_refers_to_what_is_not_there(manifests: list[Manifest]) -> None:
+def test_all_references_resolve(manifests: list[Manifest]) -> None:
     if any(manifest["kind"] == "Deployment" for manifest in manifests):
         assert {named(one) for one in manifests if one["kind"] == "NetworkPolicy"}
     assert dangling(manifests) == []
 
 
-def test_a_name_that_leads_nowhere_is_seen() -> None:
+def test_dangling_reference_is_reported() -> None:
     built = build("production")
     budget = next(one for one in built if named(one) == "PodDisruptionBudget/worker")
     budget["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"] = "wroker"
@@ -137,18 +137,18 @@ def test_a_name_that_leads_nowhere_is_seen() -> None:
 
 
 def images() -> dict[str, Any]:
-    """What ops/images/BUILD says of each image."""
+    """The fields of each image in ops/images/BUILD."""
     tree = ast.parse(Path("ops/images/BUILD").read_text())
     names: dict[str, Any] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign):
             source = ast.unparse(node)
-            # Plain data and the names before it, and nothing else.
+            # Only plain data and previously defined names.
             exec(source, {"__builtins__": {"dict": dict}}, names)  # noqa: S102
     return names
 
 
-def test_images_users_ports_and_commands_are_those_that_are_built(service: list[Manifest]) -> None:
+def test_images_users_ports_and_commands_match_the_build(service: list[Manifest]) -> None:
     built = images()
     commands = {
         (one.name or one.callback.__name__).replace("_", "-")
@@ -186,7 +186,7 @@ def test_images_users_ports_and_commands_are_those_that_are_built(service: list[
     }
 
 
-def test_settings_exist_and_production_starts_with_them(
+def test_settings_exist_and_are_valid_in_production(
     service: list[Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {
@@ -195,7 +195,7 @@ def test_settings_exist_and_production_starts_with_them(
         for name in section.model_fields
     }
     maps = [one["data"] for one in service if one["kind"] == "ConfigMap"]
-    # That of the service and that of the migration.
+    # The service's and the migration's.
     assert maps[0] == maps[1]
     secrets = yaml.safe_load((FOLDER / "secret.example.yaml").read_text())
     assert set(maps[0]) | set(secrets["stringData"]) <= known
@@ -204,7 +204,7 @@ def test_settings_exist_and_production_starts_with_them(
         monkeypatch.delenv(name, raising=False)
     for name, value in {**maps[0], **secrets["stringData"]}.items():
         monkeypatch.setenv(name, value)
-    settings = Settings.load(env_file=None)
+    settings = load_settings(env_file=None)
     assert settings.app.environment == "production"
 
     spec = {name: pod["spec"] for name, pod in pods(service)}
@@ -222,7 +222,7 @@ def test_settings_exist_and_production_starts_with_them(
     assert spec["Deployment/worker"]["terminationGracePeriodSeconds"] > limit
 
 
-def test_a_beat_goes_on_and_there_is_no_gap_in_the_api(service: list[Manifest]) -> None:
+def test_rollout_keeps_a_beat_running_and_the_api_available(service: list[Manifest]) -> None:
     beat = next(one for one in service if named(one) == "Deployment/beat")
     assert beat["spec"]["replicas"] - beat["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"]
     assert "PodDisruptionBudget/beat" in map(named, service)
@@ -238,7 +238,7 @@ def test_a_beat_goes_on_and_there_is_no_gap_in_the_api(service: list[Manifest]) 
     }
 
 
-def test_what_scales_by_itself_has_no_fixed_number(service: list[Manifest]) -> None:
+def test_autoscaled_workloads_have_no_fixed_replicas(service: list[Manifest]) -> None:
     scaled = {
         one["spec"]["scaleTargetRef"]["name"]
         for one in service
@@ -250,7 +250,7 @@ def test_what_scales_by_itself_has_no_fixed_number(service: list[Manifest]) -> N
             assert "replicas" not in one["spec"], named(one)
 
 
-def test_only_what_is_listed_may_talk(service: list[Manifest]) -> None:
+def test_only_listed_traffic_is_allowed(service: list[Manifest]) -> None:
     policies = {
         one["metadata"]["name"]: one["spec"] for one in service if one["kind"] == "NetworkPolicy"
     }

@@ -1,11 +1,11 @@
-"""One request leaves its id wherever it was worked on, in real processes."""
+"""The ID of one request appears wherever the request was processed, in real processes."""
 
 from itertools import pairwise
 
 import pytest
 
-from ops.bench.follow import PROGRAM, Followed, follow, page
-from ops.bench.pages import OBSERVABILITY, written
+from ops.measure.bench.follow import PROGRAM, Followed, follow, page
+from ops.measure.bench.pages import OBSERVABILITY, written
 
 TASK = "fastapi_base.word-count"
 
@@ -25,14 +25,14 @@ def test_each_program_logs_the_id_once_and_the_trace(found: Followed) -> None:
         assert found.trace_id in line
 
 
-def test_postgresql_logs_the_id_with_the_statements_of_api_and_worker(found: Followed) -> None:
+def test_postgresql_logs_the_id_with_statements_of_api_and_worker(found: Followed) -> None:
     of_worker = [text for text in found.statements if f"task='{TASK}'" in text]
     assert 0 < len(of_worker) < len(found.statements)
     assert [text for text in found.statements if text.startswith("INSERT INTO jobs")]
     assert all(found.trace_id in text for text in found.statements)
 
 
-def test_one_trace_leads_from_the_api_through_the_relay_to_the_worker(found: Followed) -> None:
+def test_one_trace_spans_api_relay_and_worker(found: Followed) -> None:
     named = {(span.service.removeprefix("fastapi-base-"), span.name): span for span in found.spans}
     way = [
         ("api", "POST /api/v1/jobs/word-count"),
@@ -42,7 +42,7 @@ def test_one_trace_leads_from_the_api_through_the_relay_to_the_worker(found: Fol
     ]
     for before, after in pairwise(way):
         assert named[after].parent == named[before].id
-    # The rate limit's script in Redis, and statements of both, with their kinds.
+    # The rate limiter's script in Redis, and statements of both, with their kinds.
     limit, update = named["api", "EVALSHA"], named["worker", "UPDATE"]
     assert limit.parent == named[way[0]].id
     assert limit.attributes["db.system"] == "redis"
@@ -56,7 +56,7 @@ def test_metrics_of_both_counted_it(found: Followed) -> None:
     assert found.metrics["worker"][f"task_duration_seconds_count{task}"] == 1
 
 
-def test_the_page_has_a_place_for_it(found: Followed) -> None:
+def test_page_has_a_section_for_the_output(found: Followed) -> None:
     text = page(found)
     document = written(OBSERVABILITY.read_text(), PROGRAM, text)
     assert document.count(text) == 1

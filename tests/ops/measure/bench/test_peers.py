@@ -1,4 +1,4 @@
-"""A peer is served out of its checkout by its own programs, or it is said what is missing."""
+"""A peer is served from its checkout by its own programs, or the missing parts are named."""
 
 import json
 import sys
@@ -9,8 +9,8 @@ import httpx2
 import pytest
 import typer
 
-from ops.bench import api
-from ops.bench.peers.peer import Peer, serving_peer
+from ops.measure.bench import api
+from ops.measure.bench.peers.peer import Peer, serving_peer
 
 DATABASE, REDIS = "postgresql://one", "redis://two"
 PEER = Peer(
@@ -29,7 +29,7 @@ PEER = Peer(
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout whose environment is Python alone."""
+    """A checkout whose environment contains only Python."""
     programs = tmp_path / "checkout/.venv/bin"
     programs.mkdir(parents=True)
     (programs / "python").symlink_to(sys.executable)
@@ -37,7 +37,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path / "checkout"
 
 
-def test_peer_is_prepared_and_served_in_its_folder(checkout: Path, tmp_path: Path) -> None:
+def test_peer_is_prepared_and_served_in_its_directory(checkout: Path, tmp_path: Path) -> None:
     with serving_peer("other", PEER, checkout, tmp_path, DATABASE, REDIS) as subject:
         reply = httpx2.get(f"{subject.url}/made")
         assert (subject.name, reply.text) == ("other", f"{DATABASE} {REDIS}")
@@ -45,7 +45,7 @@ def test_peer_is_prepared_and_served_in_its_folder(checkout: Path, tmp_path: Pat
     assert not subject.process.is_running()
 
 
-def test_step_that_fails_is_shown_with_what_it_said(checkout: Path, tmp_path: Path) -> None:
+def test_failing_step_is_shown_with_its_output(checkout: Path, tmp_path: Path) -> None:
     peer = replace(PEER, prepare=[["python", "-c", "raise SystemExit('no such table')"]])
     with (
         pytest.raises(typer.BadParameter, match="of other failed:\nno such table"),
@@ -54,7 +54,7 @@ def test_step_that_fails_is_shown_with_what_it_said(checkout: Path, tmp_path: Pa
         pass
 
 
-def test_checkout_without_environment_is_told_how_to_make_one(tmp_path: Path) -> None:
+def test_checkout_without_environment_explains_how_to_create_one(tmp_path: Path) -> None:
     with (
         pytest.raises(typer.BadParameter, match=r"has no \.venv.*make it by `make venv`"),
         serving_peer("other", PEER, tmp_path, tmp_path, DATABASE, REDIS),
@@ -62,7 +62,7 @@ def test_checkout_without_environment_is_told_how_to_make_one(tmp_path: Path) ->
         pass
 
 
-def test_program_that_the_environment_lacks_is_named(checkout: Path, tmp_path: Path) -> None:
+def test_missing_program_is_named(checkout: Path, tmp_path: Path) -> None:
     peer = replace(PEER, serve=["uvicorn", "app:app"])
     with (
         pytest.raises(typer.BadParameter, match="has no program uvicorn"),
@@ -74,7 +74,7 @@ def test_program_that_the_environment_lacks_is_named(checkout: Path, tmp_path: P
 @pytest.mark.parametrize(
     "given", ["other=.", "fastapi-boilerplate", "fastapi-boilerplate=/nowhere"]
 )
-def test_peers_are_given_by_a_known_name_and_a_folder(given: str) -> None:
+def test_peers_are_given_by_a_known_name_and_a_directory(given: str) -> None:
     with pytest.raises(typer.BadParameter, match="NAME is full-stack-fastapi-template or"):
         api.main(peer=[given])
 

@@ -1,4 +1,4 @@
-"""A process gets the part of a processor that it is given, and is free afterwards."""
+"""A process gets only its CPU quota, and is unrestricted afterwards."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ops.bench.quota import QuotaError, limited
+from ops.measure.bench.quota import QuotaError, limited
 
 SHARE = 0.2
 
@@ -24,7 +24,7 @@ def busy() -> Iterator[psutil.Process]:
 
 
 def spent(process: psutil.Process, seconds: float) -> float:
-    """Processors that it used meanwhile."""
+    """The processors that it used meanwhile."""
     before, begun = sum(process.cpu_times()[:2]), time.perf_counter()
     time.sleep(seconds)
     return (sum(process.cpu_times()[:2]) - before) / (time.perf_counter() - begun)
@@ -35,7 +35,7 @@ def groups(process: psutil.Process) -> str:
 
 
 def held(process: psutil.Process) -> float | str:
-    """What it used while it was limited, or why it could not be: no root, no control groups."""
+    """What it used while limited, or why that is impossible: no root, no control groups."""
     before = groups(process)
     try:
         with limited([process], SHARE):
@@ -45,7 +45,7 @@ def held(process: psutil.Process) -> float | str:
         return str(error)
 
 
-def test_process_is_held_to_its_share_or_it_is_said_why_not(busy: psutil.Process) -> None:
+def test_process_is_held_to_its_quota_or_the_obstacle_is_named(busy: psutil.Process) -> None:
     before = groups(busy)
     used = held(busy)
     if isinstance(used, str):
