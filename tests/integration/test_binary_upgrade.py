@@ -52,20 +52,22 @@ def test_metrics_survive_a_binary_upgrade(
 def _upgrade(old: int, pid_file: Path, url: str, metrics: int) -> None:
     waiting.until(lambda: _answers(url), "the old server answers", SECONDS)
     waiting.until(lambda: _count(metrics) == 1, "the first request is counted", SECONDS)
+    counted = 1
     os.kill(old, signal.SIGUSR2)
     new = _pid_in(pid_file.with_name("pid.2"))
 
     def both_count() -> bool:
-        return _answers(url) and len(writers(old) - {0}) == 2
+        nonlocal counted
+        counted += _answers(url)
+        return len(writers(old) - {0}) == 2
 
     waiting.until(both_count, "both servers count requests", SECONDS)
-    # A request is counted after its reply. Any process gives the same answer then.
+    # A request is counted after its reply. All processes report the same count then.
     waiting.until(
-        lambda: len({_count(metrics) for _ in range(10)}) == 1,
-        "all processes report the same count",
+        lambda: {_count(metrics) for _ in range(10)} == {counted},
+        f"all processes report {counted} requests",
         SECONDS,
     )
-    counted = _count(metrics)
     assert counted > 1
     assert {_seen(metrics).total("process_count") for _ in range(10)} == {4}
 

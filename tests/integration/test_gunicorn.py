@@ -8,7 +8,7 @@ import httpx2
 import psutil
 import pytest
 
-from ops.dev import guard
+from ops.dev import guard, waiting
 from ops.dev.places import free_port
 from tests.integration import logs
 from tests.integration.processes import (
@@ -107,8 +107,15 @@ def test_workers_of_a_killed_parent_exit_and_the_next_server_starts(
         GUNICORN, log, signal.SIGTERM, environ=environment(**settings), cwd=tmp_path
     ) as process:
         asyncio.run(call(port))
-        workers = psutil.Process(process.pid).children()
-        assert len(workers) == 2
+        # The first worker may answer before the parent process has forked the second.
+        parent = psutil.Process(process.pid)
+        waiting.until(
+            lambda: len(parent.children()) == 2,
+            "both workers run",
+            END_SECONDS,
+            said=log.read_text,
+        )
+        workers = parent.children()
         process.kill()
         _, alive = psutil.wait_procs(workers, timeout=END_SECONDS)
         assert alive == []
