@@ -6,8 +6,7 @@ pytest-xdist receive the URLs and clone the template.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +18,6 @@ from redis.asyncio import Redis
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from fastapi_base.api.resources import Resources, open_resources
 from fastapi_base.core.config import (
     ApiSettings,
     AppSettings,
@@ -31,13 +29,12 @@ from fastapi_base.core.config import (
 )
 from fastapi_base.core.config.jobs import CelerySettings
 from fastapi_base.core.config.login import ThrottleSettings
-from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
-from fastapi_base.services.identity.callers import find_callers
 from tests import servers
 from tests.calling import calling
+from tests.integration.applications import Applications
 from tests.integration.databases import RolledBackDatabase, clone, drop, leftovers, sibling
-from tests.integration.mailing import DirectMailer, Inbox, serving
+from tests.integration.mailing import Inbox, serving
 
 # The duration of an example depends on the machine, so Hypothesis sets no deadline.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -190,20 +187,31 @@ def database(connection: AsyncConnection) -> RolledBackDatabase:
     return RolledBackDatabase(connection)
 
 
+@pytest.fixture(scope="session")
+def applications() -> Applications:
+    """The applications of this pytest worker."""
+    return Applications()
+
+
 @pytest.fixture
-def app(settings: Settings, database: RolledBackDatabase, redis: Redis) -> FastAPI:
-    """The complete application, on the test's transaction and an empty Redis."""
+def app(
+    applications: Applications, settings: Settings, database: RolledBackDatabase, redis: Redis
+) -> Iterator[FastAPI]:
+    """The complete application, on the test's transaction and an empty Redis.
 
-    @asynccontextmanager
-    async def open_test(given: Settings) -> AsyncIterator[Resources]:
-        async with open_resources(given) as resources:
-            callers = find_callers(database)
-            replaced = replace(resources, database=database, callers=callers)
-            if given.mail.host:
-                replaced = replace(replaced, mailer=DirectMailer(given, database))
-            yield replaced
+    Earlier tests with equal settings used it too: tests that change it use `own_app`.
+    """
+    lent = applications.lend(settings, database)
+    routes = [*lent.routes]
+    yield lent
+    assert lent.routes == routes
+    assert not lent.dependency_overrides
 
-    return create_app(settings, open_test)
+
+@pytest.fixture
+def own_app(settings: Settings, database: RolledBackDatabase, redis: Redis) -> FastAPI:
+    """An application like `app` that no other test uses."""
+    return Applications().lend(settings, database)
 
 
 @pytest.fixture

@@ -27,10 +27,10 @@ PATH = "/test/addresses"
 
 
 @pytest.fixture
-def app(app: FastAPI) -> FastAPI:
+def app(own_app: FastAPI) -> FastAPI:
     """The application with a list of e-mail addresses."""
 
-    @app.get(PATH, responses=PAGE_HEADERS)
+    @own_app.get(PATH, responses=PAGE_HEADERS)
     async def read_addresses(
         page: Annotated[PageRequest, pages(LISTING)], resources: ResourcesDep, prefix: str = ""
     ) -> Page[str]:
@@ -38,7 +38,7 @@ def app(app: FastAPI) -> FastAPI:
         async with resources.database.read() as connection:
             return page.reply(await fetch(connection, statement, page.query, lambda row: row.email))
 
-    return app
+    return own_app
 
 
 @pytest.fixture(autouse=True)

@@ -27,8 +27,9 @@ def end(*_):
     print("NAME says goodbye", flush=True)
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
-open("FOLDER/NAME", "w").close()
 print("NAME serves", flush=True)
+# Last: a signal may follow, and its handler prints too.
+open("FOLDER/NAME", "w").close()
 time.sleep(1000)
 '''
 
