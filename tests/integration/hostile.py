@@ -148,6 +148,7 @@ class Server:
 def server(
     tmp_path_factory: pytest.TempPathFactory, admin_url: str, redis_url: str, worker_number: int
 ) -> Iterator[Server]:
+    """The server of one module's tests. It must log no errors."""
     name = f"service_{worker_number}_hostile"
     port, log = free_port(), tmp_path_factory.mktemp("hostile") / "api.log"
     asyncio.run(clone(admin_url, name, TEMPLATE))
@@ -170,20 +171,24 @@ def server(
 
 
 def post(path: str, *fields: str, body: str = "", length: int | str | None = None) -> str:
+    """A POST request; `length` is its Content-Length, by default that of the body."""
     lines = ["host: test", "content-type: application/json", *fields]
     lines.append(f"content-length: {len(body) if length is None else length}")
     return f"POST {V1}{path} HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n" + body
 
 
 def status(reply: str) -> int:
+    """The status code of the reply."""
     return int(reply.split(" ", 2)[1])
 
 
 def statuses(replies: str) -> list[str]:
+    """The status codes of pipelined replies."""
     return re.findall(r"HTTP/1.1 (\d+)", replies)
 
 
 def bearer(headers: dict[str, str]) -> str:
+    """The header field of a session, for raw requests."""
     return f"authorization: {headers['authorization']}"
 
 

@@ -48,12 +48,14 @@ OTHER_FACTOR = (update(TotpFactor).values(confirmed_at=text("now() + interval '1
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
+    """A provider at which Ada's address is verified."""
     with real_provider({"ada": {"email": ADA, "email_verified": True}}) as found:
         yield found
 
 
 @pytest.fixture
 def settings(make_settings: Callable[[str], Settings], fresh_database_url: str) -> Settings:
+    """Settings with passkeys."""
     passkey = PasskeySettings(rp_id="example.com", origins=("https://app.example.com",))
     return make_settings(fresh_database_url).model_copy(update={"passkey": passkey})
 
@@ -66,6 +68,7 @@ def app(settings: Settings) -> FastAPI:
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """Calls the application with real commits."""
     async with calling(app) as opened:
         yield opened
 
@@ -80,6 +83,7 @@ async def engine(fresh_database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 def hasher(app: FastAPI, client: httpx2.AsyncClient) -> SlowHasher:
+    """The application's hasher, which can hold results back."""
     found = app.state.resources.hasher
     assert isinstance(found, SlowHasher)
     return found

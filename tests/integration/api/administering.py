@@ -17,15 +17,18 @@ NOBODY = "0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"
 
 @pytest.fixture
 async def root(client: httpx2.AsyncClient, database: RolledBackDatabase) -> Headers:
+    """A superuser's header."""
     return await new_superuser(client, database, "root@example.com")
 
 
 async def me(client: httpx2.AsyncClient, headers: Headers) -> dict[str, Any]:
+    """The caller's account."""
     found: dict[str, Any] = (await client.get("/api/v1/users/me", headers=headers)).json()
     return found
 
 
 async def events(database: RolledBackDatabase) -> list[Any]:
+    """All events, oldest first: action, actor, subject and details."""
     statement = select(
         col(AuditEvent.action),
         col(AuditEvent.actor_id),

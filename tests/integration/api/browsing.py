@@ -52,5 +52,6 @@ class Tab:
 
 @pytest.fixture
 async def tab(client: httpx2.AsyncClient) -> Tab:
+    """A tab of Ada, who has an account and is not logged in."""
     await register(client, ADA)
     return Tab(client)

@@ -11,6 +11,7 @@ ANY = {"If-Match": "*"}
 
 
 def reads(outcome: str) -> float:
+    """The number of reads with this outcome so far."""
     labels = {"namespace": "items", "outcome": outcome}
     return REGISTRY.get_sample_value("cache_reads_total", labels) or 0
 

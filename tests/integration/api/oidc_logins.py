@@ -28,17 +28,20 @@ USERS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
+    """The real provider."""
     with real_provider(USERS) as found:
         yield found
 
 
 @pytest.fixture
 def rogue() -> Iterator[RogueProvider]:
+    """The provider that lies."""
     with rogue_provider() as found:
         yield found
 
 
 def provider(issuer: str, **settings: Any) -> dict[str, Any]:
+    """The settings of a provider."""
     page = {"redirect_uri": "https://app.example.com/back"}
     return {"issuer": issuer, "client_id": "app", **page, **settings}
 
@@ -47,6 +50,7 @@ def provider(issuer: str, **settings: Any) -> dict[str, Any]:
 def settings(
     make_settings: Callable[[str], Settings], database_url: str, issuer: str, rogue: RogueProvider
 ) -> Settings:
+    """Settings with both providers."""
     secret = {"client_secret": "s3cret"}
     providers = {"real": provider(issuer, **secret), "rogue": provider(rogue.issuer)}
     oidc = OidcSettings.model_validate({"providers": providers, "timeout": 3})
@@ -54,6 +58,7 @@ def settings(
 
 
 async def begin(client: httpx2.AsyncClient, name: str = "real") -> dict[str, str]:
+    """Start a login at the provider."""
     reply = await client.post(f"{OIDC}/{name}/begin")
     assert reply.status_code == 200, reply.text
     assert reply.headers["cache-control"] == "no-store"
@@ -64,6 +69,7 @@ async def begin(client: httpx2.AsyncClient, name: str = "real") -> dict[str, str
 async def finish(
     client: httpx2.AsyncClient, name: str, begun: dict[str, str], **sent: Any
 ) -> httpx2.Response:
+    """Complete a login with what the provider sent to the page."""
     body = {"transaction": begun["transaction"], **sent}
     return await client.post(f"{OIDC}/{name}/finish", json=body)
 
@@ -77,6 +83,7 @@ async def login(client: httpx2.AsyncClient, subject: str) -> httpx2.Response:
 async def link(
     client: httpx2.AsyncClient, headers: dict[str, str], subject: str, **body: Any
 ) -> httpx2.Response:
+    """Link the caller's account with the subject at the real provider."""
     path = f"{OIDC}/real/link"
     reply = await client.post(f"{path}/begin", json=body, headers=headers)
     if reply.status_code != 200:

@@ -23,18 +23,21 @@ LOGIN = "/api/v1/auth/login/passkey"
 
 @pytest.fixture
 def settings(make_settings: Callable[[str], Settings], database_url: str) -> Settings:
+    """Settings with passkeys."""
     passkey = PasskeySettings(rp_id="example.com", origins=("https://app.example.com",))
     return make_settings(database_url).model_copy(update={"passkey": passkey})
 
 
 @pytest.fixture
 async def ada(client: httpx2.AsyncClient) -> dict[str, str]:
+    """The header of Ada's session."""
     return await new_user(client, ADA)
 
 
 async def creation_options(
     client: httpx2.AsyncClient, headers: dict[str, str], **body: Any
 ) -> dict[str, Any]:
+    """Options for the registration of a passkey."""
     reply = await client.post(OPTIONS, json=body, headers=headers)
     assert reply.status_code == 200, reply.text
     found: dict[str, Any] = reply.json()["public_key"]
@@ -42,6 +45,7 @@ async def creation_options(
 
 
 async def request_options(client: httpx2.AsyncClient) -> dict[str, Any]:
+    """Options for a login with a passkey."""
     reply = await client.post(f"{LOGIN}/options")
     assert reply.status_code == 200, reply.text
     found: dict[str, Any] = reply.json()["public_key"]
@@ -51,15 +55,18 @@ async def request_options(client: httpx2.AsyncClient) -> dict[str, Any]:
 async def add(
     client: httpx2.AsyncClient, headers: dict[str, str], credential: Any, name: str = "Phone"
 ) -> httpx2.Response:
+    """Register the passkey."""
     body = {"name": name, "credential": credential}
     return await client.post(PASSKEYS, json=body, headers=headers)
 
 
 async def answer(client: httpx2.AsyncClient, credential: Any) -> httpx2.Response:
+    """Log in with the assertion."""
     return await client.post(LOGIN, json={"credential": credential})
 
 
 async def registered(client: httpx2.AsyncClient, headers: dict[str, str]) -> Authenticator:
+    """A new authenticator that is registered."""
     phone = Authenticator()
     reply = await add(client, headers, phone.create(await creation_options(client, headers)))
     assert reply.status_code == 201, reply.text
@@ -67,6 +74,7 @@ async def registered(client: httpx2.AsyncClient, headers: dict[str, str]) -> Aut
 
 
 async def refusals(database: RolledBackDatabase) -> list[str]:
+    """The reasons for refused passkeys in the audit log."""
     statement = select(col(AuditEvent.details)).where(col(AuditEvent.action) == "passkey.refused")
     async with database.read() as connection:
         return [details["reason"] for details in await connection.scalars(statement)]

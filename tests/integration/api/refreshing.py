@@ -13,6 +13,7 @@ from tests.integration.databases import RolledBackDatabase
 
 
 async def tokens(client: httpx2.AsyncClient, email: str = "ada@example.com") -> dict[str, Any]:
+    """The tokens of a new session."""
     await register(client, email)
     reply = await log_in(client, email)
     assert reply.status_code == 200, reply.text
@@ -21,10 +22,12 @@ async def tokens(client: httpx2.AsyncClient, email: str = "ada@example.com") -> 
 
 
 async def refresh(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
+    """Exchange the refresh token."""
     return await client.post("/api/v1/auth/refresh", json={"refresh_token": token})
 
 
 async def me(client: httpx2.AsyncClient, access_token: str) -> int:
+    """The status of a request with the access token."""
     headers = authorization(access_token)
     return (await client.get("/api/v1/users/me", headers=headers)).status_code
 

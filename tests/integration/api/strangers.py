@@ -43,6 +43,7 @@ USERS = {
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
+    """A provider at which the victim and the stranger have verified addresses."""
     with real_provider(USERS) as found:
         yield found
 
@@ -63,10 +64,12 @@ def settings(settings: Settings, inbox: Inbox, issuer: str) -> Settings:
 async def post(
     client: httpx2.AsyncClient, path: str, headers: dict[str, str] | None = None, **body: Any
 ) -> httpx2.Response:
+    """Send JSON to the API."""
     return await client.post(f"/api/v1/{path}", json=body, headers=headers or {})
 
 
 async def passkey_login(client: httpx2.AsyncClient, phone: Authenticator) -> httpx2.Response:
+    """Log in with the passkey."""
     options = (await post(client, "auth/login/passkey/options")).json()["public_key"]
     return await post(client, "auth/login/passkey", credential=phone.get(options))
 
@@ -145,14 +148,7 @@ async def moved_in(
     for reply in replies:
         assert reply.is_success, reply.text
     challenge = (await log_in(client, VICTIM)).json()["challenge"]
-    async with database.transaction() as session:
-        owner = await session.scalar(select(col(User.id)).where(col(User.email) == VICTIM))
-        assert owner
-        now = datetime.now(UTC)
-        file = {"owner_id": owner, "name": "export.zip", "size": 0, "digest": b""}
-        file |= {"created_at": now, "expires_at": now + timedelta(days=1)}
-        session.add(File.model_validate(file))
-        await session.exec(update(User).values(email_verified_at=None))
+    await _add_file_and_unverify(database)
     return Stranger(
         client,
         headers,
@@ -164,6 +160,17 @@ async def moved_in(
         {"transaction": other["transaction"], **consent(other["authorization_url"], "ada")},
         challenge,
     )
+
+
+async def _add_file_and_unverify(database: RolledBackDatabase) -> None:
+    async with database.transaction() as session:
+        owner = await session.scalar(select(col(User.id)).where(col(User.email) == VICTIM))
+        assert owner
+        now = datetime.now(UTC)
+        file = {"owner_id": owner, "name": "export.zip", "size": 0, "digest": b""}
+        file |= {"created_at": now, "expires_at": now + timedelta(days=1)}
+        session.add(File.model_validate(file))
+        await session.exec(update(User).values(email_verified_at=None))
 
 
 async def assert_clean(

@@ -62,4 +62,5 @@ class Owner:
 
 @pytest.fixture
 def owner(client: httpx2.AsyncClient, database: RolledBackDatabase) -> Owner:
+    """A user who has no second factor yet."""
     return Owner(client, database)

@@ -13,6 +13,7 @@ from fastapi_base.models import User
 
 @pytest.fixture
 def given(make_settings: Callable[[str], Settings], fresh_database_url: str) -> DatabaseSettings:
+    """The settings of a fresh database."""
     return make_settings(fresh_database_url).database
 
 
@@ -25,4 +26,5 @@ async def database(given: DatabaseSettings) -> AsyncIterator[EngineDatabase]:
 
 
 def user() -> User:
+    """A new account, not yet stored."""
     return User(email=f"{uuid.uuid4()}@example.com", password_hash="x")

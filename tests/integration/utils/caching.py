@@ -32,11 +32,13 @@ class Loads:
 
 
 async def nothing() -> None:
+    """Loads an absent value."""
     return None
 
 
 @pytest.fixture
 async def outcomes() -> list[Outcome]:
+    """The outcomes of the reads so far."""
     return []
 
 
@@ -60,6 +62,7 @@ async def make(
 
 @pytest.fixture
 def cache(make: Callable[[], Cache]) -> Cache:
+    """The cache of one process."""
     return make()
 
 
