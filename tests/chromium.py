@@ -100,38 +100,43 @@ class Browser:
             self.said.append(json.dumps(parameters))
 
 
+def _installed(folder: Path) -> list[str]:
+    """Prepare the directory of a browser; returns the command line that starts it."""
+    root = packages.root("chromium", "Chromium")
+    home = root / "usr/lib/chromium"
+    (folder / "fonts.conf").write_text(
+        FONTS.format(fonts=root / "usr/share/fonts", cache=folder / "fonts")
+    )
+    # It looks for its data next to the running executable, which is the loader.
+    program = folder / "program"
+    program.mkdir()
+    for file in home.iterdir():
+        (program / file.name).symlink_to(file)
+    loader, *rest = packages.command(root, "usr/lib/chromium/chromium-headless-shell")
+    shutil.copy(loader, program / "loader")
+    libraries = packages.libraries(root)
+    paths = [*libraries, *(one / "pulseaudio" for one in libraries), home]
+    rest[rest.index("--library-path") + 1] = ":".join(map(str, paths))
+    return [
+        str(program / "loader"),
+        *rest,
+        # In a single process, since it starts others from the running executable.
+        "--single-process",
+        "--no-zygote",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--remote-debugging-pipe",
+        f"--user-data-dir={folder / 'profile'}",
+    ]
+
+
 @contextmanager
 def browser() -> Iterator[Browser]:
     """A browser with its own profile and without a cache."""
-    root = packages.root("chromium", "Chromium")
-    home = root / "usr/lib/chromium"
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
-        (folder / "fonts.conf").write_text(
-            FONTS.format(fonts=root / "usr/share/fonts", cache=folder / "fonts")
-        )
-        # It looks for its data next to the running executable, which is the loader.
-        program = folder / "program"
-        program.mkdir()
-        for file in home.iterdir():
-            (program / file.name).symlink_to(file)
-        loader, *rest = packages.command(root, "usr/lib/chromium/chromium-headless-shell")
-        shutil.copy(loader, program / "loader")
-        libraries = packages.libraries(root)
-        paths = [*libraries, *(one / "pulseaudio" for one in libraries), home]
-        rest[rest.index("--library-path") + 1] = ":".join(map(str, paths))
-        command = [
-            str(program / "loader"),
-            *rest,
-            # In a single process, since it starts others from the running executable.
-            "--single-process",
-            "--no-zygote",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--remote-debugging-pipe",
-            f"--user-data-dir={folder / 'profile'}",
-        ]
+        command = _installed(folder)
         theirs, ours = os.pipe()
         answers, said = os.pipe()
 

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from fastapi_base.core.config import (
     ENV_FILE,
     AuthSettings,
+    Settings,
     SettingsError,
     load_settings,
     variable,
@@ -103,32 +104,13 @@ def _up(options: argparse.Namespace) -> int:
         chosen = settings.first_admin.password
         password = chosen.get_secret_value() if chosen else kept.admin
         mails = settings.mail.folder or folder / "mails"
-        port = places.port(settings.api.port, "the API", "API_PORT")
+        environ = {
+            "FIRST_ADMIN_EMAIL": email,
+            "FIRST_ADMIN_PASSWORD": password,
+            **({} if settings.mail.host else {"MAIL_FOLDER": str(mails)}),
+        }
+        stack = _stack(options, settings, kept, folder, environ)
         status_port = places.port(options.status_port, "the status page", "UP_STATUS_PORT")
-        stack = Stack(
-            Postgres(
-                folder / "postgres",
-                places.port(options.postgres_port, "PostgreSQL", "UP_POSTGRES_PORT"),
-                kept.postgres,
-            ),
-            Redis(
-                places.port(options.redis_port, "Redis", "UP_REDIS_PORT"),
-                kept.redis,
-                folder / "redis",
-            ),
-            "127.0.0.1" if settings.api.host in ("0.0.0.0", "::") else settings.api.host,
-            port,
-            (
-                places.port(settings.metrics.port, "the metrics", "METRICS_PORT"),
-                places.free_port(),
-            ),
-            {
-                "API_PORT": str(port),
-                "FIRST_ADMIN_EMAIL": email,
-                "FIRST_ADMIN_PASSWORD": password,
-                **({} if settings.mail.host else {"MAIL_FOLDER": str(mails)}),
-            },
-        )
         watching = Changes(ROOT / "src") if options.reload else nullcontext()
         with Supervisor(out, keep=(lock,)) as supervisor, watching as changes:
             stack.start(supervisor, kept.service)
@@ -151,6 +133,36 @@ def _up(options: argparse.Namespace) -> int:
                 supervisor.wait(changes)
         out.say(f"stopped; data is in {folder}")
     return 0
+
+
+def _stack(
+    options: argparse.Namespace,
+    settings: Settings,
+    kept: data.Secrets,
+    folder: Path,
+    environ: dict[str, str],
+) -> Stack:
+    """The servers and processes on free ports. Raises UpError if a chosen port is taken."""
+    port = places.port(settings.api.port, "the API", "API_PORT")
+    return Stack(
+        Postgres(
+            folder / "postgres",
+            places.port(options.postgres_port, "PostgreSQL", "UP_POSTGRES_PORT"),
+            kept.postgres,
+        ),
+        Redis(
+            places.port(options.redis_port, "Redis", "UP_REDIS_PORT"),
+            kept.redis,
+            folder / "redis",
+        ),
+        "127.0.0.1" if settings.api.host in ("0.0.0.0", "::") else settings.api.host,
+        port,
+        (
+            places.port(settings.metrics.port, "the metrics", "METRICS_PORT"),
+            places.free_port(),
+        ),
+        {"API_PORT": str(port), **environ},
+    )
 
 
 def _keys(kept: data.Secrets) -> dict[str, str]:

@@ -79,11 +79,7 @@ def create_app(
     configure_logging(settings.log)
     emails.allow_special_domains(settings.auth.email_allow_special_domains)
     log_notices(settings)
-    # Imported before workers are forked, so that they share its memory.
-    if settings.passkey.rp_id:
-        import_module("fastapi_base.services.identity.passkeys")
-    if settings.oidc.providers:
-        import_module("fastapi_base.services.identity.oidc")
+    _preload(settings)
     # Before resources are opened, so that they are instrumented.
     observed = telemetry.start(settings)
 
@@ -126,6 +122,14 @@ def create_app(
     table.fill(app)
     configure_mappers()
     return app
+
+
+def _preload(settings: Settings) -> None:
+    """Import what is loaded on demand before workers are forked, so that they share its memory."""
+    if settings.passkey.rp_id:
+        import_module("fastapi_base.services.identity.passkeys")
+    if settings.oidc.providers:
+        import_module("fastapi_base.services.identity.oidc")
 
 
 def _middleware(settings: Settings, table: Table) -> list[Middleware]:

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 import asyncpg
 import httpx2
 
-from tests.integration import test_hostile_clients as hostile
-from tests.integration.test_hostile_clients import HOST, V1, Server, bearer, status
+from tests.integration import hostile
+from tests.integration.hostile import HOST, V1, Server, bearer, status
 from tests.integration.waiting import until
 
 server = hostile.server

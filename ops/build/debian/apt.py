@@ -9,7 +9,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from ops.build.debian.lock import Package
@@ -49,12 +48,7 @@ class Apt:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.root)
 
     def solve(self, packages: tuple[str, ...], exclude: tuple[str, ...] = ()) -> list[Package]:

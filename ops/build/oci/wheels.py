@@ -99,6 +99,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         for word in words:
+            if not Path(word).exists():
+                raise OciError(
+                    f"{word} does not exist; build the PEX files with ./pants package ::"
+                )
             check_pex(Path(word))
     except (OSError, BadZipFile, OciError) as error:
         print(f"wheels: {error}", file=sys.stderr)

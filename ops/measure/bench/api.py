@@ -82,6 +82,30 @@ def main(
 ) -> None:
     """Benchmark the API against the baseline on this machine."""
     checkouts = dict(_checkout(one) for one in peer or [])
+    measured, memory, started = _measure_all(checkouts, seconds, rounds, guard=guard)
+    summary = summarise(measured)
+    print(table(summary))
+    print(f"\nProportional set size, MB: {memory}. Start to the first 200, s: {started}.")
+    if output:
+        rows = [{**asdict(one.outcome), **asdict(one)} for one in measured]
+        about = {
+            "machine": platform.machine(),
+            "processors": psutil.cpu_count(),
+            "memory_mb": memory,
+            "start_seconds": started,
+        }
+        output.write_text(
+            json.dumps({**about, "summary": summary, "rounds": rows}, indent=2) + "\n"
+        )
+    if guard and (slow := beyond(summary)):
+        print("Too slow relative to the baseline: " + "; ".join(slow), file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _measure_all(
+    checkouts: Mapping[str, Path], seconds: int, rounds: int, *, guard: bool
+) -> tuple[list[Measured], dict[str, float], dict[str, float]]:
+    """All rounds; by subject, the memory in megabytes and the seconds to the first reply."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         server, redis = stack.enter_context(serving.running(folder))
@@ -117,23 +141,7 @@ def main(
                     measured.append(measure("me during logins", ours, asked, folder))
         memory = {subject.name: subject.memory() for subject, *_ in asked_of}
         started = {subject.name: subject.started for subject, *_ in asked_of}
-    summary = summarise(measured)
-    print(table(summary))
-    print(f"\nProportional set size, MB: {memory}. Start to the first 200, s: {started}.")
-    if output:
-        rows = [{**asdict(one.outcome), **asdict(one)} for one in measured]
-        about = {
-            "machine": platform.machine(),
-            "processors": psutil.cpu_count(),
-            "memory_mb": memory,
-            "start_seconds": started,
-        }
-        output.write_text(
-            json.dumps({**about, "summary": summary, "rounds": rows}, indent=2) + "\n"
-        )
-    if guard and (slow := beyond(summary)):
-        print("Too slow relative to the baseline: " + "; ".join(slow), file=sys.stderr)
-        raise typer.Exit(1)
+    return measured, memory, started
 
 
 def _checkout(given: str) -> tuple[str, Path]:

@@ -10,6 +10,7 @@ import platform
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,25 @@ def main(
             pass
     except quota.QuotaError as error:
         raise typer.BadParameter(f"--share: {error}") from error
+    measured, memory, crowded = _measure_all(seconds, rounds, requests, share)
+    summary = _summary(measured)
+    print(_table(summary))
+    print(f"\nMegabytes (PSS) of one process, by requests: {memory}; after all crowds {crowded}.")
+    if output:
+        figures = {
+            "machine": platform.machine(),
+            "processors": psutil.cpu_count(),
+            "memory_mb": memory,
+            "memory_mb_after_crowds": crowded,
+            "summary": summary,
+        }
+        output.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _measure_all(
+    seconds: int, rounds: int, requests: int, share: float | None
+) -> tuple[list[Measured], dict[int, float], float]:
+    """All rounds; megabytes of one process, by requests, and after the crowds."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         environ = stack.enter_context(serving.servers(folder))
@@ -77,36 +97,36 @@ def main(
             print(f"round {number} of {rounds}" if number else "warming up", file=sys.stderr)
             if number == 1:
                 measured.clear()
-            for subject in (one, two):
-                measured.append(measure("me", subject, asked, folder))
-            if share:
-                # Enough that each process has work, however connections are distributed.
-                many = replace(asked, connections=64)
-                workload = f"me, 64 connections, {share:g} of a processor each"
-                for subject in (one, two):
-                    with quota.limited(subject.process.children(), share):
-                        measured.append(measure(workload, subject, many, folder))
+            measured += _processes(one, two, asked, share, folder)
             for subject in (one, uncached):  # slice: items
                 measured.append(measure("one item", subject, single, folder))  # slice: items
-            for connections in CONNECTIONS:
-                crowd = replace(asked, connections=connections)
-                measured.append(measure(f"me, {connections} connections", one, crowd, folder))
-                # Follows the leftovers of the load in the same queue.
-                head = {"Authorization": f"Bearer {tokens[0]}"}
-                httpx2.get(f"{one.url}{ME.url}", headers=head, timeout=60).raise_for_status()
-        crowded = one.memory()
-    summary = _summary(measured)
-    print(_table(summary))
-    print(f"\nMegabytes (PSS) of one process, by requests: {memory}; after all crowds {crowded}.")
-    if output:
-        figures = {
-            "machine": platform.machine(),
-            "processors": psutil.cpu_count(),
-            "memory_mb": memory,
-            "memory_mb_after_crowds": crowded,
-            "summary": summary,
-        }
-        output.write_text(json.dumps(figures, indent=2) + "\n")
+            measured += _crowds(one, asked, folder)
+        return measured, memory, one.memory()
+
+
+def _processes(
+    one: Subject, two: Subject, asked: Load, share: float | None, folder: Path
+) -> Iterator[Measured]:
+    """One process and two, with free processors and, if given, with a share of one for each."""
+    for subject in (one, two):
+        yield measure("me", subject, asked, folder)
+    if share:
+        # Enough that each process has work, however connections are distributed.
+        many = replace(asked, connections=64)
+        workload = f"me, 64 connections, {share:g} of a processor each"
+        for subject in (one, two):
+            with quota.limited(subject.process.children(), share):
+                yield measure(workload, subject, many, folder)
+
+
+def _crowds(subject: Subject, asked: Load, folder: Path) -> Iterator[Measured]:
+    """More and more connections."""
+    for connections in CONNECTIONS:
+        crowd = replace(asked, connections=connections)
+        yield measure(f"me, {connections} connections", subject, crowd, folder)
+        # Follows the leftovers of the load in the same queue.
+        head = {"Authorization": f"Bearer {asked.tokens[0]}"}
+        httpx2.get(f"{subject.url}{ME.url}", headers=head, timeout=60).raise_for_status()
 
 
 def _memory(subject: Subject, asked: Load, requests: int, folder: Path) -> dict[int, float]:

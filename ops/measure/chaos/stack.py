@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -87,7 +86,7 @@ class Stack:
             for name in [*self.relays, *self.workers, *self._threads]:
                 self.start(name)
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
         self.settings = Settings(
             database=DatabaseSettings.model_validate({"url": self._database_url}),
@@ -95,12 +94,7 @@ class Stack:
         )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for name in reversed(list(self._processes)):
             self.kill(name, signal.SIGQUIT if name == "postgres" else signal.SIGKILL)
         self._contexts.close()

@@ -163,35 +163,17 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     Connections open lazily, so the API starts without its servers.
     """
     async with AsyncExitStack() as stack:
-        engine = create_engine(settings.database, "fastapi-base-api", settings.tls)
-        stack.push_async_callback(engine.dispose)
+        hasher = PasswordHasher(settings.auth)
+        stack.callback(hasher.close)
+        database, watch = await _open_database(stack, settings, hasher)
         redis = create_redis(settings.redis, settings.tls)
         tracing.watch_redis(redis)
         stack.push_async_callback(redis.aclose)
         cache = open_cache(redis, settings.cache)
         stack.push_async_callback(cache.aclose)
-        hasher = PasswordHasher(settings.auth)
-        stack.callback(hasher.close)
-        replica = create_replica_engine(settings.database, "fastapi-base-api", settings.tls)
-        if replica is not None:
-            stack.push_async_callback(replica.dispose)
-        database = EngineDatabase.of(settings.database, engine, replica)
-        if settings.metrics.port:
-            engines = {"primary": engine, **({"replica": replica} if replica is not None else {})}
-            limit = settings.database.pool_size + settings.database.pool_overflow
-            await stack.enter_async_context(vitals.watched(engines, limit, hasher))
-        watch = Watch(database, None if settings.database.pgbouncer else engine)
-        stack.push_async_callback(watch.close)
         key_uses = UseRecorder()
         stack.push_async_callback(key_uses.close)
-        flags = Flags(
-            database,
-            redis,
-            defaults=parse_defaults(settings.flags.flags),
-            poll=settings.flags.flags_poll_seconds,
-        )
-        await stack.enter_async_context(flags.kept_fresh())
-        openfeature.api.set_provider(FlagProvider(flags), DOMAIN)
+        flags = await _open_flags(stack, settings, database, redis)
         yield Resources(
             database=database,
             redis=redis,
@@ -222,3 +204,36 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 exempt=Networks(settings.rate_limit.exempt),
             ),
         )
+
+
+async def _open_database(
+    stack: AsyncExitStack, settings: Settings, hasher: PasswordHasher
+) -> tuple[EngineDatabase, Watch]:
+    """The connection pools with their metrics, and the watch of jobs, which uses the primary."""
+    engine = create_engine(settings.database, "fastapi-base-api", settings.tls)
+    stack.push_async_callback(engine.dispose)
+    replica = create_replica_engine(settings.database, "fastapi-base-api", settings.tls)
+    if replica is not None:
+        stack.push_async_callback(replica.dispose)
+    database = EngineDatabase.of(settings.database, engine, replica)
+    if settings.metrics.port:
+        engines = {"primary": engine, **({"replica": replica} if replica is not None else {})}
+        limit = settings.database.pool_size + settings.database.pool_overflow
+        await stack.enter_async_context(vitals.watched(engines, limit, hasher))
+    watch = Watch(database, None if settings.database.pgbouncer else engine)
+    stack.push_async_callback(watch.close)
+    return database, watch
+
+
+async def _open_flags(
+    stack: AsyncExitStack, settings: Settings, database: Database, redis: Redis
+) -> Flags:
+    flags = Flags(
+        database,
+        redis,
+        defaults=parse_defaults(settings.flags.flags),
+        poll=settings.flags.flags_poll_seconds,
+    )
+    await stack.enter_async_context(flags.kept_fresh())
+    openfeature.api.set_provider(FlagProvider(flags), DOMAIN)
+    return flags

@@ -1,4 +1,4 @@
-"""Only superusers manage accounts, and at least one active superuser always remains."""
+"""Superusers manage accounts, and at least one active superuser always remains."""
 
 import asyncio
 import uuid
@@ -12,37 +12,15 @@ from sqlmodel import col
 
 from fastapi_base.core.config import Settings
 from fastapi_base.main import create_app
-from fastapi_base.models import AuditEvent, User
+from fastapi_base.models import User
 from tests.calling import calling
 from tests.integration.accounts import PASSWORD, log_in, new_superuser, new_user, register
+from tests.integration.api import administering
+from tests.integration.api.administering import NOBODY, Headers, events, me
 from tests.integration.databases import RolledBackDatabase
 
 pytestmark = pytest.mark.anyio
-Headers = dict[str, str]
-NOBODY = "0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"
-
-
-@pytest.fixture
-async def root(client: httpx2.AsyncClient, database: RolledBackDatabase) -> Headers:
-    return await new_superuser(client, database, "root@example.com")
-
-
-async def me(client: httpx2.AsyncClient, headers: Headers) -> dict[str, Any]:
-    found: dict[str, Any] = (await client.get("/api/v1/users/me", headers=headers)).json()
-    return found
-
-
-async def events(database: RolledBackDatabase) -> list[Any]:
-    statement = select(
-        col(AuditEvent.action),
-        col(AuditEvent.actor_id),
-        col(AuditEvent.subject_id),
-        col(AuditEvent.details),
-    ).order_by(col(AuditEvent.id))
-    async with database.read() as connection:
-        return list(await connection.execute(statement))
-
-
+root = administering.root
 ROUTES = [
     ("GET", "/users", None),
     ("POST", "/users", {"email": "x@example.com", "password": PASSWORD}),
@@ -300,62 +278,6 @@ async def test_concurrent_superusers_cannot_delete_each_other(
                 assert len(list(await session.scalars(select(col(User.id))))) == 1
                 await session.exec(update(User).values(is_superuser=False))
                 await session.exec(User.__table__.delete())  # type: ignore[attr-defined]
-
-
-async def test_owner_changes_only_the_profile(
-    client: httpx2.AsyncClient, database: RolledBackDatabase
-) -> None:
-    ada = await new_user(client, "ada@example.com")
-    before = await me(client, ada)
-    reply = await client.patch(
-        "/api/v1/users/me", json={"display_name": "Ada Lovelace"}, headers=ada
-    )
-    assert reply.json()["display_name"] == "Ada Lovelace"
-    for body in [
-        {"is_superuser": True},
-        {"display_name": "x", "is_superuser": True},
-        {"is_active": False},
-        {"id": NOBODY},
-        {"email": "other@example.com"},
-        {"display_name": "two\nlines"},
-        {"display_name": "turned \u202e round"},
-        {"display_name": "nul\0"},
-        {"display_name": ""},
-        {"display_name": "x" * 101},
-        # NFC doubles their number, beyond what the column holds.
-        {"display_name": "\u0958" * 100},
-        {"display_name": {"$ne": 1}},
-    ]:
-        refused = await client.patch("/api/v1/users/me", json=body, headers=ada)
-        assert refused.status_code == 422, body
-    after = await me(client, ada)
-    assert after | {"updated_at": ""} == before | {"display_name": "Ada Lovelace", "updated_at": ""}
-    assert after["updated_at"] > before["updated_at"]
-    assert (await events(database))[-1].details == {
-        "changes": {"display_name": {"before": None, "after": "Ada Lovelace"}}
-    }
-
-
-async def test_real_names_are_accepted(client: httpx2.AsyncClient) -> None:
-    ada = await new_user(client, "ada@example.com")
-    for sent, kept in (
-        ("\u5c71\u7530\u3000\u592a\u90ce", "\u5c71\u7530 \u592a\u90ce"),
-        (
-            "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
-            "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
-        ),
-        ("Jean\u00a0Dupont", "Jean Dupont"),
-        ("Ada \U0001f469\u200d\U0001f52c", "Ada \U0001f469\u200d\U0001f52c"),
-    ):
-        reply = await client.patch("/api/v1/users/me", json={"display_name": sent}, headers=ada)
-        assert (reply.status_code, reply.json()["display_name"]) == (200, kept)
-        key = {"name": sent, "scopes": ["profile:read"]}
-        made = await client.post("/api/v1/api-keys", json=key, headers=ada)
-        assert (made.status_code, made.json()["name"]) == (201, kept)
-    body = {"display_name": "Ada \u202ecalevoL"}
-    reply = await client.patch("/api/v1/users/me", json=body, headers=ada)
-    (error,) = reply.json()["errors"]
-    assert "U+202E (RIGHT-TO-LEFT OVERRIDE) at position 5" in error["message"]
 
 
 async def test_audit_log_is_listed_and_filtered(client: httpx2.AsyncClient, root: Headers) -> None:

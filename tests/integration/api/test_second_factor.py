@@ -1,82 +1,30 @@
-"""The second factor: required at login, single-use codes, throttled, with recovery codes."""
+"""The second factor: enabled and disabled by its owner, required at login."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import httpx2
 import jwt
 import pyotp
 import pytest
-from redis.asyncio import Redis
-from sqlalchemy import select, text, update
-from sqlmodel import col
+from sqlalchemy import text
 
 from fastapi_base.core.config import Settings
 from fastapi_base.core.config.login import ThrottleSettings
-from fastapi_base.models import TotpFactor, User
-from fastapi_base.services.identity.admission import fingerprint
-from fastapi_base.services.identity.challenges import ChallengeKind
 from tests.integration.accounts import (
     PASSWORD,
     actions,
-    authorization,
     bearer,
     log_in,
     new_user,
     register,
 )
+from tests.integration.api import totp
+from tests.integration.api.totp import ADA, FINISH, Owner
 from tests.integration.databases import RolledBackDatabase
 
 pytestmark = pytest.mark.anyio
-ADA = "ada@example.com"
-FINISH = "/api/v1/auth/login/second-factor"
-
-
-class Owner:
-    """A user with an authenticator app."""
-
-    def __init__(self, client: httpx2.AsyncClient, database: RolledBackDatabase) -> None:
-        self.client = client
-        self.database = database
-        self.headers: dict[str, str] = {}
-        self.secret = ""
-        self.recovery_codes: list[str] = []
-
-    async def post(self, path: str, **body: Any) -> httpx2.Response:
-        return await self.client.post(f"/api/v1/auth/totp{path}", json=body, headers=self.headers)
-
-    async def state(self) -> dict[str, Any]:
-        reply = await self.client.get("/api/v1/auth/totp", headers=self.headers)
-        found: dict[str, Any] = reply.json()
-        return found
-
-    async def code(self) -> str:
-        """A usable code: as if the last one had been used long ago."""
-        async with self.database.transaction() as session:
-            await session.exec(update(TotpFactor).values(last_step=0))
-        return pyotp.TOTP(self.secret).now()
-
-    async def enrol(self, email: str = ADA) -> None:
-        self.headers = await new_user(self.client, email)
-        reply = await self.post("", password=PASSWORD)
-        assert reply.status_code == 201, reply.text
-        self.secret = reply.json()["secret"]
-        reply = await self.post("/confirm", code=await self.code())
-        assert reply.status_code == 200, reply.text
-        self.recovery_codes = reply.json()["recovery_codes"]
-
-    async def challenge(self) -> str:
-        reply = await log_in(self.client, ADA)
-        assert reply.status_code == 401, reply.text
-        assert reply.json()["type"] == "urn:fastapi-base:second-factor-required"
-        found: str = reply.json()["challenge"]
-        return found
-
-
-@pytest.fixture
-def owner(client: httpx2.AsyncClient, database: RolledBackDatabase) -> Owner:
-    return Owner(client, database)
+owner = totp.owner
 
 
 async def test_login_requires_password_and_code(
@@ -159,16 +107,6 @@ async def test_confirmation_consumes_the_code(owner: Owner, client: httpx2.Async
     assert (await client.post(FINISH, json=body)).status_code == 403
 
 
-async def test_challenge_is_single_use(owner: Owner, client: httpx2.AsyncClient) -> None:
-    await owner.enrol()
-    challenge = await owner.challenge()
-    wrong = {"challenge": challenge, "code": "000000"}
-    assert (await client.post(FINISH, json=wrong)).status_code == 403
-    for expected in [200, 401]:
-        body = {"challenge": challenge, "code": await owner.code()}
-        assert (await client.post(FINISH, json=body)).status_code == expected
-
-
 async def test_concurrent_logins_with_one_code_succeed_once(
     owner: Owner, client: httpx2.AsyncClient
 ) -> None:
@@ -179,112 +117,6 @@ async def test_concurrent_logins_with_one_code_succeed_once(
         *(client.post(FINISH, json={"challenge": one, "code": code}) for one in challenges)
     )
     assert sorted(reply.status_code for reply in replies) == [200, 403, 403, 403]
-
-
-async def test_challenge_and_other_tokens_are_not_interchangeable(
-    owner: Owner, client: httpx2.AsyncClient
-) -> None:
-    await owner.enrol()
-    challenge = await owner.challenge()
-    headers = authorization(challenge)
-    assert (await client.get("/api/v1/users/me", headers=headers)).status_code == 401
-    refreshed = await client.post("/api/v1/auth/refresh", json={"refresh_token": challenge})
-    assert refreshed.status_code == 401
-    access = owner.headers["Authorization"].removeprefix("Bearer ")
-    for wrong in [access[:256], "sf_" + "A" * 43]:
-        body = {"challenge": wrong, "code": await owner.code()}
-        assert (await client.post(FINISH, json=body)).status_code == 401
-
-
-async def test_challenge_is_void_after_a_change_of_password_or_account(
-    owner: Owner, client: httpx2.AsyncClient, database: RolledBackDatabase
-) -> None:
-    await owner.enrol()
-    challenge = await owner.challenge()
-    change = {"current_password": PASSWORD, "new_password": "another horse battery staple"}
-    reply = await client.put("/api/v1/users/me/password", json=change, headers=owner.headers)
-    assert reply.status_code == 204
-    body = {"challenge": challenge, "code": await owner.code()}
-    assert (await client.post(FINISH, json=body)).status_code == 401
-    # The new password does not disable the factor.
-    reply = await log_in(client, ADA, "another horse battery staple")
-    assert reply.json()["type"] == "urn:fastapi-base:second-factor-required"
-    async with database.transaction() as session:
-        await session.exec(update(User).values(is_active=False))
-    body = {"challenge": reply.json()["challenge"], "code": await owner.code()}
-    assert (await client.post(FINISH, json=body)).status_code == 401
-
-
-async def test_challenge_of_the_previous_release_is_accepted_until_the_password_changes(
-    owner: Owner, client: httpx2.AsyncClient, database: RolledBackDatabase, app: Any
-) -> None:
-    await owner.enrol()
-    async with database.read() as connection:
-        row = (await connection.execute(select(col(User.id), col(User.password_hash)))).one()
-    stored = {
-        "user": str(row.id),
-        "password": fingerprint(row.password_hash),
-        "by": "password",
-        "methods": ["pwd"],
-    }
-    for begun, expected in [(stored, 200), (stored | {"password": fingerprint("another")}, 401)]:
-        challenge = await app.state.resources.challenges.issue(ChallengeKind.SECOND_FACTOR, begun)
-        body = {"challenge": challenge, "code": await owner.code()}
-        assert (await client.post(FINISH, json=body)).status_code == expected
-
-
-async def test_loss_of_redis_requires_a_new_challenge(
-    owner: Owner, client: httpx2.AsyncClient, redis: Redis
-) -> None:
-    await owner.enrol()
-    body = {"challenge": await owner.challenge(), "code": await owner.code()}
-    await redis.flushdb()
-    reply = await client.post(FINISH, json=body)
-    assert reply.status_code == 401
-    assert reply.json()["type"] == "urn:fastapi-base:invalid-challenge"
-
-
-async def test_challenge_expires(owner: Owner, redis: Redis) -> None:
-    await owner.enrol()
-    await owner.challenge()
-    (key,) = await redis.keys("fastapi-base:challenge:*")
-    assert 0 < await redis.ttl(key) <= 300
-
-
-async def test_recovery_code_is_single_use_in_any_spelling(
-    owner: Owner, client: httpx2.AsyncClient, database: RolledBackDatabase
-) -> None:
-    await owner.enrol()
-    code = owner.recovery_codes[3]
-    for typed, expected in [(code.upper().replace("-", " "), 200), (code, 403)]:
-        body = {"challenge": await owner.challenge(), "recovery_code": typed}
-        assert (await client.post(FINISH, json=body)).status_code == expected
-    assert (await owner.state())["recovery_codes_left"] == 9
-    assert "recovery-code.used" in await actions(database)
-
-
-async def test_recovery_codes_are_bound_to_their_owner(
-    owner: Owner, client: httpx2.AsyncClient, database: RolledBackDatabase
-) -> None:
-    eve = Owner(client, database)
-    await eve.enrol("eve@example.com")
-    await owner.enrol()
-    body = {"challenge": await owner.challenge(), "recovery_code": eve.recovery_codes[0]}
-    assert (await client.post(FINISH, json=body)).status_code == 403
-
-
-async def test_new_recovery_codes_void_the_old_ones(
-    owner: Owner, client: httpx2.AsyncClient
-) -> None:
-    await owner.enrol()
-    proof = {"password": PASSWORD, "code": await owner.code()}
-    reply = await owner.post("/recovery-codes", **proof)
-    assert reply.status_code == 200
-    fresh = reply.json()["recovery_codes"]
-    assert not set(fresh) & set(owner.recovery_codes)
-    for code, expected in [(owner.recovery_codes[0], 403), (fresh[0], 200)]:
-        body = {"challenge": await owner.challenge(), "recovery_code": code}
-        assert (await client.post(FINISH, json=body)).status_code == expected
 
 
 async def test_disabling_requires_password_and_code(

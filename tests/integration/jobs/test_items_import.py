@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 from typing import Any
 
@@ -15,33 +14,12 @@ from fastapi_base.schemas.items.item import IMPORT_ERRORS, IMPORT_ROWS, ItemsImp
 from fastapi_base.services.items import items_import
 from fastapi_base.services.jobs.context import Handler, JobContext
 from tests.integration.accounts import new_user
+from tests.integration.jobs import items_files
+from tests.integration.jobs.items_files import PATH, Found, items, send
 from tests.integration.jobs.steps import row, work_off
 
 pytestmark = pytest.mark.anyio
-
-PATH = "/api/v1/items"
-Found = set[tuple[str, str | None]]
-
-
-@pytest.fixture
-async def ada(client: httpx2.AsyncClient) -> httpx2.AsyncClient:
-    """A logged-in client."""
-    client.headers |= await new_user(client, "ada@example.com")
-    return client
-
-
-async def send(
-    client: httpx2.AsyncClient, content: str | bytes, kind: str = "text/csv", **query: str
-) -> httpx2.Response:
-    headers = {"Content-Type": kind}
-    return await client.post(f"{PATH}/imports", content=content, params=query, headers=headers)
-
-
-async def items(client: httpx2.AsyncClient) -> Found:
-    lines = (await client.get(f"{PATH}/export?format=ndjson")).text.splitlines()
-    found = [(item["title"], item["description"]) for item in map(json.loads, lines)]
-    assert len(set(found)) == len(found)
-    return set(found)
+ada = items_files.ada
 
 
 @pytest.mark.parametrize(
@@ -175,46 +153,6 @@ async def test_only_the_first_errors_are_reported(
     assert (result["rejected"], len(result["errors"])) == (IMPORT_ERRORS + 50, IMPORT_ERRORS)
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "the header has no column title"),
-        ("name\nTeapot\n", "the header has no column title"),
-        ("title|description\nTeapot|x\n", "the header has no column title"),
-        ("sep=;\ntitle,description\nTeapot,x\n", "the header has no column title"),
-        ("sep=;\n", "the header has no column title"),
-        ("title,owner_id\nTeapot,x\n", "the header has unknown columns: owner_id"),
-        ("title, TITLE\nTeapot,x\n", "the header has a duplicate column"),
-        ('title\n"Teapot\n', "line 2: invalid CSV: unexpected end of data"),
-        ('title\ngood\n"Tea"pot\n', "line 3: invalid CSV: ',' expected after '\"'"),
-        ("title\n" + "x\n" * (IMPORT_ROWS + 1), f"the file has more than {IMPORT_ROWS} rows"),
-    ],
-    ids=[
-        "empty",
-        "no-title",
-        "bars",
-        "sep-line",
-        "sep-line-alone",
-        "unknown",
-        "twice",
-        "open-quote",
-        "quote",
-        "long",
-    ],
-)
-async def test_file_that_is_not_a_list_of_items_fails_with_the_reason(
-    ada: httpx2.AsyncClient,
-    database: EngineDatabase,
-    settings: Settings,
-    text: str,
-    said: str,
-) -> None:
-    job = await work_off(database, settings, await send(ada, text, partial="true"))
-    assert (job.state, job.attempt) == ("failed", 1)
-    assert job.error.startswith(said)
-    assert await items(ada) == set()
-
-
 async def test_maximum_number_of_rows_is_imported(
     ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings
 ) -> None:
@@ -222,66 +160,6 @@ async def test_maximum_number_of_rows_is_imported(
     job = await work_off(database, settings, await send(ada, text))
     assert job.result["imported"] == IMPORT_ROWS
     assert job.progress == {"done": IMPORT_ROWS, "total": IMPORT_ROWS, "note": "items made"}
-
-
-async def test_text_that_is_not_utf8_is_refused_at_once(ada: httpx2.AsyncClient) -> None:
-    taken = "text/csv, application/csv, application/vnd.ms-excel"
-    for kind in (
-        "application/json",
-        "text/plain",
-        "text/csv; charset=latin-1",
-        "text/csv; charset*=utf-8''a; charset*0=b",
-        "nonsense",
-    ):
-        reply = await send(ada, "title\n", kind)
-        assert (reply.status_code, reply.headers["accept"]) == (415, taken), kind
-        for name in (taken, "utf-8", "utf-16", "windows-1252"):
-            assert name in reply.json()["detail"]
-        assert reply.json()["type"] == "urn:fastapi-base:unsupported-media-type"
-    for body, at in (
-        (b"title\n\xe9\n", 6),
-        (b"\xef\xbb\xbftitle\na\0b\n", 10),
-        ("title\na\0b\n".encode("utf-16"), 16),
-        (b"\xff\xfet\0i", 4),
-        (b"PK\x03\x04workbook", 0),
-    ):
-        reply = await send(ada, body, "text/csv; charset=UTF-8; header=present")
-        assert reply.status_code == 422
-        assert reply.json()["errors"][0]["location"] == ["body", at]
-    assert (await send(ada, "x" * (2 << 20))).status_code == 413
-    assert (await ada.get("/api/v1/jobs")).json()["items"] == []
-
-
-@pytest.mark.parametrize(
-    ("kind", "codec"),
-    [
-        ("text/csv; charset=utf8", "utf-8-sig"),
-        ('Text/CSV;header=present; Charset="UTF-8"', "utf-8"),
-        ("application/csv", "utf-8"),
-        ("application/vnd.ms-excel", "utf-16"),
-        ("text/csv;charset=UTF-16", "utf-16"),
-        ("text/csv; charset=windows-1252", "cp1252"),
-    ],
-)
-async def test_spreadsheet_media_types_and_charsets_are_accepted(
-    ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings, kind: str, codec: str
-) -> None:
-    text = "Title;Description\r\nTh\u00e9i\u00e8re;3 \u20ac\r\n"
-    job = await work_off(database, settings, await send(ada, text.encode(codec), kind))
-    assert (job.state, job.result["imported"]) == ("succeeded", 1)
-    assert await items(ada) == {("Th\u00e9i\u00e8re", "3 \u20ac")}
-
-
-async def test_surplus_cells_are_reported(
-    ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings
-) -> None:
-    text = "sep=,\ntitle,,description\na,lost,b\nc,,d,lost\n"
-    result = (await work_off(database, settings, await send(ada, text))).result
-    assert [(error["line"], error["message"]) for error in result["errors"]] == [
-        (3, "Field 2 is not empty, but its column has no name in the header"),
-        (4, "The row has 4 fields, but the header has 3"),
-    ]
-    assert await items(ada) == set()
 
 
 async def test_attempt_that_dies_after_its_writes_is_rolled_back_and_the_next_succeeds(

@@ -1,4 +1,4 @@
-"""A job takes effect once, however often it is started, and failures are handled by class."""
+"""A job takes effect once, however often it is started."""
 
 import asyncio
 import contextlib
@@ -8,21 +8,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 from sqlalchemy import func
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.errors import Conflict, Unavailable
+from fastapi_base.core.errors import Unavailable
 from fastapi_base.db.engine import create_engine
 from fastapi_base.db.session import EngineDatabase
-from fastapi_base.services.jobs import deaths, ending, queries
-from fastapi_base.services.jobs.context import Handler, JobContext
-from fastapi_base.services.jobs.errors import GiveUp, TryLater
+from fastapi_base.services.jobs import deaths, ending
+from fastapi_base.services.jobs.context import JobContext
+from fastapi_base.services.jobs.errors import TryLater
 from fastapi_base.services.jobs.kinds import Kind
-from fastapi_base.services.jobs.runner import Runner
 from tests.integration.jobs.steps import (
-    NOTE,
     Note,
     add,
     change,
@@ -30,7 +27,6 @@ from tests.integration.jobs.steps import (
     row,
     run,
     take,
-    work,
     write,
 )
 from tests.integration.waiting import until
@@ -160,95 +156,6 @@ async def test_outcome_is_recorded_once_the_database_is_back(
     finally:
         await engine.dispose()
     assert (away, (await row(database, job.id)).state) == (0, "queued")
-
-
-def invalid() -> ValidationError:
-    """A validation error that the job's own work may raise, as for another server's response."""
-    try:
-        Note.model_validate({"text": 1})
-    except ValidationError as error:
-        return error
-    raise AssertionError
-
-
-@pytest.mark.parametrize(
-    ("error", "state", "said"),
-    [
-        (TryLater("the server is busy"), "queued", "the server is busy"),
-        (Unavailable("no answer"), "queued", "no answer"),
-        (ValueError("a secret"), "queued", "ValueError"),
-        (invalid(), "queued", "ValidationError"),
-        (TimeoutError("of another server"), "queued", "TimeoutError"),
-        (OSError("no space left"), "queued", "OSError"),
-        (GiveUp("there is no such file"), "failed", "there is no such file"),
-        (Conflict("it is there already"), "failed", "it is there already"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
-)
-async def test_failures_are_handled_by_class(
-    database: EngineDatabase, settings: Settings, error: Exception, state: str, said: str
-) -> None:
-    async def breaks(job: JobContext, payload: Note) -> None:
-        raise error
-
-    job = await add(database)
-    await run(database, settings, job.id, breaks)
-    stored = await row(database, job.id)
-    assert (stored.state, stored.error) == (state, said)
-
-
-async def test_attempts_are_bounded(database: EngineDatabase, settings: Settings) -> None:
-    async def breaks(job: JobContext, payload: Note) -> None:
-        raise TryLater("busy")
-
-    job = await add(database)
-    outcomes = []
-    for _ in range(NOTE.attempts):
-        await change(database, job.id, run_at=func.now())
-        outcomes.append(await run(database, settings, job.id, breaks))
-    assert outcomes == ["retried", "retried", "failed"]
-    assert await run(database, settings, job.id) == "nothing to do"
-
-
-async def test_manual_retry_restores_all_attempts(
-    database: EngineDatabase, settings: Settings
-) -> None:
-    async def breaks(job: JobContext, payload: Note) -> None:
-        raise TryLater("busy")
-
-    job = await add(database)
-    for _ in range(20):
-        outcomes = []
-        for _ in range(NOTE.attempts):
-            await change(database, job.id, run_at=func.now())
-            outcomes.append(await run(database, settings, job.id, breaks))
-        assert outcomes == ["retried", "retried", "failed"]
-        async with database.transaction() as session:
-            await queries.retry(session, job.id, None)
-    stored = await row(database, job.id)
-    assert (stored.attempt, stored.max_attempts) == (0, NOTE.attempts)
-    assert await run(database, settings, job.id) == "succeeded"
-
-
-async def test_old_attempt_with_the_same_number_does_not_finish_the_new_one(
-    database: EngineDatabase, settings: Settings
-) -> None:
-    job = await add(database)
-    runner = Runner(database, settings, {"note": Handler(NOTE, work)})
-    old = await runner._claim(job.id)
-    assert old is not None
-    await change(database, job.id, state="failed")
-    async with database.transaction() as session:
-        await queries.retry(session, job.id, None)
-
-    async def meets_the_old_one(job: JobContext, payload: Note) -> None:
-        assert job.attempt == old.attempt
-        await write(job.session, job.id, payload.text)
-        await ending.again(job.database, old, "late", 60)
-        await ending.failed(job.database, old, "late")
-
-    assert await run(database, settings, job.id, meets_the_old_one) == "succeeded"
-    assert await effects(database) == ["x"]
 
 
 async def test_job_beyond_its_time_limit_is_interrupted(

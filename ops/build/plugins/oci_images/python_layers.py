@@ -29,6 +29,7 @@ from pants.engine.fs import (
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
 from pants.engine.target import (
     InvalidTargetException,
+    Target,
     Targets,
     TransitiveTargets,
     TransitiveTargetsRequest,
@@ -76,18 +77,8 @@ async def build_python_layers(request: PythonLayersRequest, python: PythonSetup)
     platforms = await Get(
         CompletePlatforms, PexCompletePlatformsField, targets[0][PexCompletePlatformsField]
     )
-    machine = MACHINES[request.platform]
     described = await Get(DigestContents, Digest, platforms.digest)
-    fitting = [
-        one.path
-        for one in described
-        if json.loads(one.content)["marker_environment"]["platform_machine"] == machine
-    ]
-    if len(fitting) != 1:
-        raise InvalidTargetException(
-            f"{request.image}: field 'pex' names {targets[0].address}, of whose complete_platforms "
-            f"{len(fitting)} are for {machine}; give it one for each machine (3rdparty/platforms)"
-        )
+    fitting = _fitting(described, request, targets[0].address)
     # Without sources, the packages' layer does not depend on them, and survives an edit.
     packages_request, sources, platform = await MultiGet(
         Get(
@@ -104,56 +95,90 @@ async def build_python_layers(request: PythonLayersRequest, python: PythonSetup)
             StrippedPythonSourceFiles,
             PythonSourceFilesRequest(transitive.closure, include_resources=True),
         ),
-        Get(Digest, DigestSubset(platforms.digest, PathGlobs(fitting))),
+        Get(Digest, DigestSubset(platforms.digest, PathGlobs([fitting]))),
     )
     packages = await Get(Pex, PexRequest, packages_request)
     flat, source_folder = await MultiGet(
         Get(
             PexVenv,
-            PexVenvRequest(
-                pex=packages,
-                layout=PexVenvLayout.FLAT,
-                output_path=PurePath("packages"),
-                description=f"Lay out the third-party packages of {request.image}",
-                complete_platforms=CompletePlatforms(fitting, digest=platform),
-            ),
+            PexVenvRequest,
+            _flat(packages, CompletePlatforms([fitting], digest=platform), request.image),
         ),
         Get(Digest, AddPrefix(sources.stripped_source_files.snapshot.digest, "sources")),
     )
-    lock = python.resolves[targets[0][PythonResolveField].normalized_value(python)]
     interpreter, lock_file = await MultiGet(
         Get(Interpreter),
-        Get(
-            Digest,
-            PathGlobs(
-                [lock], GlobMatchErrorBehavior.error, description_of_origin="[python].resolves"
-            ),
-        ),
+        Get(Digest, PathGlobs, _lock(targets[0], python)),
     )
     locks = await Get(Digest, MergeDigests((interpreter.lock, lock_file)))
-    made = []
-    for folder, into, digest, comment in (
-        ("packages", PACKAGES, flat.digest, "third-party Python packages"),
-        ("sources", SOURCES, source_folder, "our Python sources"),
-    ):
-        record, archive = layer_files(folder)
-        spec = as_json(
-            request.image,
-            architecture=architecture(request.platform),
-            comment=comment,
-            output=record,
-            folder=folder,
-            into=into,
-            interpreter=f"{TOOLCHAIN}/{INTERPRETER}",
-            installed=folder == "packages",
+    steps = (
+        _step(
+            request, interpreter, flat.digest, "packages", PACKAGES, "third-party Python packages"
+        ),
+        _step(request, interpreter, source_folder, "sources", SOURCES, "our Python sources"),
+    )
+    results = await MultiGet(Get(StepResult, Step, step) for step in steps)
+    return PythonLayers(
+        *(Layer(step.files[0], one.digest, locks) for step, one in zip(steps, results))
+    )
+
+
+def _fitting(described: DigestContents, request: PythonLayersRequest, pex: Address) -> str:
+    """The path of the only complete platform for the machine of the request."""
+    machine = MACHINES[request.platform]
+    fitting = [
+        one.path
+        for one in described
+        if json.loads(one.content)["marker_environment"]["platform_machine"] == machine
+    ]
+    if len(fitting) != 1:
+        raise InvalidTargetException(
+            f"{request.image}: field 'pex' names {pex}, of whose complete_platforms "
+            f"{len(fitting)} are for {machine}; give it one for each machine (3rdparty/platforms)"
         )
-        what = f"Build the layer of {comment} of {request.image}"
-        step = Step(
-            "python", spec, digest, what, files=(record, archive), shared=interpreter.shared
-        )
-        made.append((record, step))
-    results = await MultiGet(Get(StepResult, Step, step) for _, step in made)
-    return PythonLayers(*(Layer(made[i][0], one.digest, locks) for i, one in enumerate(results)))
+    return fitting[0]
+
+
+def _flat(packages: Pex, platform: CompletePlatforms, image: Address) -> PexVenvRequest:
+    return PexVenvRequest(
+        pex=packages,
+        layout=PexVenvLayout.FLAT,
+        output_path=PurePath("packages"),
+        description=f"Lay out the third-party packages of {image}",
+        complete_platforms=platform,
+    )
+
+
+def _lock(pex: Target, python: PythonSetup) -> PathGlobs:
+    """The lockfile of the resolve of the target."""
+    lock = python.resolves[pex[PythonResolveField].normalized_value(python)]
+    return PathGlobs(
+        [lock], GlobMatchErrorBehavior.error, description_of_origin="[python].resolves"
+    )
+
+
+def _step(
+    request: PythonLayersRequest,
+    interpreter: Interpreter,
+    digest: Digest,
+    folder: str,
+    into: str,
+    comment: str,
+) -> Step:
+    """The step that builds a layer from the digest's folder. Its first output is the record."""
+    record, archive = layer_files(folder)
+    spec = as_json(
+        request.image,
+        architecture=architecture(request.platform),
+        comment=comment,
+        output=record,
+        folder=folder,
+        into=into,
+        interpreter=f"{TOOLCHAIN}/{INTERPRETER}",
+        installed=into == PACKAGES,
+    )
+    what = f"Build the layer of {comment} of {request.image}"
+    return Step("python", spec, digest, what, files=(record, archive), shared=interpreter.shared)
 
 
 def rules():

@@ -49,7 +49,7 @@ class ProcessCollector(Collector):
         )
         yield GaugeMetricFamily(
             "process_resident_memory_bytes",
-            "Memory of all processes; shared memory counts in each",
+            "Memory of all processes; shared memory is counted once for each process",
             value=pages * self._page,
         )
         yield GaugeMetricFamily("process_open_fds", "Open files of all processes", value=files)

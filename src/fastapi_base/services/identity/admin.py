@@ -20,7 +20,6 @@ from fastapi_base.core.errors import (
     Forbidden,
     LastSuperuser,
     NotAuthenticated,
-    NotFound,
     SessionNeeded,
 )
 from fastapi_base.core.security import password_strength
@@ -138,7 +137,7 @@ async def change(
     values = patch.model_dump(exclude_unset=True)
     _spare(bool(values.get("is_superuser")), actor)
     active = await _authorised(session, actor)
-    before = await _locked(session, user_id)
+    before = await users.lock_existing(session, user_id)
     _spare(before.is_superuser, actor)
     if before.is_superuser and values.get("is_superuser") is False:
         await api_keys.narrow(session, user_id)
@@ -163,7 +162,7 @@ async def set_active(
     will not be removed, and a login does not reactivate it.
     """
     left = await _authorised(session, actor)
-    before = await _locked(session, user_id)
+    before = await users.lock_existing(session, user_id)
     _spare(before.is_superuser, actor)
     changed = await _set(
         session,
@@ -190,7 +189,7 @@ async def remove(
     Raises NotFound, LastSuperuser, SessionNeeded and Forbidden.
     """
     active = await _authorised(session, actor)
-    _spare((await _locked(session, user_id)).is_superuser, actor)
+    _spare((await users.lock_existing(session, user_id)).is_superuser, actor)
     if active == {user_id}:
         raise LastSuperuser
     await session.exec(delete(User).where(col(User.id) == user_id))
@@ -206,7 +205,7 @@ async def end_sessions(
     """
     _spare(True, actor)
     await _authorised(session, actor)
-    await _locked(session, user_id)
+    await users.lock_existing(session, user_id)
     me = actor.id
     return await sessions.revoke_all(session, user_id, origin, actor=me, reason="by-superuser")
 
@@ -219,29 +218,16 @@ async def _set(
     *,
     actor: uuid.UUID,
     origin: Origin,
-    active: Set[uuid.UUID] = frozenset(),
+    active: Set[uuid.UUID],
 ) -> UserRead:
-    """Change a locked account. `active`: the active superusers, if this may remove one."""
-    user_id = before.id
+    """Change a locked account, unless it is the last of the active superusers and would leave."""
     leaves = not (values.get("is_superuser", True) and values.get("is_active", True))
-    changes = dict(audit.changes({name: getattr(before, name) for name in values}, values))
-    # The superuser's decision overrides the owner's: a login by the owner no longer reactivates.
-    if "is_active" in values and await users.take_over(session, user_id):
-        changes |= audit.changes({"by_owner": True}, {"by_owner": False})
-    if not changes:
-        return before
-    if leaves and active == {user_id}:
+    if leaves and active == {before.id}:
         raise LastSuperuser
-    await session.exec(update(User).where(col(User.id) == user_id).values(**values))
-    await audit.record(session, action, origin, actor=actor, subject=user_id, changes=changes)
-    return await users.get(await session.connection(), user_id)
-
-
-async def _locked(session: AsyncSession, user_id: uuid.UUID) -> UserRead:
-    found = await users.lock(session, user_id)
-    if found is None:
-        raise NotFound("The account does not exist")
-    return found
+    # The superuser's decision overrides the owner's: a login by the owner no longer reactivates.
+    taken_over = "is_active" in values and await users.take_over(session, before.id)
+    further = audit.changes({"by_owner": True}, {"by_owner": False}) if taken_over else None
+    return await users.change(session, before, values, action, origin, actor=actor, further=further)
 
 
 def _spare(outranks: bool, actor: Actor) -> None:

@@ -2,9 +2,10 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Uuid, any_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
@@ -14,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import NotFound
 from fastapi_base.core.ids import uuid7
+from fastapi_base.core.security.caller import Origin
 from fastapi_base.core.security.tokens import Claims
 from fastapi_base.models.identity.api_key import ApiKey
 from fastapi_base.models.identity.external_identity import ExternalIdentity
@@ -21,6 +23,8 @@ from fastapi_base.models.identity.second_factor import TotpFactor
 from fastapi_base.models.identity.session import LoginSession
 from fastapi_base.models.identity.user import UNIQUE_EMAIL, User
 from fastapi_base.schemas.identity.user import UserRead
+from fastapi_base.services.audit import audit
+from fastapi_base.services.audit.audit import Action, Changes
 from fastapi_base.services.identity import sessions
 from fastapi_base.services.stamps import stamp_of
 from fastapi_base.utils.cache import Stamp
@@ -130,6 +134,37 @@ async def lock(session: AsyncSession, user_id: uuid.UUID) -> UserRead | None:
     statement = READ.where(col(User.id) == user_id).with_for_update(key_share=True)
     row = (await (await session.connection()).execute(statement)).first()
     return UserRead.model_validate(row) if row else None
+
+
+async def lock_existing(session: AsyncSession, user_id: uuid.UUID) -> UserRead:
+    """Lock the account as by `lock`. Raises NotFound."""
+    found = await lock(session, user_id)
+    if found is None:
+        raise NotFound("The account does not exist")
+    return found
+
+
+async def change(
+    session: AsyncSession,
+    before: UserRead,
+    values: Mapping[str, Any],
+    action: Action,
+    origin: Origin,
+    *,
+    actor: uuid.UUID,
+    further: Changes | None = None,
+) -> UserRead:
+    """Set fields of a locked account and record what changed; returns its new state.
+
+    `further` are changes that the caller already made. If nothing changed, nothing is recorded.
+    """
+    fields = audit.changes({name: getattr(before, name) for name in values}, values)
+    changes = {**fields, **(further or {})}
+    if not changes:
+        return before
+    await session.exec(update(User).where(col(User.id) == before.id).values(**values))
+    await audit.record(session, action, origin, actor=actor, subject=before.id, changes=changes)
+    return await get(await session.connection(), before.id)
 
 
 async def drop_unconfirmed(session: AsyncSession, email: str) -> None:

@@ -47,76 +47,81 @@ class Store:
         return digest, subject
 
 
+class _Handler(BaseHTTPRequestHandler):
+    store: Store
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def reply(
+        self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def do_GET(self) -> None:
+        route = _ROUTE.fullmatch(self.path)
+        if not route:
+            return self.reply(404)
+        kind, identity = route["kind"], route["id"]
+        if kind == "blobs" and identity in self.store.blobs:
+            return self.reply(200, self.store.blobs[identity])
+        if kind == "manifests" and identity in self.store.manifests:
+            media_type, content = self.store.manifests[identity]
+            return self.reply(200, content, {"Content-Type": media_type})
+        if kind == "referrers":
+            found = self.store.subjects.get(identity, [])
+            index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": found}
+            return self.reply(200, json.dumps(index).encode(), {"Content-Type": _INDEX})
+        return self.reply(404)
+
+    do_HEAD = do_GET
+
+    def do_POST(self) -> None:
+        self.body()
+        self.reply(202, b"", {"Location": f"http://{self.headers['Host']}{self.path}1"})
+
+    def do_PUT(self) -> None:
+        path, _, query = self.path.partition("?")
+        route, content = _ROUTE.fullmatch(path), self.body()
+        if not route:
+            return self.reply(404)
+        if route["kind"] == "manifests":
+            media_type = self.headers["Content-Type"]
+            digest, subject = self.store.put_manifest(route["id"], media_type, content)
+            told = {"Docker-Content-Digest": digest}
+            if subject:
+                told["OCI-Subject"] = subject
+            return self.reply(201, b"", told)
+        (wanted,) = urllib.parse.parse_qs(query)["digest"]
+        if wanted != _digest(content):
+            return self.reply(400, b"DIGEST_INVALID")
+        self.store.blobs[wanted] = content
+        return self.reply(201)
+
+
 @contextmanager
 def registry() -> Iterator[tuple[str, Store]]:
     """Yields ``127.0.0.1:PORT`` and the registry's content."""
-    store = Store()
+    content = Store()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-        def reply(
-            self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
-        ) -> None:
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def body(self) -> bytes:
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-
-        def do_GET(self) -> None:
-            route = _ROUTE.fullmatch(self.path)
-            if not route:
-                return self.reply(404)
-            kind, identity = route["kind"], route["id"]
-            if kind == "blobs" and identity in store.blobs:
-                return self.reply(200, store.blobs[identity])
-            if kind == "manifests" and identity in store.manifests:
-                media_type, content = store.manifests[identity]
-                return self.reply(200, content, {"Content-Type": media_type})
-            if kind == "referrers":
-                found = store.subjects.get(identity, [])
-                index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": found}
-                return self.reply(200, json.dumps(index).encode(), {"Content-Type": _INDEX})
-            return self.reply(404)
-
-        do_HEAD = do_GET
-
-        def do_POST(self) -> None:
-            self.body()
-            self.reply(202, b"", {"Location": f"http://{self.headers['Host']}{self.path}1"})
-
-        def do_PUT(self) -> None:
-            path, _, query = self.path.partition("?")
-            route, content = _ROUTE.fullmatch(path), self.body()
-            if not route:
-                return self.reply(404)
-            if route["kind"] == "manifests":
-                media_type = self.headers["Content-Type"]
-                digest, subject = store.put_manifest(route["id"], media_type, content)
-                told = {"Docker-Content-Digest": digest}
-                if subject:
-                    told["OCI-Subject"] = subject
-                return self.reply(201, b"", told)
-            (wanted,) = urllib.parse.parse_qs(query)["digest"]
-            if wanted != _digest(content):
-                return self.reply(400, b"DIGEST_INVALID")
-            store.blobs[wanted] = content
-            return self.reply(201)
+    class Handler(_Handler):
+        store = content
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"127.0.0.1:{server.server_port}", store
+        yield f"127.0.0.1:{server.server_port}", content
     finally:
         server.shutdown()
         server.server_close()

@@ -89,7 +89,16 @@ def test_damaged_wheel_in_a_pex_is_refused(
 
 @pytest.mark.parametrize(
     ("words", "code", "error"),
-    [([], 2, "name the PEX files"), (["none.pex"], 1, "none.pex"), ([__file__], 1, "zip file")],
+    [
+        ([], 2, "name the PEX files"),
+        # What the shell passes if no file matches.
+        (
+            ["dist/*.none"],
+            1,
+            "dist/*.none does not exist; build the PEX files with ./pants package ::",
+        ),
+        ([__file__], 1, "zip file"),
+    ],
 )
 def test_command_names_what_cannot_be_checked(
     words: list[str], code: int, error: str, capsys: pytest.CaptureFixture[str]

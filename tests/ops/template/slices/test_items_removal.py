@@ -21,6 +21,7 @@ SECONDS = 600
 TESTS = [
     "tests/unit/api/test_access.py",
     "tests/unit/api/test_dispatch.py",
+    "tests/unit/api/test_plans.py",
     "tests/unit/api/test_openapi.py",
     "tests/unit/core/test_env_example.py",
     "tests/unit/models",
