@@ -1,6 +1,7 @@
 """The first administrator, created by the command."""
 
 import asyncio
+import json
 from collections.abc import Callable
 
 import pytest
@@ -14,12 +15,14 @@ from tests.integration.accounts import bearer, log_in
 
 
 @pytest.fixture
-def run(fresh_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Result]:
+def run(fresh_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.setenv("DATABASE_URL", fresh_database_url)
     monkeypatch.setenv("FIRST_ADMIN_EMAIL", "Root@example.com")
     monkeypatch.setenv("AUTH_BCRYPT_ROUNDS", "4")
 
-    def call(password: str) -> Result:
+    def call(password: str, *arguments: str) -> Result:
+        if arguments:
+            return CliRunner().invoke(commands, ["create-admin", *arguments], input=password)
         monkeypatch.setenv("FIRST_ADMIN_PASSWORD", password)
         return CliRunner().invoke(commands, ["create-admin"])
 
@@ -27,7 +30,7 @@ def run(fresh_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
 
 
 def test_admin_of_a_private_network(
-    run: Callable[[str], Result], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRST_ADMIN_EMAIL", "Admin@corp.local")
     refused = run("correct horse battery staple")
@@ -43,14 +46,28 @@ def test_admin_of_a_private_network(
     assert ended.exit_code == 0, ended.output
 
 
-def test_password_that_cannot_be_used_to_log_in_is_refused(run: Callable[[str], Result]) -> None:
+def test_password_that_cannot_be_used_to_log_in_is_refused(run: Callable[..., Result]) -> None:
     refused = run("correct horse battery staple" * 10)
     assert refused.exit_code == 1
     assert "FIRST_ADMIN_PASSWORD: must have 12 to 256 characters" in refused.output
 
 
+def test_password_from_standard_input(run: Callable[..., Result]) -> None:
+    weak = run("password" * 2, "ada@example.com", "--password-stdin")
+    assert (weak.exit_code, weak.stdout) == (1, "")
+    assert "The password is too weak: " in weak.stderr
+    wrong = run("correct horse battery staple", "ada", "--password-stdin")
+    assert "EMAIL: must be an e-mail address\n" in wrong.stderr
+    made = run("correct horse battery staple\n", "Ada@example.com", "--password-stdin", "--json")
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout) == {"email": "ada@example.com", "created": True}
+    # The address is the one in the settings.
+    other = run("correct horse battery staple\n", "--password-stdin")
+    assert other.stdout == "root@example.com: superuser created.\n"
+
+
 def test_admin_is_created_once_and_can_log_in(
-    run: Callable[[str], Result],
+    run: Callable[..., Result],
     make_settings: Callable[[str], Settings],
     fresh_database_url: str,
 ) -> None:

@@ -1,6 +1,7 @@
 """The operators' commands on jobs."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -117,6 +118,31 @@ def test_jobs_are_retried_and_cancelled(jobs: Jobs) -> None:
         ("job.retried", {"job": failed, "by": "command"}),
         ("job.cancelled", {"job": waiting, "by": "command"}),
     ]
+
+
+def test_documents_have_the_same_contents(jobs: Jobs) -> None:
+    failed, waiting = jobs.add("failed", error="broken\npipe"), jobs.add("queued")
+
+    def printed(*arguments: str) -> Any:
+        result = run(*arguments, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    first = printed("list", "--limit", "1")
+    assert ([job["id"] for job in first["items"]], first["more"]) == ([waiting], True)
+    every = printed("list")
+    assert ([job["id"] for job in every["items"]], every["more"]) == ([waiting, failed], False)
+    assert every["items"][1]["error"] == "broken\npipe"
+    seen = printed("show", failed)
+    assert (seen["attempt"], seen["started_at"]) == (3, None)
+    assert "payload" not in seen
+    assert printed("retry", failed) == {"id": failed, "state": "queued"}
+    assert printed("cancel", failed) == {"id": failed, "state": "cancelled"}
+    jobs.add("failed", kind="mail")
+    asked = run("retry", "--kind", "mail", "--json", typed="y\n")
+    assert "Retry 1 failed jobs of kind mail?" in asked.stderr
+    # Click's runner shows there what was typed.
+    assert json.loads(asked.stdout.removeprefix(" y\n")) == {"kind": "mail", "retried": 1}
 
 
 def test_running_job_is_asked_to_cancel(jobs: Jobs) -> None:

@@ -1,5 +1,6 @@
 """The operators' commands on schedules."""
 
+import json
 from typing import Any
 
 import pytest
@@ -69,6 +70,29 @@ def test_schedule_is_run_now(jobs: Jobs) -> None:
     assert jobs.audited() == [
         ("schedule.run", {"schedule": "purge", "job": str(job), "by": "command"})
     ]
+
+
+def test_documents_have_the_same_contents(jobs: Jobs) -> None:
+    def printed(*arguments: str) -> Any:
+        result = run(*arguments, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    def stored() -> Any:
+        (purge,) = [one for one in printed("list") if one["name"] == "purge"]
+        return purge
+
+    purge = stored()
+    assert (purge["when"], purge["overridden"], purge["last_at"]) == ("every 1h", False, None)
+    # Its next run is on the first of a month, at any time of the test.
+    changed = printed("set", "purge", "0 0 1 * *")
+    assert changed == {"name": "purge", "next_at": stored()["next_at"]}
+    assert changed["next_at"][7:] == "-01T00:00:00Z"
+    assert printed("disable", "purge") == {"name": "purge", "next_at": None}
+    assert printed("enable", "purge") == changed
+    assert printed("reset", "purge") == {"name": "purge", "next_at": stored()["next_at"]}
+    queued = printed("run", "purge")
+    assert jobs.rows("SELECT id::text, kind FROM jobs") == [(queued["job"], queued["name"])]
 
 
 def test_impossible_operation_is_explained(jobs: Jobs) -> None:

@@ -2,10 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from fastapi_base.cli.main import app
@@ -34,8 +37,30 @@ def test_help_lists_the_commands() -> None:
         "rotate-keys",
         "reset-password",
         "revoke-sessions",
+        "accounts",
+        "flags",
+        "audit",
     ]:
         assert command in result.output
+
+
+def leaves(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
+    """The names of all commands, with their groups."""
+    for name, one in getattr(command, "commands", {}).items():
+        yield from leaves(one, *path, name)
+    if not hasattr(command, "commands"):
+        yield path
+
+
+def test_every_command_explains_itself_and_prints_json() -> None:
+    # A process, a text of steps, and a document already.
+    others = {("relay",), ("rotate-keys",), ("openapi",)}
+    found = set(leaves(get_command(app)))
+    assert len(found) > 25
+    for command in found:
+        result = run(app, [*command, "--help"])
+        assert result.exit_code == 0
+        assert ("--json" in result.output) == (command not in others), command
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["make-migration", "x"], ["create-admin"]])

@@ -1,8 +1,6 @@
 """Commands for operators: `python -m fastapi_base.cli --help`."""
 
-import secrets
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,26 +10,19 @@ import orjson
 import typer
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
-from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastapi_base.cli import accounts as cli_accounts
+from fastapi_base.cli import audit as cli_audit
+from fastapi_base.cli import flags as cli_flags
 from fastapi_base.cli import jobs as cli_jobs
 from fastapi_base.cli import schedule as cli_schedule
-from fastapi_base.cli.base import fail, settings_or_exit, with_database
-from fastapi_base.core import emails
+from fastapi_base.cli.base import Json, answer, fail, settings_or_exit, with_database
 from fastapi_base.core.config import Settings
-from fastapi_base.core.errors import NotFound, WeakPassword
-from fastapi_base.core.security import password_strength, rotation
-from fastapi_base.core.security.caller import Origin
+from fastapi_base.core.security import rotation
 from fastapi_base.core.security.encryption import CannotDecrypt, Cipher
-from fastapi_base.core.security.passwords import PASSWORD_MAX, hash_password
 from fastapi_base.db.session import Database
-from fastapi_base.main import create_app
 from fastapi_base.migrations import runner
-from fastapi_base.schemas.identity.user import PASSWORD_MIN, normal_email
-from fastapi_base.services.audit import audit
-from fastapi_base.services.audit.audit import Action
-from fastapi_base.services.identity import accounts, sessions, totp, users
-from fastapi_base.services.mail.request import Mailer
+from fastapi_base.services.identity import totp
 
 app = typer.Typer(
     help="Operator commands of fastapi-base. Settings are read from the environment and from .env"
@@ -42,6 +33,13 @@ app = typer.Typer(
 )
 
 app.command()(cli_jobs.relay)
+# Also by these names without the group.
+app.command()(cli_accounts.create_admin)
+app.command()(cli_accounts.reset_password)
+app.command()(cli_accounts.revoke_sessions)
+app.add_typer(cli_accounts.accounts, name="accounts")
+app.add_typer(cli_flags.flags, name="flags")
+app.add_typer(cli_audit.audit, name="audit")
 app.add_typer(cli_jobs.jobs, name="jobs")
 app.add_typer(cli_schedule.schedule, name="schedule")
 
@@ -49,6 +47,7 @@ app.add_typer(cli_schedule.schedule, name="schedule")
 @app.command()
 def migrate(
     revision: Annotated[str, typer.Argument(help="Target migration.")] = "head",
+    as_json: Json = False,
 ) -> None:
     """Apply all pending migrations.
 
@@ -56,107 +55,7 @@ def migrate(
     """
     with _migrating() as settings:
         runner.upgrade(settings.database, revision, settings.tls)
-    typer.echo("The database is up to date.")
-
-
-@app.command()
-def create_admin() -> None:
-    """Create the first superuser from FIRST_ADMIN_EMAIL and FIRST_ADMIN_PASSWORD.
-
-    Does nothing if the address already has an account; its password stays unchanged.
-    """
-    settings = settings_or_exit()
-    given = settings.first_admin
-    if given.email is None or given.password is None:
-        fail("FIRST_ADMIN_EMAIL and FIRST_ADMIN_PASSWORD: set both")
-    password = given.password.get_secret_value()
-    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        fail(f"FIRST_ADMIN_PASSWORD: must have {PASSWORD_MIN} to {PASSWORD_MAX} characters")
-    # Settings with anything else are not loaded.
-    email = emails.normal(given.email)
-    try:
-        password_strength.check(password, email)
-    except WeakPassword as error:
-        fail(f"FIRST_ADMIN_PASSWORD: {error.detail}")
-    # No event loop to protect here: hash in place.
-    password_hash = hash_password(password, settings.auth.bcrypt_rounds)
-
-    async def add(database: Database) -> uuid.UUID | None:
-        async with database.transaction() as session:
-            added = await users.add(
-                session,
-                email=email,
-                password_hash=password_hash,
-                is_superuser=True,
-                # The operator says so, and may have to log in before mail works.
-                is_verified=True,
-            )
-            if added:
-                await audit.record(
-                    session, Action.REGISTERED, Origin(), subject=added, added="yes", by="command"
-                )
-            return added
-
-    added = with_database(add, settings=settings)
-    typer.echo(
-        f"{email}: {'superuser created' if added else 'the account already exists, unchanged'}."
-    )
-
-
-@app.command()
-def reset_password(
-    email: Annotated[str, typer.Argument(help="E-mail address of the account.")],
-    password_stdin: Annotated[
-        bool, typer.Option(help="Read the new password from standard input.")
-    ] = False,
-) -> None:
-    """Set a new password, end the account's sessions and notify its owner by mail.
-
-    Without --password-stdin, a password is generated and printed; the owner should change it. The
-    address then counts as verified: give the password only to its owner. If the address was
-    unverified, API keys, passkeys, the second factor and links to providers are removed.
-    """
-    settings = settings_or_exit()
-    made = "" if password_stdin else secrets.token_urlsafe(15)
-    password = made or sys.stdin.readline().rstrip("\r\n")
-    address = _email(email)
-    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        fail(f"The password must have {PASSWORD_MIN} to {PASSWORD_MAX} characters")
-    try:
-        password_strength.check(password, address)
-    except WeakPassword as error:
-        fail(f"The password is too weak: {error.detail}")
-    password_hash = hash_password(password, settings.auth.bcrypt_rounds)
-
-    async def reset(database: Database) -> int:
-        async with database.transaction() as session:
-            user_id = await _account(session, address)
-            return await accounts.set_new_password(
-                session, Mailer(settings), user_id, password_hash, Origin(), actor=None
-            )
-
-    count = with_database(reset, "EMAIL", settings=settings)
-    typer.echo(f"{address}: password set, sessions ended: {count}.")
-    if made:
-        typer.echo(f"The new password: {made}")
-
-
-@app.command()
-def revoke_sessions(
-    email: Annotated[str, typer.Argument(help="E-mail address of the account.")],
-) -> None:
-    """End all sessions of an account, from the next request on."""
-    address = _email(email)
-
-    async def revoke(database: Database) -> int:
-        async with database.transaction() as session:
-            user_id = await _account(session, address)
-            return await sessions.revoke_all(
-                session, user_id, Origin(), actor=None, reason="by-command"
-            )
-
-    count = with_database(revoke, "EMAIL")
-    typer.echo(f"{address}: sessions ended: {count}.")
+    answer(as_json, {"revision": revision}, "The database is up to date.")
 
 
 @app.command()
@@ -183,7 +82,7 @@ def rotate_keys(
 
 
 @app.command()
-def reencrypt() -> None:
+def reencrypt(as_json: Json = False) -> None:
     """Re-encrypt all second-factor secrets with the current AUTH_ENCRYPTION_KEY.
 
     To rotate that key: generate a new one, move the old one to AUTH_ENCRYPTION_ACCEPTED_KEYS,
@@ -199,7 +98,7 @@ def reencrypt() -> None:
         count = with_database(work, settings=settings)
     except CannotDecrypt as error:
         fail(f"A secret cannot be decrypted: {error}. Nothing was changed.")
-    typer.echo(f"Secrets re-encrypted: {count}")
+    answer(as_json, {"reencrypted": count}, f"Secrets re-encrypted: {count}")
 
 
 @app.command()
@@ -209,6 +108,9 @@ def openapi(
     ] = None,
 ) -> None:
     """Write the OpenAPI description as JSON."""
+    # Only here: the application takes long to import, and no other command needs it.
+    from fastapi_base.main import create_app
+
     document = create_app(settings_or_exit()).openapi()
     text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     if output:
@@ -220,6 +122,7 @@ def openapi(
 @app.command()
 def make_migration(
     message: Annotated[str, typer.Argument(help="Short description of the change.")],
+    as_json: Json = False,
 ) -> None:
     """Generate a migration from the difference between the models and the migrated database.
 
@@ -227,7 +130,8 @@ def make_migration(
     """
     with _migrating() as settings:
         written = runner.revision(settings.database, message, settings.tls)
-    typer.echo(f"{written.path}{': empty, the models did not change' if written.empty else ''}")
+    said = f"{written.path}{': empty, the models did not change' if written.empty else ''}"
+    answer(as_json, {"path": str(written.path), "empty": written.empty}, said)
 
 
 @contextmanager
@@ -254,15 +158,3 @@ def _migrating() -> Iterator[Settings]:
         fail(f"DATABASE_URL: the database refuses the connection ({error.orig})")
     except CommandError as error:
         fail(f"DATABASE_URL: {error} The command `migrate` applies all migrations.")
-
-
-def _email(text: str) -> str:
-    return normal_email(text) or fail("EMAIL: must be an e-mail address")
-
-
-async def _account(session: AsyncSession, email: str) -> uuid.UUID:
-    """The id of the account, which is locked. Raises NotFound."""
-    found = await users.credentials(await session.connection(), email=email)
-    if found is None or await users.lock(session, found.id) is None:
-        raise NotFound(f"no account has the address {email}")
-    return found.id

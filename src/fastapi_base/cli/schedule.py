@@ -4,8 +4,18 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fastapi_base.cli.base import fail, settings_or_exit, with_database
+from fastapi_base.cli.base import (
+    Json,
+    answer,
+    fail,
+    reading,
+    settings_or_exit,
+    shown,
+    table,
+    with_database,
+)
 from fastapi_base.core.security.caller import Origin
 from fastapi_base.db.session import Database
 from fastapi_base.services.jobs import timetable
@@ -30,50 +40,56 @@ When = Annotated[
 
 
 @schedule.command("list")
-def list_schedules() -> None:
+def list_schedules(as_json: Json = False) -> None:
     """List all schedules as tab-separated columns."""
-    known = schedules(settings_or_exit())
+    settings = settings_or_exit()
+    known = schedules(settings)
 
-    async def find(database: Database) -> list[timetable.Line]:
-        async with database.read() as connection:
-            return await timetable.listed(connection, known)
+    async def find(connection: AsyncConnection) -> list[timetable.Line]:
+        return await timetable.listed(connection, known)
 
-    lines = with_database(find)
-    typer.echo("\t".join(("name", "when", "from", "missed", "next", "last")))
-    for line in lines:
-        source = "override" if line.overridden else "code"
-        next_at = _shown(line.next_at) if line.next_at else "disabled"
-        columns = (line.name, line.when, source, line.missed, next_at, _shown(line.last_at))
-        typer.echo("\t".join(columns))
+    lines = reading(find, settings=settings)
+    rows = (
+        (
+            line.name,
+            line.when,
+            "override" if line.overridden else "code",
+            line.missed,
+            line.next_at or "disabled",
+            line.last_at or "never",
+        )
+        for line in lines
+    )
+    answer(as_json, lines, table(("name", "when", "from", "missed", "next", "last"), rows))
 
 
 @schedule.command("set")
-def override(name: Name, when: When) -> None:
+def override(name: Name, when: When, as_json: Json = False) -> None:
     """Override the times of a schedule."""
-    typer.echo(f"{name}: next at {_shown(_override(name, when))}")
+    _say_next(name, _override(name, when), as_json)
 
 
 @schedule.command()
-def reset(name: Name) -> None:
+def reset(name: Name, as_json: Json = False) -> None:
     """Restore the times of a schedule that the code defines."""
-    typer.echo(f"{name}: next at {_shown(_override(name, None))}")
+    _say_next(name, _override(name, None), as_json)
 
 
 @schedule.command()
-def enable(name: Name) -> None:
+def enable(name: Name, as_json: Json = False) -> None:
     """Enable a schedule. Runs missed while it was disabled are skipped."""
-    typer.echo(f"{name}: enabled, next at {_shown(_enable(name, on=True))}")
+    _say_next(name, _enable(name, on=True), as_json, "enabled, ")
 
 
 @schedule.command()
-def disable(name: Name) -> None:
+def disable(name: Name, as_json: Json = False) -> None:
     """Disable a schedule. A job that it has already enqueued remains."""
     _enable(name, on=False)
-    typer.echo(f"{name}: disabled")
+    answer(as_json, {"name": name, "next_at": None}, f"{name}: disabled")
 
 
 @schedule.command()
-def run(name: Name) -> None:
+def run(name: Name, as_json: Json = False) -> None:
     """Enqueue the job of a schedule now, even if the schedule is disabled."""
     chosen = _named(name)
 
@@ -81,7 +97,13 @@ def run(name: Name) -> None:
         async with database.transaction() as session:
             return await timetable.run(session, chosen, Origin())
 
-    typer.echo(f"{name}: job {with_database(add, name)} queued")
+    job = with_database(add, name)
+    answer(as_json, {"name": name, "job": job}, f"{name}: job {job} queued")
+
+
+def _say_next(name: str, moment: datetime, as_json: bool, before: str = "") -> None:
+    said = f"{name}: {before}next at {shown(moment)}"
+    answer(as_json, {"name": name, "next_at": moment}, said)
 
 
 def _override(name: str, when: str | None) -> datetime:
@@ -112,7 +134,3 @@ def _named(name: str) -> Schedule[Any]:
     if name not in known:
         fail(f"NAME: the schedule {name} does not exist. Schedules: {', '.join(sorted(known))}")
     return known[name]
-
-
-def _shown(moment: datetime | None) -> str:
-    return "never" if moment is None else moment.isoformat(timespec="seconds")

@@ -1,6 +1,7 @@
 """Accounts, for superusers."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import (
@@ -10,7 +11,7 @@ from pydantic import (
     StrictBool,
 )
 
-from fastapi_base.schemas.identity.user import Email, Password
+from fastapi_base.schemas.identity.user import Email, Password, UserRead
 from fastapi_base.schemas.moment import Moment
 from fastapi_base.schemas.text import Line
 
@@ -46,6 +47,23 @@ class UserPatch(BaseModel):
         default=None, description="null removes it.", examples=["Ada Lovelace"]
     )
     is_superuser: StrictBool = Field(default=False, examples=[True])
+
+
+class AccountOverview(UserRead):
+    """An account with what its owner has set up, for operators."""
+
+    #: Set if the owner deactivated the account or asked for its deletion.
+    deactivated_at: datetime | None
+    delete_after: datetime | None
+    #: Since when logins require a code, and how many recovery codes are left.
+    second_factor_since: datetime | None
+    recovery_codes: int
+    #: Numbers of live sessions, usable API keys and passkeys.
+    sessions: int
+    api_keys: int
+    passkeys: int
+    #: The identity providers that the account is linked to.
+    providers: list[str]
 
 
 class SessionsEnded(BaseModel):

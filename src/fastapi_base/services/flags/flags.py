@@ -108,9 +108,12 @@ class Flags(Snapshot):
         return [self._described(FLAGS[name], self._overrides.get(name)) for name in sorted(FLAGS)]
 
     async def override(
-        self, name: str, given: OverrideWrite, *, actor: uuid.UUID, origin: Origin
+        self, name: str, given: OverrideWrite, *, actor: uuid.UUID | None, origin: Origin
     ) -> FlagRead:
-        """Override a flag in all processes. Raises NotFound or WrongFlagValue."""
+        """Override a flag in all processes. Raises NotFound or WrongFlagValue.
+
+        The actor is a superuser, or None for an operator's command.
+        """
         flag = _flag(name)
         if not flag.fits(given.value):
             raise WrongFlagValue(f"{name} requires a value of type {type(flag.default).__name__}")
@@ -132,17 +135,20 @@ class Flags(Snapshot):
                 value=str(given.value),
                 percentage=str(given.percentage),
                 accounts=len(accounts),
+                by=_by(actor),
             )
         await self._tell()
         # What was written: the snapshot may be older.
         return self._described(flag, Override(given.value, given.percentage, frozenset(accounts)))
 
-    async def reset(self, name: str, *, actor: uuid.UUID, origin: Origin) -> None:
-        """Remove the override of a flag in all processes. Raises NotFound."""
+    async def reset(self, name: str, *, actor: uuid.UUID | None, origin: Origin) -> None:
+        """Remove the override of a flag in all processes. Raises NotFound. Actor as above."""
         _flag(name)
         async with self._database.transaction() as session:
             await session.exec(delete(FlagOverride).where(col(FlagOverride.name) == name))
-            await audit.record(session, Action.FLAG_CHANGED, origin, actor=actor, flag=name)
+            await audit.record(
+                session, Action.FLAG_CHANGED, origin, actor=actor, flag=name, by=_by(actor)
+            )
         await self._tell()
 
     @contextlib.asynccontextmanager
@@ -206,6 +212,10 @@ class Flags(Snapshot):
             if found
             else None,
         )
+
+
+def _by(actor: uuid.UUID | None) -> str:
+    return "command" if actor is None else "superuser"
 
 
 def _flag(name: str) -> AnyFlag:

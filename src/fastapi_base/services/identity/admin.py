@@ -48,17 +48,29 @@ LISTING = Listing(
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The acting superuser, and whether an API key is used."""
+    """The acting superuser, and whether an API key is used; for commands, `id` is None."""
 
-    id: uuid.UUID
-    by_key: bool
+    id: uuid.UUID | None
+    by_key: bool = False
+
+
+OPERATOR = Actor(None)
 
 
 async def listed(
-    connection: AsyncConnection, chosen: UserFilter, query: PageQuery
+    connection: AsyncConnection,
+    chosen: UserFilter,
+    query: PageQuery,
+    *,
+    email_part: str | None = None,
 ) -> Page[UserRead]:
-    """One page of accounts."""
+    """One page of accounts.
+
+    `email_part` matches anywhere in the address. No index serves it, so only commands offer it.
+    """
     statement = users.READ
+    if email_part:
+        statement = statement.where(col(User.email).contains(email_part.lower(), autoescape=True))
     if chosen.email_prefix:
         statement = statement.where(*starts_with(col(User.email), chosen.email_prefix.lower()))
     if chosen.created_from:
@@ -142,7 +154,7 @@ async def change(
     if before.is_superuser and values.get("is_superuser") is False:
         await api_keys.narrow(session, user_id)
     return await _set(
-        session, before, values, Action.CHANGED, actor=actor.id, origin=origin, active=active
+        session, before, values, Action.CHANGED, actor=actor, origin=origin, active=active
     )
 
 
@@ -169,7 +181,7 @@ async def set_active(
         before,
         {"is_active": active},
         Action.ACTIVATED if active else Action.DEACTIVATED,
-        actor=actor.id,
+        actor=actor,
         origin=origin,
         active=left,
     )
@@ -216,7 +228,7 @@ async def _set(
     values: dict[str, Any],
     action: Action,
     *,
-    actor: uuid.UUID,
+    actor: Actor,
     origin: Origin,
     active: Set[uuid.UUID],
 ) -> UserRead:
@@ -227,7 +239,10 @@ async def _set(
     # The superuser's decision overrides the owner's: a login by the owner no longer reactivates.
     taken_over = "is_active" in values and await users.take_over(session, before.id)
     further = audit.changes({"by_owner": True}, {"by_owner": False}) if taken_over else None
-    return await users.change(session, before, values, action, origin, actor=actor, further=further)
+    by = {"by": "command"} if actor.id is None else {}
+    return await users.change(
+        session, before, values, action, origin, actor=actor.id, further=further, **by
+    )
 
 
 def _spare(outranks: bool, actor: Actor) -> None:
@@ -242,11 +257,11 @@ def _spare(outranks: bool, actor: Actor) -> None:
 async def _authorised(session: AsyncSession, actor: Actor) -> set[uuid.UUID]:
     """Lock and return the active superusers, after checking that the caller is still one of them.
 
-    Raises NotAuthenticated or Forbidden if another superuser concurrently deactivated or demoted
-    the caller.
+    An operator's command needs no account. Raises NotAuthenticated or Forbidden if another
+    superuser concurrently deactivated or demoted the caller.
     """
     active = await superusers(session)
-    if actor.id not in active:
+    if actor.id is not None and actor.id not in active:
         caller = await users.lock(session, actor.id)
         raise Forbidden if caller and caller.is_active else NotAuthenticated
     return active

@@ -117,7 +117,7 @@ async def identify(database: Database, recorder: UseRecorder, key: str) -> KeyPr
             stamp_of(col(User.id)).label("stamp"),
         )
         .join(ApiKey, col(ApiKey.user_id) == col(User.id))
-        .where(col(ApiKey.digest) == digest(key), *_good(), col(User.is_active))
+        .where(col(ApiKey.digest) == digest(key), *usable(), col(User.is_active))
     )
     async with database.read() as connection:
         row = (await connection.execute(statement)).first()
@@ -159,7 +159,7 @@ async def listed(
     connection: AsyncConnection, owner: uuid.UUID, query: PageQuery
 ) -> Page[ApiKeyRead]:
     """One page of the owner's valid keys."""
-    statement = _READ.where(_own(owner), *_good())
+    statement = _READ.where(_own(owner), *usable())
     return await fetch(connection, statement, query, ApiKeyRead.model_validate)
 
 
@@ -181,7 +181,7 @@ async def rotate(
     owner = await ownership.lock_verified(session, auth, principal)
     shortened = (
         update(ApiKey)
-        .where(_own(owner.id), col(ApiKey.id) == key_id, *_good())
+        .where(_own(owner.id), col(ApiKey.id) == key_id, *usable())
         .values(expires_at=func.least(col(ApiKey.expires_at), _NOW + overlap))
         .returning(col(ApiKey.name), col(ApiKey.scopes))
     )
@@ -208,7 +208,7 @@ async def revoke(
     """Revoke a key. Raises NotFound if it belongs to another account or has ended."""
     ended = await session.scalar(
         update(ApiKey)
-        .where(_own(owner), col(ApiKey.id) == key_id, *_good())
+        .where(_own(owner), col(ApiKey.id) == key_id, *usable())
         .values(revoked_at=func.now())
         .returning(col(ApiKey.id))
     )
@@ -241,7 +241,7 @@ async def narrow(session: AsyncSession, owner: uuid.UUID) -> None:
     They do not return if the account becomes a superuser again.
     """
     users_own = of_role(is_superuser=False)
-    keys = select(col(ApiKey.id), col(ApiKey.scopes)).where(_own(owner), *_good())
+    keys = select(col(ApiKey.id), col(ApiKey.scopes)).where(_own(owner), *usable())
     for key_id, scopes in (await (await session.connection()).execute(keys)).all():
         kept = [scope for scope in scopes if scope in users_own]
         if kept != scopes:
@@ -254,7 +254,7 @@ async def _add(
     """Add a key for an owner whose account is locked, so that the limit holds."""
     if missing := set(scopes) - of_role(is_superuser=owner.is_superuser):
         raise InsufficientScope(" ".join(sorted(missing)))
-    count = await session.scalar(select(func.count()).where(_own(owner.id), *_good()))
+    count = await session.scalar(select(func.count()).where(_own(owner.id), *usable()))
     if (count or 0) >= MAX_KEYS:
         raise TooManyKeys(f"An account can have at most {MAX_KEYS} API keys; revoke one first")
     key = new_key()
@@ -280,5 +280,6 @@ def _own(owner: uuid.UUID) -> ColumnElement[bool]:
     return col(ApiKey.user_id) == owner
 
 
-def _good() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def usable() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Whether a key is neither revoked nor expired, by the database's clock."""
     return col(ApiKey.revoked_at).is_(None), col(ApiKey.expires_at) > _NOW

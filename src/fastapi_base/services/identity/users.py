@@ -151,19 +151,23 @@ async def change(
     action: Action,
     origin: Origin,
     *,
-    actor: uuid.UUID,
+    actor: uuid.UUID | None,
     further: Changes | None = None,
+    **details: str,
 ) -> UserRead:
     """Set fields of a locked account and record what changed; returns its new state.
 
-    `further` are changes that the caller already made. If nothing changed, nothing is recorded.
+    `further` are changes that the caller already made, `details` are recorded as given. If nothing
+    changed, nothing is recorded.
     """
     fields = audit.changes({name: getattr(before, name) for name in values}, values)
     changes = {**fields, **(further or {})}
     if not changes:
         return before
     await session.exec(update(User).where(col(User.id) == before.id).values(**values))
-    await audit.record(session, action, origin, actor=actor, subject=before.id, changes=changes)
+    await audit.record(
+        session, action, origin, actor=actor, subject=before.id, changes=changes, **details
+    )
     return await get(await session.connection(), before.id)
 
 
