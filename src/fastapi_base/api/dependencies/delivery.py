@@ -17,7 +17,7 @@ from fastapi_base.api.deps import OriginDep, ResourcesDep
 from fastapi_base.api.resources import Resources
 from fastapi_base.core.errors import NotAuthenticated
 from fastapi_base.core.security.caller import Origin
-from fastapi_base.schemas.identity.auth import CookieRead, LoginMode, TokenRead
+from fastapi_base.schemas.identity.auth import CookieRead, LoginMode, LoginResult
 from fastapi_base.services.identity.sessions import Grant
 
 
@@ -44,7 +44,7 @@ class Delivery:
         """Whether the session needs a refresh token."""
         return not self._cookie
 
-    async def hand_over(self, grant: Grant) -> TokenRead | CookieRead:
+    async def hand_over(self, grant: Grant) -> LoginResult:
         """The response to a successful login."""
         await self._end_previous()
         if not self._cookie:

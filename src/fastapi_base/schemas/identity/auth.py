@@ -44,6 +44,9 @@ class CookieRead(BaseModel):
     )
 
 
+type LoginResult = TokenRead | CookieRead
+
+
 class Reauthentication(BaseModel):
     """Reauthentication for sessions without a recent login."""
 
@@ -56,9 +59,12 @@ class Reauthentication(BaseModel):
     )
 
 
+type JsonWebKey = dict[str, Any]
+
+
 class KeySetRead(BaseModel):
     """A JSON Web Key Set (RFC 7517, 5)."""
 
-    keys: list[dict[str, Any]] = Field(
+    keys: list[JsonWebKey] = Field(
         examples=[[{"kty": "OKP", "crv": "Ed25519", "kid": "2026-01", "x": "11qYAYKxCrfVS_7T"}]]
     )

@@ -15,6 +15,7 @@ TEXT_MAX = 100_000
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 # Named, so that the OpenAPI description names it too.
 type JobStatus = Status
+type JobResult = dict[str, Any]
 
 
 class WordCountRequest(BaseModel):
@@ -61,7 +62,7 @@ class JobRead(BaseModel):
     progress: Progress | None = Field(
         default=None, description="The progress of the current attempt."
     )
-    result: dict[str, Any] | None = Field(
+    result: JobResult | None = Field(
         default=None,
         examples=[{"words": 8, "unique_words": 7, "characters": 38}],
         description="Present after success; its members depend on the kind.",

@@ -34,7 +34,7 @@ from fastapi_base.core.errors import (
     WeakPassword,
     WrongCode,
 )
-from fastapi_base.schemas.identity.auth import CookieRead, RefreshRequest, TokenRead
+from fastapi_base.schemas.identity.auth import CookieRead, LoginResult, RefreshRequest, TokenRead
 from fastapi_base.schemas.identity.second_factor import SecondFactorLogin
 from fastapi_base.schemas.identity.user import Received, UserRegister
 from fastapi_base.services.identity import sessions
@@ -126,7 +126,7 @@ async def login(
     resources: ResourcesDep,
     origin: OriginDep,
     delivery: DeliveryDep,
-) -> TokenRead | CookieRead:
+) -> LoginResult:
     """Exchange e-mail address and password for a new session."""
     email, password = credentials
     grant = await resources.auth.log_in(
@@ -157,7 +157,7 @@ async def login(
 )
 async def login_second_factor(
     body: SecondFactorLogin, resources: ResourcesDep, origin: OriginDep, delivery: DeliveryDep
-) -> TokenRead | CookieRead:
+) -> LoginResult:
     """Exchange a challenge and a code for a new session."""
     grant = await resources.second_factor.finish_login(
         body.challenge, body, origin, refreshable=delivery.refreshable

@@ -28,7 +28,7 @@ from fastapi_base.core.errors import (
     Unavailable,
     WrongPassword,
 )
-from fastapi_base.schemas.identity.auth import CookieRead, Reauthentication, TokenRead
+from fastapi_base.schemas.identity.auth import LoginResult, Reauthentication
 from fastapi_base.schemas.identity.oidc import IdentityRead, OidcBegun, OidcFinish, ProviderRead
 
 router = APIRouter(prefix="/auth/oidc", tags=["auth"])
@@ -90,7 +90,7 @@ async def finish_oidc_login(
     resources: ResourcesDep,
     origin: OriginDep,
     delivery: DeliveryDep,
-) -> TokenRead | CookieRead:
+) -> LoginResult:
     """Exchange the provider's response for a new session."""
     grant = await resources.oidc.finish(provider, body, origin, refreshable=delivery.refreshable)
     return await delivery.hand_over(grant)

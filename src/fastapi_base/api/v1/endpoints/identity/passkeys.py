@@ -24,7 +24,7 @@ from fastapi_base.core.errors import (
     Unavailable,
     WrongPassword,
 )
-from fastapi_base.schemas.identity.auth import CookieRead, Reauthentication, TokenRead
+from fastapi_base.schemas.identity.auth import LoginResult, Reauthentication
 from fastapi_base.schemas.identity.passkey import (
     PasskeyLogin,
     PasskeyOptions,
@@ -157,7 +157,7 @@ async def passkey_login_options(resources: ResourcesDep) -> PasskeyOptions:
 )
 async def login_passkey(
     body: PasskeyLogin, resources: ResourcesDep, origin: OriginDep, delivery: DeliveryDep
-) -> TokenRead | CookieRead:
+) -> LoginResult:
     """Exchange the response of a passkey for a new session."""
     grant = await resources.passkeys.log_in(
         body.credential, origin, refreshable=delivery.refreshable
