@@ -33,7 +33,6 @@ from fastapi_base.api.v1.router import router
 from fastapi_base.core import emails
 from fastapi_base.core.config import ApiSettings, Settings, load_settings
 from fastapi_base.core.config.notices import log_notices
-from fastapi_base.core.errors import DeadlineExceeded, RateLimited
 from fastapi_base.core.observability import tracing
 from fastapi_base.core.observability.logging import configure_logging
 
@@ -97,7 +96,7 @@ def create_app(
         description=openapi.DESCRIPTION,
         version=VERSION,
         openapi_tags=openapi.TAGS,
-        servers=[{"url": settings.api.path_prefix}] if settings.api.path_prefix else None,
+        **openapi.about(settings),
         openapi_url=docs.OPENAPI if settings.api.docs else None,
         # FastAPI's documentation pages load scripts from another host.
         docs_url=None,
@@ -109,8 +108,7 @@ def create_app(
         telemetry=observed,
         generate_unique_id_function=openapi.operation_id,
     )
-    # Any route can fail with these. Routes that document 429 or 503 in more detail override them.
-    app.include_router(router, responses=openapi.problems(422, RateLimited, DeadlineExceeded))
+    app.include_router(router)
     app.include_router(health.router)
     app.include_router(well_known.router)
     if settings.api.docs:

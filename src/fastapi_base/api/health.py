@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 
 from fastapi_base.api.deps import ResourcesDep, bearer_token
-from fastapi_base.api.openapi import problems
+from fastapi_base.api.openapi import OPERATOR_OR_NONE, problems
 from fastapi_base.core.errors import NotReady
 from fastapi_base.schemas.health.health import Live, Ready, Started
 
@@ -35,6 +35,7 @@ async def read_live() -> Live:
     summary="Check startup",
     description="Fails until the process has been ready once. Start the other probes after that.",
     response_description="Started",
+    openapi_extra=OPERATOR_OR_NONE,
     responses=problems(NotReady),
 )
 async def read_startup(resources: ResourcesDep, details: Details) -> Started:
@@ -48,6 +49,7 @@ async def read_startup(resources: ResourcesDep, details: Details) -> Started:
     description="Checks PostgreSQL and Redis. Route no requests here while this fails. Only"
     " operators see the checks.",
     response_description="Ready",
+    openapi_extra=OPERATOR_OR_NONE,
     responses=problems(NotReady),
 )
 async def read_ready(resources: ResourcesDep, details: Details) -> Ready:

@@ -1,11 +1,10 @@
 """Resources at well-known URIs (RFC 8615)."""
 
-from typing import Any
-
 from fastapi import APIRouter
 
 from fastapi_base.api.dependencies.caching import cache_control
 from fastapi_base.api.deps import ResourcesDep
+from fastapi_base.schemas.identity.auth import KeySetRead
 
 router = APIRouter(prefix="/.well-known", tags=["auth"])
 
@@ -19,6 +18,6 @@ router = APIRouter(prefix="/.well-known", tags=["auth"])
     " is empty when tokens are signed with a shared secret.",
     response_description="The keys",
 )
-async def read_key_set(resources: ResourcesDep) -> dict[str, list[dict[str, Any]]]:
+async def read_key_set(resources: ResourcesDep) -> KeySetRead:
     """The accepted keys. A new key is published before it signs."""
-    return resources.tokens.key_set()
+    return KeySetRead.model_validate(resources.tokens.key_set())

@@ -30,8 +30,12 @@ ENDING = (
 )
 
 
-def test_description_is_valid(settings: Settings) -> None:
-    validate(create_app(settings).openapi())
+def test_description_is_valid_and_has_the_operations_selected_below(settings: Settings) -> None:
+    document = create_app(settings).openapi()
+    validate(document)
+    items = document["paths"].values()
+    ids = {operation["operationId"] for item in items for operation in item.values()}
+    assert {*SWITCHING, *ENDING} <= ids
 
 
 @pytest.mark.anyio

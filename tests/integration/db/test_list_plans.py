@@ -167,12 +167,22 @@ def lists(app: FastAPI) -> dict[str, dict[str, Any]]:
     for path, operations in description["paths"].items():
         content = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
         schema = content.get("application/json", {}).get("schema", {})
-        if "$ref" in schema:
-            schema = description["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        schema = resolved(description, schema)
         paged = schema.get("properties", {}).get("items", {}).get("type") == "array"
         if "{" not in path and (schema.get("type") == "array" or paged):
             given = operations["get"].get("parameters", [])
-            found[path] = {one["name"]: one["schema"] for one in given if one["in"] == "query"}
+            found[path] = {
+                one["name"]: resolved(description, one["schema"])
+                for one in given
+                if one["in"] == "query"
+            }
+    return found
+
+
+def resolved(description: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema, or the one that it refers to."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = description["components"]["schemas"][name] if name else schema
     return found
 
 
@@ -180,7 +190,7 @@ def orders(parameters: Mapping[str, Any]) -> list[str | None]:
     """None, and each order that the list offers."""
     if "sort" not in parameters:
         return [None]
-    return [None, *parameters["sort"]["anyOf"][0]["items"]["enum"]]
+    return [None, *parameters["sort"]["enum"]]
 
 
 def combined(path: str, names: set[str]) -> Iterator[dict[str, str]]:

@@ -102,6 +102,68 @@ async def test_spreadsheet_media_types_and_charsets_are_accepted(
     assert await items(ada) == {("Th\u00e9i\u00e8re", "3 \u20ac")}
 
 
+def form(*parts: bytes, boundary: str = "b") -> tuple[bytes, str]:
+    """A form and its media type."""
+    body = b"".join(f"--{boundary}\r\n".encode() + part + b"\r\n" for part in parts)
+    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def part(content: bytes, kind: str = "Content-Type: text/csv\r\n", name: str = "file") -> bytes:
+    """A file in a form."""
+    head = f'Content-Disposition: form-data; name="{name}"; filename="a.csv"\r\n{kind}\r\n'
+    return head.encode() + content
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Content-Type: application/vnd.ms-excel; charset=windows-1252\r\n",
+        "Content-Type: application/octet-stream; charset=windows-1252\r\n",
+    ],
+)
+async def test_file_of_a_form_is_accepted(
+    ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings, kind: str
+) -> None:
+    sent = form(part("title\r\nTh\u00e9i\u00e8re\r\n".encode("cp1252"), kind))
+    job = await work_off(database, settings, await send(ada, *sent))
+    assert (job.state, job.result["imported"]) == ("succeeded", 1)
+    assert await items(ada) == {("Th\u00e9i\u00e8re", None)}
+
+
+async def test_forms_without_exactly_one_file_of_text_are_refused(ada: httpx2.AsyncClient) -> None:
+    file = part(b"title\n")
+    field = b'Content-Disposition: form-data; name="file"\r\n\r\ntitle'
+    for parts, status in (
+        ((part(b"title\n", ""),), 202),
+        ((), 422),
+        ((part(b"title\n", name="other"),), 422),
+        ((part(b"\xff"),), 422),
+        ((file, file), 400),
+        ((field,), 400),
+        ((file, field), 400),
+        ((part(b"title\n", "Content-Type: image/png\r\n"),), 415),
+    ):
+        assert (await send(ada, *form(*parts))).status_code == status, parts
+    body, kind = form(file)
+    # The last boundary is missing, so the file may be incomplete.
+    assert (await send(ada, body[:-8], kind)).status_code == 422
+    assert (await send(ada, body, "multipart/form-data")).status_code == 400
+    assert len((await ada.get("/api/v1/jobs")).json()["items"]) == 1
+
+
+async def test_repeated_idempotency_key_with_another_boundary_creates_one_job(
+    ada: httpx2.AsyncClient,
+) -> None:
+    ada.headers["Idempotency-Key"] = "key"
+    first, second = [
+        await send(ada, *form(part(b"title\nTeapot\n"), boundary=boundary))
+        for boundary in ("one", "another")
+    ]
+    assert first.status_code == 202
+    assert first.json() == second.json()
+    assert (await send(ada, *form(part(b"title\nCup\n")))).status_code == 422
+
+
 async def test_surplus_cells_are_reported(
     ada: httpx2.AsyncClient, database: EngineDatabase, settings: Settings
 ) -> None:

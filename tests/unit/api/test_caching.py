@@ -47,6 +47,12 @@ def names(app: FastAPI, *, of_marked: bool) -> set[str]:
     holding = {
         name for name, schema in schemas.items() if SECRETS & set(schema.get("properties", {}))
     }
+    # Those that refer to one, such as LoginResult.
+    holding |= {
+        name
+        for name, schema in schemas.items()
+        if any(f"/{one}'" in str(schema) for one in holding)
+    }
     found = set()
     for context in iter_route_contexts(app.routes):
         route = context.original_route

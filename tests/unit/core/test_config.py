@@ -94,6 +94,8 @@ def test_production_refuses_unsafe_settings(
         ("REDIS_URL", "localhost:6379"),
         ("AUTH_JWT_SECRET", "short"),
         ("FIRST_ADMIN_EMAIL", "nobody"),
+        ("OPENAPI_SERVERS", "api.example.com"),
+        ("OPENAPI_CONTACT_EMAIL", "nobody"),
     ],
 )
 def test_wrong_value_is_named_and_not_shown(
@@ -103,6 +105,11 @@ def test_wrong_value_is_named_and_not_shown(
         load(monkeypatch, **{name: value})
     assert str(caught.value).startswith(f"{name}: ")
     assert value not in str(caught.value).removeprefix(name)
+
+
+def test_licence_of_the_api_needs_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"^OPENAPI_LICENSE_URL: also set OPENAPI_LICENSE_"):
+        load(monkeypatch, OPENAPI_LICENSE_URL="https://example.com/licence")
 
 
 @pytest.mark.parametrize(

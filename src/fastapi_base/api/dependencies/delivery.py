@@ -1,6 +1,6 @@
 """How the caller receives the outcome of a login."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Depends, Query, Request, Response
 
@@ -17,7 +17,7 @@ from fastapi_base.api.deps import OriginDep, ResourcesDep
 from fastapi_base.api.resources import Resources
 from fastapi_base.core.errors import NotAuthenticated
 from fastapi_base.core.security.caller import Origin
-from fastapi_base.schemas.identity.auth import CookieRead, TokenRead
+from fastapi_base.schemas.identity.auth import CookieRead, LoginMode, LoginResult
 from fastapi_base.services.identity.sessions import Grant
 
 
@@ -44,7 +44,7 @@ class Delivery:
         """Whether the session needs a refresh token."""
         return not self._cookie
 
-    async def hand_over(self, grant: Grant) -> TokenRead | CookieRead:
+    async def hand_over(self, grant: Grant) -> LoginResult:
         """The response to a successful login."""
         await self._end_previous()
         if not self._cookie:
@@ -80,7 +80,7 @@ async def _delivery(
     origin: OriginDep,
     _mark: Annotated[None, HOLDS_SECRET],
     mode: Annotated[
-        Literal["tokens", "cookie"],
+        LoginMode,
         Query(
             description="`cookie` is for browsers: the session is stored in an HttpOnly cookie, and"
             f" unsafe methods require `{CSRF_HEADER}`."

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
+from python_multipart.multipart import parse_options_header
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.api.deps import CurrentCaller, ResourcesDep
@@ -108,7 +109,14 @@ async def _once(
 
 async def _fingerprint(request: Request) -> bytes:
     asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    return hashlib.sha256(asked + await request.body()).digest()
+    return hashlib.sha256(asked + _repeatable(request, await request.body())).digest()
+
+
+def _repeatable(request: Request, body: bytes) -> bytes:
+    """The body without the boundary of a form, which clients choose anew for each attempt."""
+    _, options = parse_options_header(request.headers.get("content-type"))
+    boundary = options.get(b"boundary")
+    return body.replace(b"--" + boundary, b"--") if boundary else body
 
 
 OnceDep = Annotated[Once, Depends(_once)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAliasType
 from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Query, Request, Response
@@ -53,7 +53,8 @@ def paged(listing: Listing) -> Callable[..., Awaitable[PageRequest]]:
     The response is 422 for a cursor that was altered or was issued for another list or order, and
     for a sort order or a filter that cannot be combined with another filter.
     """
-    order: Any = Literal[listing.orders]
+    # Named, so that the OpenAPI description names it too: `ItemsSort`.
+    order: Any = TypeAliasType(_sort_name(listing), Literal[listing.orders])
 
     async def dependency(
         request: Request,
@@ -97,6 +98,10 @@ def paged(listing: Listing) -> Callable[..., Awaitable[PageRequest]]:
         return PageRequest(query, request, response)
 
     return dependency
+
+
+def _sort_name(listing: Listing) -> str:
+    return f"{listing.name.title().replace('-', '')}Sort"
 
 
 def _described(listing: Listing) -> str:

@@ -5,7 +5,7 @@ The name of a variable is the prefix of its model and the name of the field:
 environment. `.env.example` lists all variables.
 """
 
-from fastapi_base.core.config.api import ApiSettings, RateLimitSettings
+from fastapi_base.core.config.api import ApiSettings, OpenApiSettings, RateLimitSettings
 from fastapi_base.core.config.auth import AuthSettings, FirstAdminSettings
 from fastapi_base.core.config.base import AppSettings, variable
 from fastapi_base.core.config.cache import CacheSettings
@@ -42,6 +42,7 @@ __all__ = [
     "MailSettings",
     "MetricsSettings",
     "OidcSettings",
+    "OpenApiSettings",
     "PasskeySettings",
     "RateLimitSettings",
     "RedisSettings",

@@ -1,8 +1,8 @@
 """Settings of the HTTP server, its limits and its rate limits."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from fastapi_base.core.config import validators
@@ -15,6 +15,7 @@ Proxies = Annotated[Words, AfterValidator(validators.proxies)]
 Host = Annotated[str, AfterValidator(validators.bind_host)]
 Hosts = Annotated[Words, AfterValidator(validators.trusted_hosts)]
 Origins = Annotated[Words, AfterValidator(validators.cors_origins)]
+WebUrl = Annotated[str, AfterValidator(validators.web_url)]
 
 
 class ApiSettings(Section):
@@ -57,6 +58,25 @@ class ApiSettings(Section):
     queue_seconds: Seconds = 2
     deadline: Seconds = 30
     compress_from_bytes: int = Field(default=1000, ge=0)
+
+
+class OpenApiSettings(Section):
+    """What the OpenAPI description says about this deployment."""
+
+    model_config = SettingsConfigDict(env_prefix="OPENAPI_")
+
+    servers: Annotated[Words, AfterValidator(validators.servers)] = ()
+    contact_name: str = ""
+    contact_url: WebUrl | None = None
+    contact_email: Annotated[str, Field(pattern=r"^[!-~]+@[!-~]+$")] | None = None
+    license_name: str = ""
+    license_url: WebUrl | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.license_url and not self.license_name:
+            raise ValueError("OPENAPI_LICENSE_URL: also set OPENAPI_LICENSE_NAME")
+        return self
 
 
 class RateLimitSettings(Section):

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings
 
-from fastapi_base.core.config.api import ApiSettings, RateLimitSettings
+from fastapi_base.core.config.api import ApiSettings, OpenApiSettings, RateLimitSettings
 from fastapi_base.core.config.auth import AuthSettings, FirstAdminSettings
 from fastapi_base.core.config.cache import CacheSettings
 from fastapi_base.core.config.data import AuditSettings, ExportSettings
@@ -39,6 +39,7 @@ class Settings(BaseModel):
 
     app: AppSettings = Field(default_factory=AppSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
+    openapi: OpenApiSettings = Field(default_factory=OpenApiSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     tls: TlsSettings = Field(default_factory=TlsSettings)

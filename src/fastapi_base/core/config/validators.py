@@ -129,6 +129,11 @@ def origins(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(origin, value))
 
 
+def servers(value: tuple[str, ...]) -> tuple[str, ...]:
+    """URLs of servers, without a slash at the end: clients append paths."""
+    return tuple(web_url(given).rstrip("/") for given in value)
+
+
 def cors_origins(value: tuple[str, ...]) -> tuple[str, ...]:
     """Origins as browsers serialise them; * stands for all."""
     return tuple(given if given == "*" else origin(given) for given in value)

@@ -38,16 +38,20 @@ class Work(BaseModel):
     )
 
 
+type Checks = dict[str, Check]
+type BackgroundWork = dict[str, Work]
+
+
 class Ready(BaseModel):
     """The service can accept requests."""
 
     status: Literal["ready"] = "ready"
-    checks: dict[str, Check] | None = Field(
+    checks: Checks | None = Field(
         default=None,
         description="For operators only.",
         examples=[{"database": {"ok": True, "milliseconds": 1.2, "error": None}}],
     )
-    background: dict[str, Work] | None = Field(
+    background: BackgroundWork | None = Field(
         default=None,
         description="For operators only. A failure here does not affect readiness.",
         examples=[{"flags": {"ok": True, "failures": 0, "error": None}}],

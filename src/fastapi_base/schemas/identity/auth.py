@@ -1,10 +1,13 @@
 """Tokens and sessions."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_base.schemas.identity.user import CurrentPassword
+
+# How the client receives a session.
+type LoginMode = Literal["tokens", "cookie"]
 
 
 class TokenRead(BaseModel):
@@ -41,6 +44,9 @@ class CookieRead(BaseModel):
     )
 
 
+type LoginResult = TokenRead | CookieRead
+
+
 class Reauthentication(BaseModel):
     """Reauthentication for sessions without a recent login."""
 
@@ -50,4 +56,15 @@ class Reauthentication(BaseModel):
         default=None,
         description="Required when the login was not recent.",
         examples=["correct horse battery staple"],
+    )
+
+
+type JsonWebKey = dict[str, Any]
+
+
+class KeySetRead(BaseModel):
+    """A JSON Web Key Set (RFC 7517, 5)."""
+
+    keys: list[JsonWebKey] = Field(
+        examples=[[{"kty": "OKP", "crv": "Ed25519", "kid": "2026-01", "x": "11qYAYKxCrfVS_7T"}]]
     )

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_base.schemas.identity.user import CurrentPassword, Email
 
+type EmailChangeStatus = Literal["changed", "waiting"]
+
 
 class EmailChangeRequest(BaseModel):
     """The new address, and the password of the account."""
@@ -31,6 +33,6 @@ class EmailChangeRead(BaseModel):
 class EmailChangeConfirmed(BaseModel):
     """The result of a confirmation."""
 
-    status: Literal["changed", "waiting"] = Field(
+    status: EmailChangeStatus = Field(
         description="`waiting`: the other address is not verified yet.", examples=["waiting"]
     )

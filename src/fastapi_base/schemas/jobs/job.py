@@ -13,6 +13,9 @@ from fastapi_base.schemas.text import Text
 
 TEXT_MAX = 100_000
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+# Named, so that the OpenAPI description names it too.
+type JobStatus = Status
+type JobResult = dict[str, Any]
 
 
 class WordCountRequest(BaseModel):
@@ -48,7 +51,7 @@ class JobRead(BaseModel):
 
     id: uuid.UUID = Field(examples=["0197a5b0-7c3f-7b61-9d43-0f4a2f6d1c55"])
     kind: str = Field(examples=["word-count"])
-    status: Status = Field(examples=["succeeded"])
+    status: JobStatus = Field(examples=["succeeded"])
     created_at: datetime = Field(examples=["2026-01-31T12:00:00Z"])
     run_at: datetime = Field(
         examples=["2026-01-31T12:00:00Z"], description="The earliest time at which the job starts."
@@ -59,7 +62,7 @@ class JobRead(BaseModel):
     progress: Progress | None = Field(
         default=None, description="The progress of the current attempt."
     )
-    result: dict[str, Any] | None = Field(
+    result: JobResult | None = Field(
         default=None,
         examples=[{"words": 8, "unique_words": 7, "characters": 38}],
         description="Present after success; its members depend on the kind.",
@@ -75,7 +78,7 @@ class JobRead(BaseModel):
 class JobFilter:
     """Filters of the list of jobs, combined with AND."""
 
-    status: Status | None = None
+    status: JobStatus | None = None
     kind: Annotated[str | None, Field(max_length=KIND_LENGTH, pattern=r"^[a-z0-9-]*$")] = None
     created_from: Moment | None = None
     created_before: Moment | None = None

@@ -15,7 +15,7 @@ from fastapi_base.services.items.items import COLUMNS
 from fastapi_base.utils import spreadsheet
 from fastapi_base.utils.statements import Rows, Statement, StatementRunner
 
-Format = Literal["csv", "ndjson"]
+type ExportFormat = Literal["csv", "ndjson"]
 NAMES = list(ItemRead.model_fields)
 ROWS_AT_ONCE = 500
 
@@ -39,7 +39,7 @@ _CHUNK = Statement(
 async def export(
     database: StatementRunner,
     owner: uuid.UUID,
-    form: Format,
+    form: ExportFormat,
     *,
     escape_formulas: bool = False,
     rows_at_once: int = ROWS_AT_ONCE,

@@ -1,5 +1,7 @@
 """Pages of lists in responses."""
 
+from typing import Any
+
 from pydantic import BaseModel, Field
 
 # The limit for counting a total: counting a million rows takes as long as reading them.
@@ -9,6 +11,11 @@ _CURSOR = "zLh0b3BhcXVlIHRvIHdobyBjYXJyaWVzIGl0"
 
 class Page[T](BaseModel):
     """A page of a list, with cursors to its neighbours."""
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """The name in the OpenAPI description: `ItemPage` for a page of `ItemRead`."""
+        return f"{params[0].__name__.removesuffix('Read')}Page"
 
     items: list[T]
     next: str | None = Field(

@@ -24,10 +24,10 @@ router = APIRouter(tags=["admin"])
     response_description="A page of events",
     responses={
         **PAGE_HEADERS,
-        **problems(422, NotAuthenticated, InsufficientScope, Overloaded, Unavailable),
+        **problems(NotAuthenticated, InsufficientScope, Overloaded, Unavailable),
     },
 )
-async def read_audit_events(
+async def list_audit_events(
     _: Annotated[AnyPrincipal, Requires(Scope.AUDIT_READ)],
     chosen: Annotated[AuditFilter, Depends()],
     page: Annotated[PageRequest, pages(audit_log.LISTING)],

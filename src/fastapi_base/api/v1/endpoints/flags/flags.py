@@ -28,7 +28,7 @@ Name = Annotated[str, Path(max_length=NAME_LENGTH, examples=["read-only"])]
     response_description="The flags",
     responses=problems(NotAuthenticated, Forbidden, Overloaded, Unavailable),
 )
-async def read_flags(_: CurrentSuperuser, resources: ResourcesDep) -> list[FlagRead]:
+async def list_flags(_: CurrentSuperuser, resources: ResourcesDep) -> list[FlagRead]:
     """All flags."""
     return resources.flags.read()
 
@@ -40,9 +40,6 @@ async def read_flags(_: CurrentSuperuser, resources: ResourcesDep) -> list[FlagR
     " is down. Replaces an earlier override.",
     response_description="The flag",
     responses=problems(
-        400,
-        413,
-        422,
         NotAuthenticated,
         Forbidden,
         NotFound,
@@ -67,7 +64,7 @@ async def override_flag(
     status_code=204,
     summary="Reset a feature flag to its default",
     response_description="Reset",
-    responses=problems(422, NotAuthenticated, Forbidden, NotFound, Overloaded, Unavailable),
+    responses=problems(NotAuthenticated, Forbidden, NotFound, Overloaded, Unavailable),
 )
 async def reset_flag(
     name: Name, user: CurrentSuperuser, resources: ResourcesDep, origin: OriginDep

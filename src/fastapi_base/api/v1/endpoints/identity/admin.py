@@ -31,7 +31,7 @@ router = APIRouter(tags=["admin"])
 MayRead = Annotated[AnyPrincipal, Requires(Scope.USERS_READ)]
 MayWrite = Annotated[AnyPrincipal, Requires(Scope.USERS_WRITE)]
 # Paths use `:uuid`, so that /users/me never matches an account id.
-_READ = (422, NotAuthenticated, InsufficientScope, Overloaded, Unavailable)
+_READ = (NotAuthenticated, InsufficientScope, Overloaded, Unavailable)
 # API keys cannot act on superusers, see services/identity/admin.py.
 _WRITE = (*_READ, NotFound, SessionNeeded, Forbidden)
 
@@ -48,7 +48,7 @@ def _actor(principal: AnyPrincipal) -> admin.Actor:
     response_description="A page of accounts",
     responses={**PAGE_HEADERS, **problems(*_READ)},
 )
-async def read_users(
+async def list_users(
     _: MayRead,
     chosen: Annotated[UserFilter, Depends()],
     page: Annotated[PageRequest, pages(admin.LISTING)],
@@ -66,7 +66,7 @@ async def read_users(
     description="The owner should change the password. Called from a session, it marks the address"
     " as verified; called with an API key, it does not, and cannot create superusers.",
     response_description="The new account",
-    responses=problems(400, 413, *_READ, EmailTaken, WeakPassword, SessionNeeded, Forbidden),
+    responses=problems(*_READ, EmailTaken, WeakPassword, SessionNeeded, Forbidden),
 )
 async def create_user(
     body: UserCreate,
@@ -110,7 +110,7 @@ async def read_user(user_id: uuid.UUID, _: MayRead, resources: ResourcesDep) -> 
     description="Changes only the members sent. The last active superuser cannot be demoted. API"
     " keys can neither change nor create superusers.",
     response_description="The updated account",
-    responses=problems(400, 413, *_WRITE, LastSuperuser),
+    responses=problems(*_WRITE, LastSuperuser),
 )
 async def update_user(
     user_id: uuid.UUID,

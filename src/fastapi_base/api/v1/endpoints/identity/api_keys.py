@@ -30,7 +30,7 @@ from fastapi_base.services.identity import api_keys
 from fastapi_base.utils.pagination import Page
 
 router = APIRouter(prefix="/api-keys", tags=["api-keys"])
-_ALL = (422, NotAuthenticated, SessionNeeded, Overloaded, Unavailable)
+_ALL = (NotAuthenticated, SessionNeeded, Overloaded, Unavailable)
 
 
 @router.post(
@@ -41,7 +41,7 @@ _ALL = (422, NotAuthenticated, SessionNeeded, Overloaded, Unavailable)
     description="For programs, sent as `Authorization: Bearer fb_...`. A key has its scopes as long"
     " as its owner has them.",
     response_description="The key, shown once",
-    responses=problems(400, 413, *_ALL, InsufficientScope, TooManyKeys, EmailNotVerified),
+    responses=problems(*_ALL, InsufficientScope, TooManyKeys, EmailNotVerified),
 )
 async def create_api_key(
     body: ApiKeyCreate,
@@ -69,7 +69,7 @@ async def create_api_key(
     response_description="A page of keys",
     responses={**PAGE_HEADERS, **problems(*_ALL)},
 )
-async def read_api_keys(
+async def list_api_keys(
     user: CurrentUser,
     page: Annotated[PageRequest, pages(api_keys.LISTING)],
     resources: ResourcesDep,
@@ -87,7 +87,7 @@ async def read_api_keys(
     description="Creates a key with the same name and scopes. The old key stays valid for"
     " `overlap_seconds`, so that programs can switch over.",
     response_description="The new key, shown once",
-    responses=problems(400, 413, *_ALL, NotFound, InsufficientScope, TooManyKeys, EmailNotVerified),
+    responses=problems(*_ALL, NotFound, InsufficientScope, TooManyKeys, EmailNotVerified),
 )
 async def rotate_api_key(
     key_id: uuid.UUID,

@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.security import OAuth2PasswordRequestForm
+from fastapi import APIRouter, Depends, Form, Request, Response
 
 from fastapi_base.api.dependencies import cookies
 from fastapi_base.api.dependencies.bounds import compares_only
@@ -35,12 +34,48 @@ from fastapi_base.core.errors import (
     WeakPassword,
     WrongCode,
 )
-from fastapi_base.schemas.identity.auth import CookieRead, RefreshRequest, TokenRead
+from fastapi_base.schemas.identity.auth import CookieRead, LoginResult, RefreshRequest, TokenRead
 from fastapi_base.schemas.identity.second_factor import SecondFactorLogin
 from fastapi_base.schemas.identity.user import Received, UserRegister
 from fastapi_base.services.identity import sessions
 
 router = APIRouter(prefix="/auth", tags=["auth"])
+
+
+async def _credentials(
+    *,
+    # An empty field counts as absent, as FastAPI reads forms.
+    grant_type: Annotated[
+        str | None,
+        Form(
+            pattern="^password$",
+            examples=["password"],
+            json_schema_extra={"pattern": "^(password)?$"},
+        ),
+    ] = None,
+    username: Annotated[
+        str,
+        Form(
+            description="E-mail address.",
+            examples=["ada@example.com"],
+            json_schema_extra={"minLength": 1},
+        ),
+    ],
+    password: Annotated[
+        str,
+        Form(
+            examples=["correct horse battery staple"],
+            json_schema_extra={"minLength": 1, "format": "password"},
+        ),
+    ],
+    # Members of the OAuth2 form (RFC 6749, 4.3.2) that have no effect.
+    scope: Annotated[str, Form(examples=[""])] = "",
+    client_id: Annotated[str | None, Form(examples=["app"])] = None,
+    client_secret: Annotated[
+        str | None, Form(examples=["secret"], json_schema_extra={"format": "password"})
+    ] = None,
+) -> tuple[str, str]:
+    return username, password
 
 
 @router.post(
@@ -51,9 +86,6 @@ router = APIRouter(prefix="/auth", tags=["auth"])
     description="The response is always the same, which prevents account enumeration.",
     response_description="Received",
     responses=problems(
-        400,
-        413,
-        422,
         InvalidLink,
         WeakPassword,
         RegistrationClosed,
@@ -78,10 +110,6 @@ async def register(body: UserRegister, resources: ResourcesDep, origin: OriginDe
     " `Retry-After`.",
     response_description="An access token and a refresh token, or the CSRF token of the cookie",
     responses=problems(
-        400,
-        413,
-        415,
-        422,
         InvalidCredentials,
         CrossSiteRequest,
         SecondFactorRequired,
@@ -94,15 +122,16 @@ async def register(body: UserRegister, resources: ResourcesDep, origin: OriginDe
 )
 @compares_only
 async def login(
-    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    credentials: Annotated[tuple[str, str], Depends(_credentials)],
     resources: ResourcesDep,
     origin: OriginDep,
     delivery: DeliveryDep,
-) -> TokenRead | CookieRead:
+) -> LoginResult:
     """Exchange e-mail address and password for a new session."""
+    email, password = credentials
     grant = await resources.auth.log_in(
-        email=form.username,
-        password=form.password,
+        email=email,
+        password=password,
         origin=origin,
         refreshable=delivery.refreshable,
     )
@@ -116,9 +145,6 @@ async def login(
     " with a `challenge`. Send it here with a code. It is valid for a few minutes and one login.",
     response_description="An access token and a refresh token, or the CSRF token of the cookie",
     responses=problems(
-        400,
-        413,
-        422,
         InvalidChallenge,
         CrossSiteRequest,
         WrongCode,
@@ -131,7 +157,7 @@ async def login(
 )
 async def login_second_factor(
     body: SecondFactorLogin, resources: ResourcesDep, origin: OriginDep, delivery: DeliveryDep
-) -> TokenRead | CookieRead:
+) -> LoginResult:
     """Exchange a challenge and a code for a new session."""
     grant = await resources.second_factor.finish_login(
         body.challenge, body, origin, refreshable=delivery.refreshable
@@ -147,7 +173,7 @@ async def login_second_factor(
     " tab or after a lost response also returns a pair. Reuse of a token whose successor was"
     " already used ends the session, because the token was copied.",
     response_description="The new tokens",
-    responses=problems(400, 413, 422, InvalidRefreshToken, Overloaded, Unavailable),
+    responses=problems(InvalidRefreshToken, Overloaded, Unavailable),
 )
 async def refresh(body: RefreshRequest, resources: ResourcesDep, origin: OriginDep) -> TokenRead:
     """Exchange a refresh token."""

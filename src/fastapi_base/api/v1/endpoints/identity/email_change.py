@@ -9,7 +9,7 @@ from fastapi_base.api.deps import (
     ResourcesDep,
     SessionDep,
 )
-from fastapi_base.api.openapi import problems
+from fastapi_base.api.openapi import SESSION_OR_NONE, problems
 from fastapi_base.core.errors import (
     AccountChanged,
     Conflict,
@@ -46,9 +46,6 @@ _PATH = "/users/me/email-change"
     " prevents account enumeration.",
     response_description="Received",
     responses=problems(
-        400,
-        413,
-        422,
         NotAuthenticated,
         WrongPassword,
         EmailNotVerified,
@@ -110,10 +107,8 @@ async def cancel_email_change(
     " address also requires a session of the account or its password, so that its owner cannot be"
     " tricked into verifying it for somebody else's account.",
     response_description="Whether the address changed",
+    openapi_extra=SESSION_OR_NONE,
     responses=problems(
-        400,
-        413,
-        422,
         InvalidLink,
         NotAuthenticated,
         PasswordNeeded,

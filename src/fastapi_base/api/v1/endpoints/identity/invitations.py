@@ -30,9 +30,6 @@ router = APIRouter(prefix="/invitations", tags=["invitations"])
     description="Sends a registration link. It replaces an earlier invitation of the address.",
     response_description="The invitation",
     responses=problems(
-        400,
-        413,
-        422,
         NotAuthenticated,
         Forbidden,
         RegistrationClosed,
@@ -57,7 +54,7 @@ async def create_invitation(
     response_description="The invitations",
     responses=problems(NotAuthenticated, Forbidden, Overloaded, Unavailable),
 )
-async def read_invitations(_: CurrentSuperuser, resources: ResourcesDep) -> list[InvitationRead]:
+async def list_invitations(_: CurrentSuperuser, resources: ResourcesDep) -> list[InvitationRead]:
     """Open invitations."""
     async with resources.database.read() as connection:
         return await invitations.listed(connection)
@@ -69,7 +66,7 @@ async def read_invitations(_: CurrentSuperuser, resources: ResourcesDep) -> list
     summary="Revoke an invitation",
     description="Its link is no longer accepted.",
     response_description="Revoked",
-    responses=problems(422, NotAuthenticated, Forbidden, NotFound, Overloaded, Unavailable),
+    responses=problems(NotAuthenticated, Forbidden, NotFound, Overloaded, Unavailable),
 )
 async def delete_invitation(
     invitation_id: uuid.UUID, user: CurrentSuperuser, session: SessionDep, origin: OriginDep

@@ -17,9 +17,6 @@ from fastapi_base.schemas.identity.lifecycle import DeletionRead, PasswordGiven
 
 router = APIRouter(prefix="/users/me", tags=["users"])
 _PROBLEMS = problems(
-    400,
-    413,
-    422,
     NotAuthenticated,
     WrongPassword,
     LastSuperuser,

@@ -28,13 +28,13 @@ from fastapi_base.core.errors import (
     Unavailable,
     WrongPassword,
 )
-from fastapi_base.schemas.identity.auth import CookieRead, Reauthentication, TokenRead
+from fastapi_base.schemas.identity.auth import LoginResult, Reauthentication
 from fastapi_base.schemas.identity.oidc import IdentityRead, OidcBegun, OidcFinish, ProviderRead
 
 router = APIRouter(prefix="/auth/oidc", tags=["auth"])
 links = APIRouter(prefix="/auth", tags=["auth"])
 ProviderName = Annotated[str, Path(max_length=32, description="A provider name from /auth/oidc.")]
-_BODY = (400, 413, 422, NotFound, InvalidChallenge, OidcRefused, Overloaded, Unavailable)
+_BODY = (NotFound, InvalidChallenge, OidcRefused, Overloaded, Unavailable)
 
 
 @router.get(
@@ -43,7 +43,7 @@ _BODY = (400, 413, 422, NotFound, InvalidChallenge, OidcRefused, Overloaded, Una
     description="The configured providers.",
     response_description="The providers",
 )
-async def read_providers(resources: ResourcesDep) -> list[ProviderRead]:
+async def list_providers(resources: ResourcesDep) -> list[ProviderRead]:
     """The providers."""
     return [
         ProviderRead(name=name, label=provider.settings.label or name)
@@ -58,7 +58,7 @@ async def read_providers(resources: ResourcesDep) -> list[ProviderRead]:
     description="Redirect the browser to `authorization_url` and keep `transaction`. The provider"
     " redirects the browser to its `redirect_uri` with `code` and `state`.",
     response_description="The redirect",
-    responses=problems(422, NotFound, Overloaded, Unavailable),
+    responses=problems(NotFound, Overloaded, Unavailable),
 )
 async def begin_oidc_login(provider: ProviderName, resources: ResourcesDep) -> OidcBegun:
     """Where to redirect the browser."""
@@ -90,7 +90,7 @@ async def finish_oidc_login(
     resources: ResourcesDep,
     origin: OriginDep,
     delivery: DeliveryDep,
-) -> TokenRead | CookieRead:
+) -> LoginResult:
     """Exchange the provider's response for a new session."""
     grant = await resources.oidc.finish(provider, body, origin, refreshable=delivery.refreshable)
     return await delivery.hand_over(grant)
@@ -103,9 +103,6 @@ async def finish_oidc_login(
     description="Works like a login. Requires recent authentication or the password.",
     response_description="The redirect",
     responses=problems(
-        400,
-        413,
-        422,
         NotFound,
         NotAuthenticated,
         NotFresh,
@@ -116,7 +113,7 @@ async def finish_oidc_login(
         Unavailable,
     ),
 )
-async def begin_link(
+async def begin_oidc_link(
     provider: ProviderName,
     body: Reauthentication,
     principal: CurrentPrincipal,
@@ -135,7 +132,7 @@ async def begin_link(
     response_description="The link",
     responses=problems(*_BODY, NotAuthenticated, Conflict, AccountChanged),
 )
-async def finish_link(
+async def finish_oidc_link(
     provider: ProviderName,
     body: OidcFinish,
     principal: CurrentPrincipal,
@@ -153,7 +150,7 @@ async def finish_link(
     response_description="The links",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
-async def read_identities(
+async def list_identities(
     principal: CurrentPrincipal, resources: ResourcesDep
 ) -> list[IdentityRead]:
     """The links of the caller's account."""
@@ -167,10 +164,10 @@ async def read_identities(
     description="Requires recent authentication. Sessions started with the provider continue.",
     response_description="Unlinked",
     responses=problems(
-        422, NotAuthenticated, NotFound, NotFresh, AccountChanged, Overloaded, Unavailable
+        NotAuthenticated, NotFound, NotFresh, AccountChanged, Overloaded, Unavailable
     ),
 )
-async def unlink(
+async def delete_identity(
     identity_id: uuid.UUID, principal: CurrentPrincipal, resources: ResourcesDep, origin: OriginDep
 ) -> None:
     """Remove one of the caller's links."""

@@ -24,7 +24,7 @@ from fastapi_base.core.errors import (
     Unavailable,
     WrongPassword,
 )
-from fastapi_base.schemas.identity.auth import CookieRead, Reauthentication, TokenRead
+from fastapi_base.schemas.identity.auth import LoginResult, Reauthentication
 from fastapi_base.schemas.identity.passkey import (
     PasskeyLogin,
     PasskeyOptions,
@@ -35,7 +35,7 @@ from fastapi_base.schemas.identity.passkey import (
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 login = APIRouter(prefix="/auth/login/passkey", tags=["auth"])
-_BODY = (400, 413, 422, NotFound, Overloaded, Unavailable)
+_BODY = (NotFound, Overloaded, Unavailable)
 
 
 @router.post(
@@ -95,7 +95,7 @@ async def add_passkey(
     response_description="The passkeys",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
-async def read_passkeys(principal: CurrentPrincipal, resources: ResourcesDep) -> list[PasskeyRead]:
+async def list_passkeys(principal: CurrentPrincipal, resources: ResourcesDep) -> list[PasskeyRead]:
     """The caller's passkeys."""
     return await resources.passkeys.read(principal)
 
@@ -121,7 +121,7 @@ async def rename_passkey(
     description="Requires recent authentication. Sessions started with the passkey continue.",
     response_description="Removed",
     responses=problems(
-        422, NotAuthenticated, NotFound, NotFresh, AccountChanged, Overloaded, Unavailable
+        NotAuthenticated, NotFound, NotFresh, AccountChanged, Overloaded, Unavailable
     ),
 )
 async def remove_passkey(
@@ -157,7 +157,7 @@ async def passkey_login_options(resources: ResourcesDep) -> PasskeyOptions:
 )
 async def login_passkey(
     body: PasskeyLogin, resources: ResourcesDep, origin: OriginDep, delivery: DeliveryDep
-) -> TokenRead | CookieRead:
+) -> LoginResult:
     """Exchange the response of a passkey for a new session."""
     grant = await resources.passkeys.log_in(
         body.credential, origin, refreshable=delivery.refreshable

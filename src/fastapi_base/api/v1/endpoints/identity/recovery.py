@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from fastapi_base.api.deps import MaybePrincipal, OriginDep, ResourcesDep
-from fastapi_base.api.openapi import problems
+from fastapi_base.api.openapi import SESSION_OR_NONE, problems
 from fastapi_base.core.errors import (
     InvalidLink,
     MailDisabled,
@@ -20,7 +20,7 @@ from fastapi_base.services.identity import ownership
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 _SENT = Received(message="If the address has an account, a message has been sent.")
-_ASKED = problems(400, 413, 422, TooManyAttempts, MailDisabled, Overloaded, Unavailable)
+_ASKED = problems(TooManyAttempts, MailDisabled, Overloaded, Unavailable)
 
 
 @router.post(
@@ -47,10 +47,8 @@ async def request_verification(
     " password. If somebody else registered the account with your address, reset the password"
     " instead, which removes their credentials.",
     response_description="Verified",
+    openapi_extra=SESSION_OR_NONE,
     responses=problems(
-        400,
-        413,
-        422,
         InvalidLink,
         NotAuthenticated,
         PasswordNeeded,
@@ -91,7 +89,7 @@ async def request_password_reset(
     " address was unverified, API keys, passkeys, the second factor and links to providers are also"
     " removed, because somebody else may have set them up.",
     response_description="Reset",
-    responses=problems(400, 413, 422, InvalidLink, WeakPassword, Overloaded, Unavailable),
+    responses=problems(InvalidLink, WeakPassword, Overloaded, Unavailable),
 )
 async def reset_password(body: PasswordReset, resources: ResourcesDep, origin: OriginDep) -> None:
     """Set a new password."""

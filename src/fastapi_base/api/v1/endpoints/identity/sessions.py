@@ -20,7 +20,7 @@ router = APIRouter(prefix="/sessions", tags=["sessions"])
     response_description="The sessions",
     responses=problems(NotAuthenticated, Overloaded, Unavailable),
 )
-async def read_sessions(principal: CurrentPrincipal, resources: ResourcesDep) -> list[SessionRead]:
+async def list_sessions(principal: CurrentPrincipal, resources: ResourcesDep) -> list[SessionRead]:
     """The caller's sessions."""
     async with resources.database.read() as connection:
         return await sessions.active(connection, principal.user.id, principal.session_id)
@@ -48,7 +48,7 @@ async def delete_sessions(
     summary="End a session",
     description="Its tokens are rejected from the next request on.",
     response_description="Ended",
-    responses=problems(422, NotAuthenticated, NotFound, Overloaded, Unavailable),
+    responses=problems(NotAuthenticated, NotFound, Overloaded, Unavailable),
 )
 async def delete_session(
     session_id: uuid.UUID, principal: CurrentPrincipal, session: SessionDep, origin: OriginDep

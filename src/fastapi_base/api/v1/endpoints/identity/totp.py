@@ -27,7 +27,7 @@ from fastapi_base.schemas.identity.second_factor import (
 )
 
 router = APIRouter(prefix="/auth/totp", tags=["auth"])
-_GUARDED = (400, 413, 422, NotAuthenticated, TooManyAttempts, Overloaded, Unavailable)
+_GUARDED = (NotAuthenticated, TooManyAttempts, Overloaded, Unavailable)
 
 
 @router.get(

@@ -51,7 +51,7 @@ async def read_me(
     summary="Change my account",
     description="Changes only the members sent.",
     response_description="The updated account",
-    responses=problems(400, 413, 422, NotAuthenticated, SessionNeeded, Overloaded, Unavailable),
+    responses=problems(NotAuthenticated, SessionNeeded, Overloaded, Unavailable),
 )
 async def update_me(
     body: ProfilePatch, user: CurrentUser, session: SessionDep, origin: OriginDep
@@ -67,9 +67,6 @@ async def update_me(
     description="Ends all other sessions of the account.",
     response_description="Changed",
     responses=problems(
-        400,
-        413,
-        422,
         NotAuthenticated,
         SessionNeeded,
         WrongPassword,

@@ -38,7 +38,7 @@ from fastapi_base.schemas.items.item import (
 from fastapi_base.schemas.moment import Moment
 from fastapi_base.schemas.text import NO_NUL, spaced
 from fastapi_base.services.items import items
-from fastapi_base.services.items.items_export import Format, export
+from fastapi_base.services.items.items_export import ExportFormat, export
 from fastapi_base.utils.pagination import Page
 from fastapi_base.utils.statements import StatementRunner
 
@@ -47,8 +47,7 @@ router = APIRouter(prefix="/items", tags=["items"])
 Reader = Annotated[AnyPrincipal, Requires(Scope.ITEMS_READ)]
 Writer = Annotated[AnyPrincipal, Requires(Scope.ITEMS_WRITE)]
 _ALWAYS = (NotAuthenticated, InsufficientScope, Overloaded, Unavailable)
-_BODY = (400, 413, 422)
-_MEDIA_TYPES: dict[Format, str] = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
+_MEDIA_TYPES: dict[ExportFormat, str] = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 _LOCATION: dict[str, Any] = {"description": "The item.", "schema": {"type": "string"}}
 
 # Possible next requests for a new item (OpenAPI links).
@@ -93,9 +92,9 @@ async def _filter(
     summary="List my items",
     response_description="A page of items",
     description="Newest first by default. Removed items are excluded.",
-    responses={**PAGE_HEADERS, **problems(422, *_ALWAYS)},
+    responses={**PAGE_HEADERS, **problems(*_ALWAYS)},
 )
-async def read_items(
+async def list_items(
     caller: Reader,
     resources: ResourcesDep,
     page: Annotated[PageRequest, pages(items.LISTING)],
@@ -117,7 +116,7 @@ async def read_items(
             "headers": {**tagged(201)[201]["headers"], "Location": _LOCATION},
             "links": _LINKS,
         },
-        **problems(*_BODY, IdempotencyKeyInUse, IdempotencyKeyReused, *_ALWAYS),
+        **problems(IdempotencyKeyInUse, IdempotencyKeyReused, *_ALWAYS),
     },
 )
 async def create_item(
@@ -140,7 +139,7 @@ async def create_item(
     summary="Create many items",
     response_description="Created",
     description="Creates all items or none.",
-    responses=problems(*_BODY, IdempotencyKeyInUse, IdempotencyKeyReused, *_ALWAYS),
+    responses=problems(IdempotencyKeyInUse, IdempotencyKeyReused, *_ALWAYS),
 )
 async def create_items(body: ItemsCreate, caller: Writer, once: OnceDep) -> ItemsCreated:
     """Many new items."""
@@ -163,14 +162,14 @@ async def create_items(body: ItemsCreate, caller: Writer, once: OnceDep) -> Item
         200: {
             "content": {kind: {"schema": {"type": "string"}} for kind in _MEDIA_TYPES.values()},
         },
-        **problems(422, TooManyAtOnce, *_ALWAYS),
+        **problems(TooManyAtOnce, *_ALWAYS),
     },
 )
 async def export_items(
     caller: Reader,
     resources: ResourcesDep,
     _alone: Annotated[None, Depends(_only_export)],
-    form: Annotated[Format, Query(alias="format", description="The output format.")] = "csv",
+    form: Annotated[ExportFormat, Query(alias="format", description="The output format.")] = "csv",
     escape: Annotated[
         bool,
         Query(
@@ -195,7 +194,7 @@ async def export_items(
     response_description="The item",
     response_model=ItemRead,
     description="Cacheable; revalidate with `If-None-Match`.",
-    responses={**tagged(revalidated=True), **problems(422, NotFound, *_ALWAYS)},
+    responses={**tagged(revalidated=True), **problems(NotFound, *_ALWAYS)},
 )
 async def read_item(
     item_id: uuid.UUID, caller: Reader, resources: ResourcesDep, fresh: FreshnessDep
@@ -215,7 +214,7 @@ async def read_item(
     " the current `ETag` prevents lost updates.",
     responses={
         **tagged(),
-        **problems(*_BODY, NotFound, VersionMismatch, VersionRequired, *_ALWAYS),
+        **problems(NotFound, VersionMismatch, VersionRequired, *_ALWAYS),
     },
 )
 async def update_item(
@@ -241,7 +240,7 @@ async def update_item(
     summary="Remove an item",
     response_description="Removed",
     description="The item can be restored for 30 days.",
-    responses=problems(422, NotFound, VersionMismatch, VersionRequired, *_ALWAYS),
+    responses=problems(NotFound, VersionMismatch, VersionRequired, *_ALWAYS),
 )
 async def delete_item(
     item_id: uuid.UUID,
@@ -259,7 +258,7 @@ async def delete_item(
     summary="Restore a removed item",
     response_description="The restored item",
     description="Returns 404 if the item is not removed.",
-    responses={**tagged(), **problems(422, NotFound, *_ALWAYS)},
+    responses={**tagged(), **problems(NotFound, *_ALWAYS)},
 )
 async def restore_item(
     item_id: uuid.UUID,

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from fastapi_base.api.dependencies.idempotency import OnceDep
@@ -29,28 +30,49 @@ from fastapi_base.utils import spreadsheet
 
 router = APIRouter(prefix="/items", tags=["items"])
 _CSV, *_ = spreadsheet.MEDIA_TYPES
+_FORM = "multipart/form-data"
+# What programs send for files whose type they do not know.
+_UNTYPED = "application/octet-stream"
 _EXAMPLE = 'title,description\r\nTeapot,Short and stout\r\n"Cup, blue",\r\n'
 
 
 async def _csv(request: Request) -> str:
-    """The body as text. Raises 415 for another media type and 422 for invalid encoding."""
-    kind = Message()
-    kind["content-type"] = request.headers.get("content-type", "")
+    """The body, or the file of a form, as text.
+
+    Raises 415 for another media type and 422 for invalid encoding.
+    """
+    body = await request.body()
+    kind = _media_type(request.headers.get("content-type", ""))
+    taken: tuple[str, ...] = spreadsheet.MEDIA_TYPES
+    if kind.get_content_type() == _FORM:
+        async with request.form(max_files=1, max_fields=0) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise _refused("file", "The form must contain a file named file")
+            body = await file.read()
+            kind = _media_type(file.content_type or _UNTYPED)
+        taken = (*taken, _UNTYPED)
     try:
         charset = spreadsheet.CHARSETS.get(kind.get_content_charset() or "utf-8")
     except TypeError:
         # Python cannot combine a whole parameter and one in parts (RFC 2231, 3).
         charset = None
-    if kind.get_content_type() not in spreadsheet.MEDIA_TYPES or charset is None:
+    if kind.get_content_type() not in taken or charset is None:
         accept = {"Accept": ", ".join(spreadsheet.MEDIA_TYPES)}
         raise HTTPException(415, f"Content-Type must be {spreadsheet.TAKEN}", headers=accept)
     try:
-        return spreadsheet.decode(await request.body(), charset)
+        return spreadsheet.decode(body, charset)
     except spreadsheet.NotText as error:
         raise _refused(error.at, str(error)) from None
 
 
-def _refused(at: int, why: str) -> RequestValidationError:
+def _media_type(written: str) -> Message:
+    message = Message()
+    message["content-type"] = written
+    return message
+
+
+def _refused(at: int | str, why: str) -> RequestValidationError:
     return RequestValidationError(
         [{"type": "csv_invalid", "loc": ("body", at), "msg": why, "input": {}}]
     )
@@ -62,24 +84,38 @@ def _refused(at: int, why: str) -> RequestValidationError:
     summary="Import items",
     response_description="Enqueued",
     description="Creates an item from each row of a CSV file, as written by the export or a"
-    " spreadsheet. The header must contain `title` and may contain `description`, in any case; the"
-    " export's other columns, empty rows and empty columns are ignored. The separator is a comma,"
-    " semicolon or tab, detected from the header or from a first line such as `sep=;`. The charset"
-    " is UTF-8 unless Content-Type says `windows-1252` or a byte order mark says UTF-16;"
-    f" `application/csv` and `application/vnd.ms-excel` are treated as `{_CSV}`. At most"
-    f" {IMPORT_ROWS} rows. The job's `result` contains counts and the first {IMPORT_ERRORS} errors"
-    " with line, column and message. If any row is invalid, no item is created, so that the"
-    " corrected file can be sent again; with `partial` the valid rows are imported.",
+    f" spreadsheet. The file is the body, or the part `file` of `{_FORM}`. The header must contain"
+    " `title` and may contain `description`, in any case; the export's other columns, empty rows"
+    " and empty columns are ignored. The separator is a comma, semicolon or tab, detected from the"
+    " header or from a first line such as `sep=;`. The charset is UTF-8 unless Content-Type says"
+    " `windows-1252` or a byte order mark says UTF-16; `application/csv` and"
+    f" `application/vnd.ms-excel` are treated as `{_CSV}`. At most {IMPORT_ROWS} rows. The job's"
+    f" `result` contains counts and the first {IMPORT_ERRORS} errors with line, column and message."
+    " If any row is invalid, no item is created, so that the corrected file can be sent again; with"
+    " `partial` the valid rows are imported.",
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {_CSV: {"schema": {"type": "string"}, "example": _EXAMPLE}},
+            "content": {
+                _CSV: {"schema": {"type": "string"}, "example": _EXAMPLE},
+                _FORM: {
+                    "schema": {
+                        "title": "ItemsFile",
+                        "description": "A CSV file.",
+                        "type": "object",
+                        "required": ["file"],
+                        "properties": {
+                            "file": {"type": "string", "format": "binary", "examples": [_EXAMPLE]}
+                        },
+                    },
+                    "encoding": {"file": {"contentType": ", ".join(spreadsheet.MEDIA_TYPES)}},
+                },
+            },
         }
     },
     responses={
         **JOB_ENQUEUED,
         **problems(
-            *(400, 413, 415, 422),
             IdempotencyKeyInUse,
             IdempotencyKeyReused,
             NotAuthenticated,

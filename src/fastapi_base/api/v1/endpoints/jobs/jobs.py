@@ -41,7 +41,7 @@ log = structlog.stdlib.get_logger(__name__)
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 MayRead = Annotated[AnyPrincipal, Requires(Scope.JOBS_READ)]
 MayWrite = Annotated[AnyPrincipal, Requires(Scope.JOBS_WRITE)]
-_ALWAYS = (422, NotAuthenticated, InsufficientScope, Overloaded, Unavailable)
+_ALWAYS = (NotAuthenticated, InsufficientScope, Overloaded, Unavailable)
 _EVENTS = "text/event-stream"
 
 
@@ -55,9 +55,6 @@ _EVENTS = "text/event-stream"
     responses={
         **JOB_ENQUEUED,
         **problems(
-            400,
-            413,
-            422,
             NotAuthenticated,
             InsufficientScope,
             NotFound,
@@ -110,7 +107,7 @@ def _may_change(principal: AnyPrincipal) -> uuid.UUID | None:
     response_description="A page of jobs",
     responses={**PAGE_HEADERS, **problems(*_ALWAYS)},
 )
-async def read_jobs(
+async def list_jobs(
     principal: MayRead,
     chosen: Annotated[JobFilter, Depends()],
     page: Annotated[PageRequest, pages(queries.LISTING)],

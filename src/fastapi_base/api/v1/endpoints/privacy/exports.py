@@ -68,7 +68,7 @@ async def create_export(
             **tagged()[200],
         },
         304: {"description": "The cached version is current"},
-        **problems(422, NotFound, TooManyAtOnce, *_ALWAYS),
+        **problems(NotFound, TooManyAtOnce, *_ALWAYS),
     },
 )
 async def download_export(

@@ -23,10 +23,10 @@ router = APIRouter(tags=["admin"])
     response_description="A page of days",
     responses={
         **PAGE_HEADERS,
-        **problems(422, NotAuthenticated, InsufficientScope, Overloaded, Unavailable),
+        **problems(NotAuthenticated, InsufficientScope, Overloaded, Unavailable),
     },
 )
-async def read_statistics(
+async def list_statistics(
     _: Annotated[AnyPrincipal, Requires(Scope.STATISTICS_READ)],
     page: Annotated[PageRequest, pages(statistics.LISTING)],
     resources: ResourcesDep,
