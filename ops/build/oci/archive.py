@@ -14,7 +14,7 @@ from ops.build.oci import stack, tarball
 from ops.build.oci.config import Config, descriptor, encode
 from ops.build.oci.entry import Entry, directory, file
 from ops.build.oci.errors import OciError
-from ops.build.oci.layer import Layer
+from ops.build.oci.layer import Layer, Stored
 from ops.build.oci.tarball import Blob
 
 _BLOBS = "blobs/sha256"
@@ -40,8 +40,13 @@ def image(
     reference: str,
     origin: str,
     output: Path,
+    compressed: Sequence[tuple[Stored, Path]] = (),
 ) -> Built:
-    """Write an image of one platform. Raises OciError, which names ``origin`` and the problem."""
+    """Write an image of one platform. Raises OciError, which names ``origin`` and the problem.
+
+    ``compressed`` are the same layers to hold in place of the uncompressed ones, which then need
+    not exist.
+    """
     _check_reference(reference, origin)
     records = [layer for layer, _ in layers]
     if not records:
@@ -55,7 +60,8 @@ def image(
             )
     unpacked = stack.check(records)
     configuration_blob = _blob(configuration)
-    manifest = oci.manifest(configuration_blob, records)
+    stored = compressed or [(layer.stored, path) for layer, path in layers]
+    manifest = oci.manifest(configuration_blob, (layer for layer, _ in stored))
     entry = {
         **descriptor(_blob(manifest), oci.MANIFEST_TYPE),
         "platform": dict(oci.PLATFORMS[platform]),
@@ -64,16 +70,16 @@ def image(
     docker = {
         "Config": _path(configuration_blob.digest),
         "RepoTags": [reference],
-        "Layers": [_path(layer.digest) for layer in records],
+        "Layers": [_path(layer.digest) for layer, _ in stored],
     }
-    blobs: dict[str, bytes | Path] = {layer.digest: path for layer, path in layers}
+    blobs: dict[str, bytes | Path] = {layer.digest: path for layer, path in stored}
     blobs |= {configuration_blob.digest: configuration, _blob(manifest).digest: manifest}
     _write(output, [entry], [docker], blobs)
     return Built(
         _blob(manifest).digest,
         configuration_blob.digest,
         unpacked,
-        tuple(layer.digest for layer in records),
+        tuple(layer.digest for layer, _ in stored),
     )
 
 

@@ -19,7 +19,7 @@ from ops.build.debian.deb import DebError
 from ops.build.debian.fetch import FetchError
 from ops.build.debian.lock import LockError
 from ops.build.debian.mirrors import MirrorError
-from ops.build.oci import archive, bytecode, debian, folder, layer, packages
+from ops.build.oci import archive, bytecode, compression, debian, folder, layer, packages
 from ops.build.oci.bytecode import Compiler
 from ops.build.oci.config import Config
 from ops.build.oci.errors import OciError
@@ -55,7 +55,7 @@ def rootfs(spec: Spec) -> Result:
     """Build a layer of Debian packages."""
     debs = sorted(Path(spec["debs"]).glob("*.deb")) if spec["debs"] else []
     wanted = debian.Rootfs(spec["origin"], debs, **spec["rootfs"])
-    return _layer(spec, debian.rootfs(wanted, _compiler(spec)))
+    return _layer(spec, debian.rootfs(wanted, _interpreter(spec)))
 
 
 def python(spec: Spec) -> Result:
@@ -64,7 +64,7 @@ def python(spec: Spec) -> Result:
         Path(spec["folder"]),
         spec["into"],
         spec["origin"],
-        _compiler(spec),
+        _interpreter(spec),
         installed=spec.get("installed", False),
     )
     return _layer(spec, tree)
@@ -77,6 +77,12 @@ def files(spec: Spec) -> Result:
     )
 
 
+def compress(spec: Spec) -> Result:
+    """Compress a layer."""
+    kind, record, output = spec["compression"], Path(spec["layer"]), Path(spec["output"])
+    return asdict(compression.write(kind, record, output, _interpreter(spec)))
+
+
 def image(spec: Spec) -> Result:
     """Build an image of one platform."""
     return asdict(
@@ -87,6 +93,7 @@ def image(spec: Spec) -> Result:
             spec["reference"],
             spec["origin"],
             Path(spec["output"]),
+            [compression.read(Path(record)) for record in spec.get("compressed", ())],
         )
     )
 
@@ -99,7 +106,7 @@ def index(spec: Spec) -> Result:
 
 COMMANDS: Mapping[str, Callable[[Spec], Result]] = {
     command.__name__: command
-    for command in (fetch, interpreter, rootfs, python, files, image, index)
+    for command in (fetch, interpreter, rootfs, python, files, compress, image, index)
 }
 
 
@@ -120,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _compiler(spec: Spec) -> Compiler:
+def _interpreter(spec: Spec) -> Compiler:
     """The locked interpreter, in the folder that the spec names."""
     if not spec.get("interpreter"):
         # The builder's own must not be used silently: its bytecode may differ.

@@ -30,10 +30,12 @@ def image(
     layers: Sequence[Layer],
     locks: Mapping[str, bytes],
     builder: str,
+    compression: str,
 ) -> str:
     """The statement for an image with this manifest digest.
 
-    ``locks`` maps the path of each lock to its content. ``builder`` is the URI of the trusted build
+    ``locks`` maps the path of each lock to its content. ``compression`` is that of the layers, on
+    which the digest depends. ``builder`` is the URI of the trusted build
     platform (SLSA, "builder.id").
     """
     allowed: dict[tuple[str, str], list[str]] = {}
@@ -42,7 +44,7 @@ def image(
     return _statement(
         reference,
         digest,
-        {"target": origin, "platform": platform},
+        {"target": origin, "platform": platform, "compression": compression},
         [*_locks(locks), *_packages(layers, allowed)],
         [
             {
@@ -57,12 +59,20 @@ def image(
     )
 
 
-def index(origin: str, digest: str, reference: str, images: Mapping[str, str], builder: str) -> str:
+def index(
+    origin: str,
+    digest: str,
+    reference: str,
+    images: Mapping[str, str],
+    builder: str,
+    compression: str,
+) -> str:
     """The statement for an index that joins ``images``, which maps platforms to digests."""
     joined = [
         {"name": platform, "digest": _digest(one)} for platform, one in sorted(images.items())
     ]
-    return _statement(reference, digest, {"target": origin}, joined, [], builder)
+    parameters = {"target": origin, "compression": compression}
+    return _statement(reference, digest, parameters, joined, [], builder)
 
 
 def _statement(

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any, Mapping, Tuple
 
@@ -19,7 +20,7 @@ from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
 from pants.engine.process import Process, ProcessResult
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
 from pants.option.global_options import NamedCachesDirOption
-from pants.option.option_types import StrListOption, StrOption
+from pants.option.option_types import EnumOption, StrListOption, StrOption
 from pants.option.subsystem import Subsystem
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
@@ -31,6 +32,12 @@ NAMED_CACHE = "debian_packages"
 #: In that cache: the network settings of this machine, for steps that download.
 NETWORK = "network.json"
 _NETWORK_VARIABLES = ("DEBIAN_MIRROR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
+
+
+class Compression(Enum):
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
 
 
 class OciImages(Subsystem):
@@ -62,6 +69,14 @@ class OciImages(Subsystem):
         default="ops/build/oci/publish.py", help="Address of the program that pushes to registries."
     )
     publisher_module = StrOption(default="ops.build.oci.publish", help="Its module.")
+    compression = EnumOption(
+        default=Compression.ZSTD,
+        help=(
+            "How published images hold their layers. Archives in dist/ hold them uncompressed. The "
+            "image id is the same in all cases, the digest is not. `gzip` is for registries and "
+            "engines without zstd."
+        ),
+    )
     repositories = StrListOption(
         help=(
             "Where `./pants publish` pushes images whose target does not say: HOST or HOST/FOLDER. "

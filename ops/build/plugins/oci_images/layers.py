@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
@@ -25,10 +26,12 @@ from pants.engine.target import (
 from pants.util.logging import LogLevel
 
 from oci_images import target_types as fields
-from oci_images.builder import CACHE, OciImages, Step, StepResult, as_json
+from oci_images.builder import CACHE, Compression, OciImages, Step, StepResult, as_json
 
 INTERPRETER = "interpreter"
 TOOLCHAIN = "toolchain"
+#: What the builder adds to the name of a compressed layer.
+_SUFFIXES = {Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,20 @@ class Layer:
     record: str
     digest: Digest
     locks: Digest = EMPTY_DIGEST
+
+
+@dataclass(frozen=True)
+class CompressedLayerRequest:
+    layer: Layer
+    compression: Compression
+
+
+@dataclass(frozen=True)
+class CompressedLayer:
+    """A layer's record and archive after compression."""
+
+    record: str
+    digest: Digest
 
 
 @dataclass(frozen=True)
@@ -248,6 +265,34 @@ async def _files(target: Target, platform: str) -> Layer:
         ),
     )
     return Layer(record, made.digest)
+
+
+@rule(desc="Compress a layer", level=LogLevel.DEBUG)
+async def compress_layer(request: CompressedLayerRequest) -> CompressedLayer:
+    layer, kind = request.layer, request.compression
+    record, archive = layer_files("compressed/layer")
+    interpreters = [await Get(Interpreter)] if kind is Compression.GZIP else []
+    spec = json.dumps(
+        {
+            "origin": layer.record,
+            "compression": kind.value,
+            "layer": f"layer/{layer.record}",
+            "output": record,
+            "interpreter": f"{TOOLCHAIN}/{INTERPRETER}" if interpreters else "",
+        },
+        sort_keys=True,
+    )
+    shared = (("layer", layer.digest), *(pair for one in interpreters for pair in one.shared))
+    step = Step(
+        "compress",
+        spec,
+        EMPTY_DIGEST,
+        f"Compress the layer {layer.record} by {kind.value}",
+        files=(record, f"{archive}{_SUFFIXES[kind]}"),
+        shared=shared,
+    )
+    made = await Get(StepResult, Step, step)
+    return CompressedLayer(record, made.digest)
 
 
 @rule(desc="Build a layer", level=LogLevel.DEBUG)

@@ -16,10 +16,11 @@ from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
 from pants.engine.fs import Digest, MergeDigests
 from pants.engine.process import InteractiveProcess, Process
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
+from pants.engine.target import WrappedTarget, WrappedTargetRequest
 
 from oci_images import image_types
 from oci_images.builder import OciImages, Program, ProgramRequest
-from oci_images.documents import DocumentArtifact
+from oci_images.images import Archive, ImageFieldSet, ImageRequest, IndexFieldSet, IndexRequest
 
 #: Credentials, trusted authorities, and what a signing command needs to start.
 ENVIRONMENT = (
@@ -55,9 +56,6 @@ class PublishImageFieldSet(PublishFieldSet):
 async def publish_image(request: PublishImageRequest, options: OciImages) -> PublishProcesses:
     own = request.field_set.repositories
     repositories = options.repositories if own.value is None else own.value
-    artifacts = [artifact for package in request.packages for artifact in package.artifacts]
-    documents = [one for one in artifacts if isinstance(one, DocumentArtifact)]
-    archives = [one.relpath for one in artifacts if one not in documents]
     name = request.field_set.reference.value
     if options.tag:
         name = f"{name.rpartition(':')[0]}:{options.tag}"
@@ -68,12 +66,26 @@ async def publish_image(request: PublishImageRequest, options: OciImages) -> Pub
             else f"(`{own.alias}` of {request.field_set.address} is empty)"
         )
         return PublishProcesses([PublishPackages((name,), description=why)])
+    # Not request.packages, which are those of dist/.
+    wrapped = await Get(
+        WrappedTarget,
+        WrappedTargetRequest(request.field_set.address, description_of_origin="`publish`"),
+    )
+    if wrapped.target.has_field(image_types.ImagesField):
+        index = IndexFieldSet.create(wrapped.target)
+        archive = await Get(Archive, IndexRequest(index, options.compression))
+    else:
+        image = ImageFieldSet.create(wrapped.target)
+        archive = await Get(Archive, ImageRequest(image, options.compression))
     program, inputs, environment = await MultiGet(
         Get(Program, ProgramRequest(options.publisher, options.publisher_module)),
-        Get(Digest, MergeDigests(package.digest for package in request.packages)),
+        Get(Digest, MergeDigests((archive.digest, archive.documents.digest))),
         Get(EnvironmentVars, EnvironmentVarsRequest((*ENVIRONMENT, *options.sign_env_vars))),
     )
-    words = [f"--attach={one.media_type}={one.relpath}@{one.subject}" for one in documents]
+    words = [
+        f"--attach={one.media_type}={one.relpath}@{one.subject}"
+        for one in archive.documents.artifacts
+    ]
     if options.sign:
         words.append(f"--sign={options.sign}")
     processes = await MultiGet(
@@ -81,7 +93,7 @@ async def publish_image(request: PublishImageRequest, options: OciImages) -> Pub
             Process,
             VenvPexProcess(
                 program.pex,
-                argv=(*archives, f"{repository}/{name}", *words),
+                argv=(archive.file, f"{repository}/{name}", *words),
                 input_digest=inputs,
                 extra_env=environment,
                 description=repository,

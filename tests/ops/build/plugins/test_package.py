@@ -3,15 +3,19 @@
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ops.build.debian.lock import render
-from ops.build.oci.entry import file
+from ops.build.oci.entry import Entry, file
 from ops.build.oci.registry import Reference, Registry
+from tests.images.archive import Archive
 from tests.ops.build.debian.samples import package
 from tests.ops.build.oci import registries
 from tests.ops.build.oci.samples import deb
@@ -56,6 +60,14 @@ oci_image(
     output_path="above.oci.tar",
 )
 """
+#: Stands in for the locked interpreter: its loader starts this one.
+LOADER = f"""#!/bin/sh
+shift 3
+unset PYTHONHOME
+exec {sys.executable} "$@"
+"""
+INTERPRETER = 'debian_packages(name="image-python", lock="python.lock")\n'
+LOADERS = ("usr/lib64/ld-linux-x86-64.so.2", "usr/lib/ld-linux-aarch64.so.1")
 REQUIREMENTS = """
 python_requirement(name="a", requirements=["cyclonedx-python-lib"], modules=["cyclonedx"])
 python_requirement(name="b", requirements=["packageurl-python"], modules=["packageurl"])
@@ -76,20 +88,37 @@ site_dir = "site"
 @pytest.fixture(scope="module")
 def pants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     mirror = tmp_path_factory.mktemp("mirror")
-    built = deb(mirror / "hello.deb", "hello", file("usr/bin/hello", b"hello", 0o755))
-    locked = package("hello", built.read_bytes())
-    other = replace(locked, architecture="arm64")
-    (mirror / locked.path).parent.mkdir(parents=True)
-    built.rename(mirror / locked.path)
+    hello = locked(mirror, "hello", file("usr/bin/hello", b"hello", 0o755))
+    loaders = [file(path, LOADER.encode(), 0o755) for path in LOADERS]
+    python = locked(mirror, "python", *loaders, file("usr/bin/python3.13", b""))
     with workspace(tmp_path_factory.mktemp("workspace"), mirror) as made:
         made.write("requirements/BUILD", REQUIREMENTS)
         made.write("ops/images/BUILD", IMAGE)
         made.write("ops/images/words", "hello\n")
-        made.write("ops/images/hello.lock", render([locked, other], "hello.toml"))
+        made.write("ops/images/hello.lock", hello)
+        made.write("3rdparty/debian/BUILD", INTERPRETER)
+        made.write("3rdparty/debian/python.lock", python)
         shutil.copy("Makefile", made.root)
         made.write("pants", f'#!/bin/sh\nexec {program()} "$@"\n')
         (made.root / "pants").chmod(0o755)
         yield made
+
+
+def locked(mirror: Path, name: str, *content: Entry) -> str:
+    """The lock of a package for both architectures, which the mirror has."""
+    built = deb(mirror / f"{name}.deb", name, *content)
+    one = package(name, built.read_bytes())
+    (mirror / one.path).parent.mkdir(parents=True, exist_ok=True)
+    built.rename(mirror / one.path)
+    return render([one, replace(one, architecture="arm64")], f"{name}.toml")
+
+
+def published(registry: Registry, tag: str) -> dict[str, Any]:
+    """The digests of an index and of its first image, and the manifest of that."""
+    index = registry.manifest(tag) or b""
+    digest = json.loads(index)["manifests"][0]["digest"]
+    manifest = json.loads(registry.manifest(digest) or b"")
+    return {"index": f"sha256:{sha256(index).hexdigest()}", "image": digest, "manifest": manifest}
 
 
 def make_publish(pants: Workspace, *words: str) -> subprocess.CompletedProcess[str]:
@@ -113,6 +142,31 @@ def test_make_publish_pushes_images_with_their_documents(pants: Workspace, tmp_p
         for image in images:
             kinds = {one["artifactType"] for one in registry.referrers(image["digest"])}
             assert kinds == {"application/vnd.cyclonedx+json", "application/vnd.in-toto+json"}
+
+
+def test_published_layers_are_compressed_in_the_same_image(
+    pants: Workspace, tmp_path: Path
+) -> None:
+    done = pants.run("package", "ops/images:hello")
+    assert done.returncode == 0, done.stderr
+    built = Archive("hello", pants.root / "dist")
+    found = {}
+    with registries.registry(tmp_path) as host:
+        registry = Registry(Reference.parse(f"{host}/shop/team/hello:1"))
+        for kind in ("", "gzip", "none"):
+            words = [f"COMPRESSION={kind}"] if kind else []
+            done = make_publish(pants, f"TO={host}/shop", f"TAG=1{kind}", *words)
+            assert done.returncode == 0, done.stdout + done.stderr
+            found[kind] = published(registry, f"1{kind}")
+            # The documents are about what was published.
+            assert len(registry.referrers(found[kind]["image"])) == 2
+            assert len(registry.referrers(found[kind]["index"])) == 1
+    assert found["none"]["image"] == built.digest
+    for kind, suffix in (("", "+zstd"), ("gzip", "+gzip"), ("none", "")):
+        manifest = found[kind]["manifest"]
+        types = {layer["mediaType"] for layer in manifest["layers"]}
+        assert types == {f"application/vnd.oci.image.layer.v1.tar{suffix}"}
+        assert manifest["config"] == built.manifest["config"]
 
 
 def test_make_publish_names_missing_settings(pants: Workspace) -> None:
