@@ -3,10 +3,11 @@
 import json
 import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ops.build.oci import config as oci
@@ -41,11 +42,12 @@ def image(
     origin: str,
     output: Path,
     compressed: Sequence[tuple[Stored, Path]] = (),
+    annotations: Mapping[str, str] = MappingProxyType({}),
 ) -> Built:
     """Write an image of one platform. Raises OciError, which names ``origin`` and the problem.
 
     ``compressed`` are the same layers to hold in place of the uncompressed ones, which then need
-    not exist.
+    not exist. ``annotations`` are those of the manifest: the image id does not depend on them.
     """
     _check_reference(reference, origin)
     records = [layer for layer, _ in layers]
@@ -61,7 +63,7 @@ def image(
     unpacked = stack.check(records)
     configuration_blob = _blob(configuration)
     stored = compressed or [(layer.stored, path) for layer, path in layers]
-    manifest = oci.manifest(configuration_blob, (layer for layer, _ in stored))
+    manifest = oci.manifest(configuration_blob, (layer for layer, _ in stored), annotations)
     entry = {
         **descriptor(_blob(manifest), oci.MANIFEST_TYPE),
         "platform": dict(oci.PLATFORMS[platform]),
@@ -83,7 +85,13 @@ def image(
     )
 
 
-def index(archives: Sequence[Path], reference: str, origin: str, output: Path) -> Built:
+def index(
+    archives: Sequence[Path],
+    reference: str,
+    origin: str,
+    output: Path,
+    annotations: Mapping[str, str] = MappingProxyType({}),
+) -> Built:
     """Join images of several platforms under one index; shared blobs are stored once.
 
     Engines without index support load the images one by one, under their own tags. Raises OciError
@@ -117,7 +125,14 @@ def index(archives: Sequence[Path], reference: str, origin: str, output: Path) -
         raise OciError(f"{origin}: images: an index joins two images or more")
     manifests.sort(key=lambda entry: str(entry["platform"]["architecture"]))
     docker.sort(key=lambda one: str(one["RepoTags"]))
-    joined = encode({"schemaVersion": 2, "mediaType": oci.INDEX_TYPE, "manifests": manifests})
+    joined = encode(
+        {
+            "schemaVersion": 2,
+            "mediaType": oci.INDEX_TYPE,
+            "manifests": manifests,
+            **oci.annotated(annotations),
+        }
+    )
     blob = _blob(joined)
     blobs[blob.digest] = joined
     top = {**descriptor(blob, oci.INDEX_TYPE), "annotations": _name(reference)}

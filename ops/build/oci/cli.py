@@ -94,6 +94,7 @@ def image(spec: Spec) -> Result:
             spec["origin"],
             Path(spec["output"]),
             [compression.read(Path(record)) for record in spec.get("compressed", ())],
+            spec.get("annotations", {}),
         )
     )
 
@@ -101,7 +102,8 @@ def image(spec: Spec) -> Result:
 def index(spec: Spec) -> Result:
     """Join images of several platforms under one name."""
     images = [Path(path) for path in spec["images"]]
-    return asdict(archive.index(images, spec["reference"], spec["origin"], Path(spec["output"])))
+    named = spec["reference"], spec["origin"], Path(spec["output"])
+    return asdict(archive.index(images, *named, spec.get("annotations", {})))
 
 
 COMMANDS: Mapping[str, Callable[[Spec], Result]] = {

@@ -79,7 +79,7 @@ def config(how: Config, layers: Sequence[Layer], platform: str, origin: str) -> 
     )
 
 
-def manifest(config_blob: Blob, layers: Iterable[Stored]) -> bytes:
+def manifest(config_blob: Blob, layers: Iterable[Stored], annotations: Mapping[str, str]) -> bytes:
     """The image's manifest, whose digest is the image's."""
     return encode(
         {
@@ -87,8 +87,14 @@ def manifest(config_blob: Blob, layers: Iterable[Stored]) -> bytes:
             "mediaType": MANIFEST_TYPE,
             "config": descriptor(config_blob, CONFIG_TYPE),
             "layers": [descriptor(layer.blob, layer.media_type) for layer in layers],
+            **annotated(annotations),
         }
     )
+
+
+def annotated(annotations: Mapping[str, str]) -> dict[str, Any]:
+    """The field of a manifest or an index that holds its annotations, if there are any."""
+    return {"annotations": dict(annotations)} if annotations else {}
 
 
 def descriptor(blob: Blob, media_type: str) -> dict[str, Any]:

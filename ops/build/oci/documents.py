@@ -29,16 +29,14 @@ def image(spec: Spec) -> None:
     _write(spec["sbom"], sbom.cyclonedx(*named, layers, texts.values()))
     _write(
         spec["provenance"],
-        provenance.image(
-            spec["origin"], *named, layers, locks, spec["builder_id"], spec["compression"]
-        ),
+        provenance.image(spec["origin"], *named, layers, locks, spec["builder_id"], spec["form"]),
     )
 
 
 def index(spec: Spec) -> None:
     """Write the provenance of an index."""
     named = spec["origin"], spec["digest"], spec["reference"]
-    made = spec["images"], spec["builder_id"], spec["compression"]
+    made = spec["images"], spec["builder_id"], spec["form"]
     _write(spec["provenance"], provenance.index(*named, *made))
 
 

@@ -30,13 +30,13 @@ def image(
     layers: Sequence[Layer],
     locks: Mapping[str, bytes],
     builder: str,
-    compression: str,
+    form: Mapping[str, Any],
 ) -> str:
     """The statement for an image with this manifest digest.
 
-    ``locks`` maps the path of each lock to its content. ``compression`` is that of the layers, on
-    which the digest depends. ``builder`` is the URI of the trusted build
-    platform (SLSA, "builder.id").
+    ``locks`` maps the path of each lock to its content. ``form`` has the other parameters on which
+    the digest depends: ``compression`` and ``annotations``. ``builder`` is the URI of the trusted
+    build platform (SLSA, "builder.id").
     """
     allowed: dict[tuple[str, str], list[str]] = {}
     for content in locks.values():
@@ -44,7 +44,7 @@ def image(
     return _statement(
         reference,
         digest,
-        {"target": origin, "platform": platform, "compression": compression},
+        {"target": origin, "platform": platform, **form},
         [*_locks(locks), *_packages(layers, allowed)],
         [
             {
@@ -65,20 +65,20 @@ def index(
     reference: str,
     images: Mapping[str, str],
     builder: str,
-    compression: str,
+    form: Mapping[str, Any],
 ) -> str:
     """The statement for an index that joins ``images``, which maps platforms to digests."""
     joined = [
         {"name": platform, "digest": _digest(one)} for platform, one in sorted(images.items())
     ]
-    parameters = {"target": origin, "compression": compression}
+    parameters = {"target": origin, **form}
     return _statement(reference, digest, parameters, joined, [], builder)
 
 
 def _statement(
     reference: str,
     digest: str,
-    parameters: Mapping[str, str],
+    parameters: Mapping[str, Any],
     inputs: Iterable[Descriptor],
     byproducts: Iterable[Descriptor],
     builder: str,

@@ -20,7 +20,7 @@ from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
 from pants.engine.process import Process, ProcessResult
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
 from pants.option.global_options import NamedCachesDirOption
-from pants.option.option_types import EnumOption, StrListOption, StrOption
+from pants.option.option_types import DictOption, EnumOption, StrListOption, StrOption
 from pants.option.subsystem import Subsystem
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
@@ -87,6 +87,13 @@ class OciImages(Subsystem):
     tag = StrOption(
         default=None,
         help="The tag to publish under, such as a version, in place of that of `reference`.",
+    )
+    annotations = DictOption[str](
+        help=(
+            "Annotations of what is published, such as `org.opencontainers.image.source`: of the "
+            "index of several platforms, else of the image. `tag` is added as the version, and the "
+            "target's name and description as title and description. Empty values are left out."
+        )
     )
     sign = StrOption(
         default=None,

@@ -75,7 +75,11 @@ class EnvField(DictStringToStringField):
 
 class LabelsField(DictStringToStringField):
     alias = "labels"
-    help = "Labels, such as those of org.opencontainers.image."
+    help = (
+        "Labels, beside `org.opencontainers.image.title` and `.description`, which are the name in "
+        "`reference` and the target's description. What changes with each commit belongs into "
+        "[oci-images].annotations: a label is part of the image id."
+    )
 
 
 class PortsField(Checked):

@@ -15,8 +15,9 @@ from pants.core.goals.package import (
 from pants.engine.addresses import Addresses, UnparsedAddressInputs
 from pants.engine.fs import EMPTY_DIGEST, Digest, DigestSubset, MergeDigests, PathGlobs
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
-from pants.engine.target import InvalidTargetException, Target, Targets
+from pants.engine.target import DescriptionField, InvalidTargetException, Target, Targets
 from pants.engine.unions import UnionRule
+from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
 from oci_images import image_types
@@ -32,6 +33,16 @@ from oci_images.layers import (
 )
 from oci_images.python_layers import PACKAGES, SOURCES, PythonLayers, PythonLayersRequest
 
+TITLE = "org.opencontainers.image.title"
+DESCRIPTION = "org.opencontainers.image.description"
+VERSION = "org.opencontainers.image.version"
+_NONE: FrozenDict[str, str] = FrozenDict()
+
+
+def title(reference: str) -> str:
+    """The name of an image: the last part of its repository."""
+    return reference.rpartition(":")[0].rpartition("/")[2]
+
 
 @dataclass(frozen=True)
 class ImageFieldSet(PackageFieldSet):
@@ -39,6 +50,7 @@ class ImageFieldSet(PackageFieldSet):
 
     platform: fields.PlatformField
     reference: image_types.ReferenceField
+    description: DescriptionField
     base: image_types.BaseField
     layers: image_types.LayersField
     pex: image_types.PexField
@@ -99,6 +111,7 @@ class ImageRequest:
 
     field_set: ImageFieldSet
     compression: Compression = Compression.NONE
+    annotations: FrozenDict[str, str] = _NONE
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,7 @@ class IndexRequest:
 
     field_set: IndexFieldSet
     compression: Compression = Compression.NONE
+    annotations: FrozenDict[str, str] = _NONE
 
 
 @dataclass(frozen=True)
@@ -115,6 +129,12 @@ class Archive:
     digest: Digest
     report: str
     documents: Documents
+
+
+def _described(image: ImageFieldSet) -> dict[str, str]:
+    """The labels that follow from the target; an image without a description has its base's."""
+    labels = {TITLE: title(image.reference.value or "")}
+    return {**labels, **({DESCRIPTION: image.description.value} if image.description.value else {})}
 
 
 def merged(base: dict[str, Any], image: ImageFieldSet) -> dict[str, Any]:
@@ -143,7 +163,7 @@ def merged(base: dict[str, Any], image: ImageFieldSet) -> dict[str, Any]:
         **base,
         **{name: value for name, value in own.items() if value is not None},
         "env": env,
-        "labels": {**base.get("labels", {}), **(image.labels.value or {})},
+        "labels": {**base.get("labels", {}), **_described(image), **(image.labels.value or {})},
         "ports": sorted({*base.get("ports", ()), *(image.ports.value or ())}),
         "volumes": sorted({*base.get("volumes", ()), *(image.volumes.value or ())}),
     }
@@ -193,6 +213,14 @@ def _fitting(bases: Targets, image: ImageFieldSet) -> list[Target]:
     return fitting
 
 
+def _form(request: ImageRequest | IndexRequest) -> dict[str, Any]:
+    """What the digest depends on besides the content."""
+    return {
+        "compression": request.compression.value,
+        "annotations": dict(request.annotations),
+    }
+
+
 @rule(desc="Build an OCI image", level=LogLevel.DEBUG)
 async def build_image(request: ImageRequest) -> Archive:
     image = request.field_set
@@ -219,6 +247,7 @@ async def build_image(request: ImageRequest) -> Archive:
         config=json.loads(plan.settings),
         layers=[f"layer{number}/{layer.record}" for number, layer in enumerate(plan.layers)],
         compressed=[f"layer{number}/{layer.record}" for number, layer in enumerate(compressed)],
+        annotations=dict(request.annotations),
         platform=plan.platform,
         reference=image.reference.value,
         output=output,
@@ -242,7 +271,7 @@ async def build_image(request: ImageRequest) -> Archive:
                 made.report,
                 image.reference.value,
                 platform=plan.platform,
-                compression=request.compression.value,
+                form=_form(request),
             ),
             output,
             plan.layers,
@@ -277,6 +306,7 @@ async def build_index(request: IndexRequest) -> Archive:
     spec = as_json(
         field_set.address,
         images=[archive.file for archive in archives],
+        annotations=dict(request.annotations),
         reference=field_set.reference.value,
         output=output,
     )
@@ -296,7 +326,7 @@ async def build_index(request: IndexRequest) -> Archive:
                 made.report,
                 field_set.reference.value,
                 images=joined,
-                compression=request.compression.value,
+                form=_form(request),
             ),
             output,
         ),

@@ -1,6 +1,7 @@
 """Images and a site built by Pants itself, and images published by the documented command."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,7 @@ oci_rootfs(
 oci_files(name="words", sources=["words"], into="/usr/share/hello")
 oci_image(
     name="hello",
+    description="Says hello",
     platforms=["linux/amd64", "linux/arm64"],
     reference="team/hello:latest",
     layers=[":hello-layer", ":words"],
@@ -68,6 +70,9 @@ exec {sys.executable} "$@"
 """
 INTERPRETER = 'debian_packages(name="image-python", lock="python.lock")\n'
 LOADERS = ("usr/lib64/ld-linux-x86-64.so.2", "usr/lib/ld-linux-aarch64.so.1")
+COMMITTED = "2026-01-02T03:04:05+02:00"
+IMAGE_KEY = "org.opencontainers.image"
+ROLES = ("AUTHOR", "COMMITTER")
 REQUIREMENTS = """
 python_requirement(name="a", requirements=["cyclonedx-python-lib"], modules=["cyclonedx"])
 python_requirement(name="b", requirements=["packageurl-python"], modules=["packageurl"])
@@ -101,7 +106,16 @@ def pants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         shutil.copy("Makefile", made.root)
         made.write("pants", f'#!/bin/sh\nexec {program()} "$@"\n')
         (made.root / "pants").chmod(0o755)
+        commit(made.root)
         yield made
+
+
+def commit(folder: Path) -> None:
+    """Make the folder a Git repository whose commit has the date COMMITTED."""
+    who = {f"GIT_{role}_{part}": "it@example.org" for role in ROLES for part in ("NAME", "EMAIL")}
+    env = {**os.environ, **who, "GIT_COMMITTER_DATE": COMMITTED}
+    for words in (["init", "--quiet"], ["add", "Makefile"], ["commit", "--quiet", "-m", "x"]):
+        subprocess.run(["git", *words], cwd=folder, env=env, check=True)
 
 
 def locked(mirror: Path, name: str, *content: Entry) -> str:
@@ -137,11 +151,24 @@ def test_make_publish_pushes_images_with_their_documents(pants: Workspace, tmp_p
         done = make_publish(pants, f"TO={host}/shop", "TAG=1.2.3")
         assert done.returncode == 0, done.stdout + done.stderr
         registry = Registry(Reference.parse(f"{host}/shop/team/hello:1.2.3"))
-        images = json.loads(registry.manifest("1.2.3") or b"")["manifests"]
+        index = json.loads(registry.manifest("1.2.3") or b"")
+        images = index["manifests"]
         assert [one["platform"]["architecture"] for one in images] == ["amd64", "arm64"]
         for image in images:
             kinds = {one["artifactType"] for one in registry.referrers(image["digest"])}
             assert kinds == {"application/vnd.cyclonedx+json", "application/vnd.in-toto+json"}
+    head = ["git", "rev-parse", "HEAD"]
+    revision = subprocess.run(head, cwd=pants.root, check=True, capture_output=True, text=True)
+    described = {f"{IMAGE_KEY}.title": "hello", f"{IMAGE_KEY}.description": "Says hello"}
+    assert index["annotations"] == {
+        **described,
+        f"{IMAGE_KEY}.version": "1.2.3",
+        f"{IMAGE_KEY}.revision": revision.stdout.strip(),
+        f"{IMAGE_KEY}.created": "2026-01-02T01:04:05Z",
+    }
+    done = pants.run("package", "ops/images:hello")
+    assert done.returncode == 0, done.stderr
+    assert Archive("hello", pants.root / "dist").config["config"]["Labels"] == described
 
 
 def test_published_layers_are_compressed_in_the_same_image(
