@@ -10,6 +10,10 @@ from tests.images.archive import IMAGES, SERVICES, SUFFIXES, Archive
 ALL = [f"{image}{suffix}" for image in IMAGES for suffix in SUFFIXES.values()]
 SHELLS = re.compile(r"(.*/)?(sh|bash|dash|ash|zsh|ksh|busybox)")
 PACKAGE_MANAGERS = re.compile(r"(.*/)?(apt|apt-get|dpkg|dpkg-.*|pip[0-9.]*|ensurepip)")
+DEVELOPMENT = re.compile(
+    r"app/site-packages/(rich|pygments|markdown_it|websockets|yaml)/|"
+    r"usr/lib/python3\.13/(test|pydoc_data|(__pycache__/)?(pdb|pydoc|doctest|turtle)\.)"
+)
 MACHINES = {"amd64": 62, "arm64": 183}
 BASE_LIMIT = 120_000_000
 
@@ -59,8 +63,10 @@ def test_images_have_no_shell(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_images_have_no_package_manager(name: str) -> None:
-    files = [path for path in Archive(name).names if not path.startswith("app/")]
+def test_images_have_no_package_manager_and_no_development_packages(name: str) -> None:
+    names = Archive(name).names
+    assert [path for path in names if DEVELOPMENT.match(path)] == []
+    files = [path for path in names if not path.startswith("app/")]
     assert [path for path in files if PACKAGE_MANAGERS.fullmatch(path)] == ["var/lib/dpkg"]
 
 

@@ -51,6 +51,14 @@ class PexField(SpecialCasedDependencies):
     )
 
 
+class ExcludePackagesField(StringSequenceField):
+    alias = "exclude_packages"
+    help = (
+        "Third-party packages of `pex` to leave out, with what only they require: those that "
+        "another one declares, and runs without."
+    )
+
+
 class EntrypointField(StringSequenceField):
     alias = "entrypoint"
     help = "The program and its first arguments, run without a shell. It replaces the base's `cmd`."
@@ -183,6 +191,7 @@ IMAGE_FIELDS = (
     BaseField,
     LayersField,
     PexField,
+    ExcludePackagesField,
     EntrypointField,
     CmdField,
     UserField,

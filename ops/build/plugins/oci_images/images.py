@@ -54,6 +54,7 @@ class ImageFieldSet(PackageFieldSet):
     base: image_types.BaseField
     layers: image_types.LayersField
     pex: image_types.PexField
+    exclude_packages: image_types.ExcludePackagesField
     entrypoint: image_types.EntrypointField
     cmd: image_types.CmdField
     user: image_types.UserField
@@ -191,7 +192,10 @@ async def plan_image(request: ImagePlanRequest) -> ImagePlan:
     )
     layers = [*(layer for base in bases for layer in base.layers), *own]
     if pexes:
-        python = await Get(PythonLayers, PythonLayersRequest(image.address, pexes, platform))
+        excluded = image.exclude_packages.value or ()
+        python = await Get(
+            PythonLayers, PythonLayersRequest(image.address, pexes, platform, excluded)
+        )
         layers += [python.packages, python.sources]
     below = json.loads(bases[0].settings) if bases else {}
     return ImagePlan(platform, tuple(layers), json.dumps(merged(below, image), sort_keys=True))

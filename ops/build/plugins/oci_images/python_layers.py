@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Tuple
 
 from pants.backend.python.subsystems.setup import PythonSetup
 from pants.backend.python.target_types import PexCompletePlatformsField, PythonResolveField
@@ -56,6 +57,7 @@ class PythonLayersRequest:
     image: Address
     pexes: Addresses
     platform: str
+    excluded: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ async def build_python_layers(request: PythonLayersRequest, python: PythonSetup)
                 internal_only=False,
                 complete_platforms=platforms,
                 include_source_files=False,
+                additional_args=[f"--exclude={name}" for name in request.excluded],
             ),
         ),
         Get(
