@@ -82,21 +82,27 @@ def locked(root: Path, origin: str) -> Compiler:
 
     Raises OciError if there is none or this machine cannot run it.
     """
+    program = f"usr/bin/python{VERSION[0]}.{VERSION[1]}"
+    return Compiler(loaded(root, program, origin), root.absolute() / "usr")
+
+
+def loaded(root: Path, program: str, origin: str) -> tuple[str, ...]:
+    """The command of a program unpacked below ``root``, with its own loader and C library.
+
+    Raises OciError if there is none or this machine cannot run it.
+    """
     machine = platform.machine()
     if platform.system() != "Linux" or machine not in _LOADERS:
         raise OciError(
-            f"{origin}: images are built on Linux, x86-64 or arm64, since their bytecode is made "
-            f"by the locked interpreter; this is {platform.system()} on {machine}"
+            f"{origin}: images are built on Linux, x86-64 or arm64, by locked programs; this is "
+            f"{platform.system()} on {machine}"
         )
     root = root.absolute()
     loader, libraries = (root / one for one in _LOADERS[machine])
-    program = root / f"usr/bin/python{VERSION[0]}.{VERSION[1]}"
-    if not loader.exists() or not program.exists():
-        raise OciError(
-            f"{origin}: interpreter: no {program.name} and C library for {machine} in {root.name}"
-        )
-    command = (str(loader), "--library-path", str(libraries), str(program))
-    return Compiler(command, root / "usr")
+    path = root / program
+    if not loader.exists() or not path.exists():
+        raise OciError(f"{origin}: no {path.name} and C library for {machine} in {root.name}")
+    return str(loader), "--library-path", str(libraries), str(path)
 
 
 def compiled(entries: Iterable[Entry], compiler: Compiler) -> Iterator[Entry]:

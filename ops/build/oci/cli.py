@@ -44,8 +44,8 @@ def fetch(spec: Spec) -> Result:
     return {"packages": len(packages.gather(chosen, Path(spec["output"]), cache))}
 
 
-def interpreter(spec: Spec) -> Result:
-    """Unpack the interpreter that compiles."""
+def unpack(spec: Spec) -> Result:
+    """Unpack programs that build."""
     debs = sorted(Path(spec["debs"]).glob("*.deb"))
     bytecode.unpack(debs, Path(spec["output"]))
     return {"packages": len(debs)}
@@ -66,6 +66,7 @@ def python(spec: Spec) -> Result:
         spec["origin"],
         _interpreter(spec),
         installed=spec.get("installed", False),
+        stripper=Path(spec["stripper"]) if spec.get("stripper") else None,
     )
     return _layer(spec, tree)
 
@@ -108,7 +109,7 @@ def index(spec: Spec) -> Result:
 
 COMMANDS: Mapping[str, Callable[[Spec], Result]] = {
     command.__name__: command
-    for command in (fetch, interpreter, rootfs, python, files, compress, image, index)
+    for command in (fetch, unpack, rootfs, python, files, compress, image, index)
 }
 
 

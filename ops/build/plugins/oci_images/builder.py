@@ -53,6 +53,13 @@ class OciImages(Subsystem):
             "that bytecode does not depend on the patch release of this machine's Python."
         ),
     )
+    stripper = StrOption(
+        default="3rdparty/debian:elfutils",
+        help=(
+            "The `debian_packages` of eu-strip, which removes debug information from the wheels of "
+            "images. Empty: they keep it."
+        ),
+    )
     documents = StrOption(
         default="ops/build/oci/documents.py",
         help="Address of the program that writes bills of materials and provenance.",

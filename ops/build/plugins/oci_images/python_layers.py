@@ -36,15 +36,18 @@ from pants.engine.target import (
 )
 from pants.util.logging import LogLevel
 
-from oci_images.builder import Step, StepResult, as_json
+from oci_images.builder import OciImages, Step, StepResult, as_json
 from oci_images.layers import (
     INTERPRETER,
-    TOOLCHAIN,
-    Interpreter,
+    STRIPPER,
     Layer,
+    Programs,
+    ProgramsRequest,
     architecture,
+    interpreter,
     layer_files,
     require,
+    stripper,
 )
 
 PACKAGES = "/app/site-packages"
@@ -69,7 +72,9 @@ class PythonLayers:
 
 
 @rule(desc="Build Python layers", level=LogLevel.DEBUG)
-async def build_python_layers(request: PythonLayersRequest, python: PythonSetup) -> PythonLayers:
+async def build_python_layers(
+    request: PythonLayersRequest, python: PythonSetup, options: OciImages
+) -> PythonLayers:
     targets, transitive = await MultiGet(
         Get(Targets, Addresses, request.pexes),
         Get(TransitiveTargets, TransitiveTargetsRequest(request.pexes)),
@@ -124,8 +129,9 @@ async def build_python_layers(request: PythonLayersRequest, python: PythonSetup)
         Get(Digest, AddPrefix(sources.stripped_source_files.snapshot.digest, "sources")),
     )
     lock = python.resolves[targets[0][PythonResolveField].normalized_value(python)]
-    interpreter, lock_file = await MultiGet(
-        Get(Interpreter),
+    compiler, eu_strip, lock_file = await MultiGet(
+        Get(Programs, ProgramsRequest, interpreter(options)),
+        Get(Programs, ProgramsRequest, stripper(options)),
         Get(
             Digest,
             PathGlobs(
@@ -133,12 +139,13 @@ async def build_python_layers(request: PythonLayersRequest, python: PythonSetup)
             ),
         ),
     )
-    locks = await Get(Digest, MergeDigests((interpreter.lock, lock_file)))
+    locks = await Get(Digest, MergeDigests((compiler.lock, eu_strip.lock, lock_file)))
     made = []
     for folder, into, digest, comment in (
         ("packages", PACKAGES, flat.digest, "third-party Python packages"),
         ("sources", SOURCES, source_folder, "our Python sources"),
     ):
+        packaged = folder == "packages"
         record, archive = layer_files(folder)
         spec = as_json(
             request.image,
@@ -147,13 +154,13 @@ async def build_python_layers(request: PythonLayersRequest, python: PythonSetup)
             output=record,
             folder=folder,
             into=into,
-            interpreter=f"{TOOLCHAIN}/{INTERPRETER}",
-            installed=folder == "packages",
+            interpreter=INTERPRETER,
+            installed=packaged,
+            stripper=STRIPPER if packaged and options.stripper else "",
         )
         what = f"Build the layer of {comment} of {request.image}"
-        step = Step(
-            "python", spec, digest, what, files=(record, archive), shared=interpreter.shared
-        )
+        shared = (*compiler.at(INTERPRETER), *(eu_strip.at(STRIPPER) if packaged else ()))
+        step = Step("python", spec, digest, what, files=(record, archive), shared=shared)
         made.append((record, step))
     results = await MultiGet(Get(StepResult, Step, step) for _, step in made)
     return PythonLayers(*(Layer(made[i][0], one.digest, locks) for i, one in enumerate(results)))
