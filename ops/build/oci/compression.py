@@ -2,8 +2,8 @@
 
 A configuration names its layers by their uncompressed digests, so the image id is the same with and
 without compression; the digest of the manifest is not. zstd is the one of the locked wheel; zlib is
-that of the locked interpreter, since no wheel's is the same on every processor. Levels and the
-single thread are fixed, because they influence the bytes.
+that of the locked interpreter, since the machine's may be another version or a replacement. Levels
+and the single thread are fixed, because they influence the bytes.
 """
 
 import json
