@@ -51,9 +51,14 @@ docs: ## build the documentation site (dist/docs) and serve it (PORT=8002)
 load: ## build the images and load them into Docker or Podman
 	@exec ops/images/load.sh
 
-publish: ## push the images with SBOMs and provenance (TO=registry.example.com/team TAG=1.2.3)
+# Annotations of what is published: the commit, with "-dirty" if files differ from it, and its date.
+publish: revision = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
+publish: created = $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)
+publish: ## push the images with SBOMs and provenance (TO=registry.example.com/team TAG=1.2.3; COMPRESSION=gzip)
 	$(if $(TO),,$(error TO is required: make publish TO=registry.example.com/team TAG=1.2.3))
-	@./pants --oci-images-repositories="$(TO)" --oci-images-tag="$(TAG)" publish ops/images::
+	@./pants --oci-images-repositories="$(TO)" --oci-images-tag="$(TAG)" \
+		--oci-images-annotations="+{'org.opencontainers.image.revision': '$(revision)', 'org.opencontainers.image.created': '$(created)'}" \
+		$(if $(COMPRESSION),--oci-images-compression="$(COMPRESSION)") publish ops/images::
 
 scan: ## scan for secrets, licences, advisories and outdated Debian packages (ARGS="secrets debian" selects some)
 	@./pants run ops/ci/scan/cli.py -- $(ARGS)

@@ -24,7 +24,7 @@ HEADINGS = ("layer", "digest", "MB")
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer: its content, its digest, and its transfer size in bytes (plain tar)."""
+    """A layer: its content, its digest, and the size of its plain tar in bytes."""
 
     holds: str
     digest: str

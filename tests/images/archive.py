@@ -20,11 +20,12 @@ class Archive:
     """One archive; ``name`` is that of its target, such as ``api-arm64``."""
 
     name: str
+    folder: Path = Path()
 
     @property
     def file(self) -> Path:
         """The archive itself."""
-        return Path(f"{self.name}.oci.tar")
+        return self.folder / f"{self.name}.oci.tar"
 
     @contextmanager
     def opened(self) -> Iterator[tarfile.TarFile]:

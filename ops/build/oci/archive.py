@@ -3,10 +3,11 @@
 import json
 import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ops.build.oci import config as oci
@@ -14,7 +15,7 @@ from ops.build.oci import stack, tarball
 from ops.build.oci.config import Config, descriptor, encode
 from ops.build.oci.entry import Entry, directory, file
 from ops.build.oci.errors import OciError
-from ops.build.oci.layer import Layer
+from ops.build.oci.layer import Layer, Stored
 from ops.build.oci.tarball import Blob
 
 _BLOBS = "blobs/sha256"
@@ -40,8 +41,14 @@ def image(
     reference: str,
     origin: str,
     output: Path,
+    compressed: Sequence[tuple[Stored, Path]] = (),
+    annotations: Mapping[str, str] = MappingProxyType({}),
 ) -> Built:
-    """Write an image of one platform. Raises OciError, which names ``origin`` and the problem."""
+    """Write an image of one platform. Raises OciError, which names ``origin`` and the problem.
+
+    ``compressed`` are the same layers to hold in place of the uncompressed ones, which then need
+    not exist. ``annotations`` are those of the manifest: the image id does not depend on them.
+    """
     _check_reference(reference, origin)
     records = [layer for layer, _ in layers]
     if not records:
@@ -55,7 +62,8 @@ def image(
             )
     unpacked = stack.check(records)
     configuration_blob = _blob(configuration)
-    manifest = oci.manifest(configuration_blob, records)
+    stored = compressed or [(layer.stored, path) for layer, path in layers]
+    manifest = oci.manifest(configuration_blob, (layer for layer, _ in stored), annotations)
     entry = {
         **descriptor(_blob(manifest), oci.MANIFEST_TYPE),
         "platform": dict(oci.PLATFORMS[platform]),
@@ -64,20 +72,26 @@ def image(
     docker = {
         "Config": _path(configuration_blob.digest),
         "RepoTags": [reference],
-        "Layers": [_path(layer.digest) for layer in records],
+        "Layers": [_path(layer.digest) for layer, _ in stored],
     }
-    blobs: dict[str, bytes | Path] = {layer.digest: path for layer, path in layers}
+    blobs: dict[str, bytes | Path] = {layer.digest: path for layer, path in stored}
     blobs |= {configuration_blob.digest: configuration, _blob(manifest).digest: manifest}
     _write(output, [entry], [docker], blobs)
     return Built(
         _blob(manifest).digest,
         configuration_blob.digest,
         unpacked,
-        tuple(layer.digest for layer in records),
+        tuple(layer.digest for layer, _ in stored),
     )
 
 
-def index(archives: Sequence[Path], reference: str, origin: str, output: Path) -> Built:
+def index(
+    archives: Sequence[Path],
+    reference: str,
+    origin: str,
+    output: Path,
+    annotations: Mapping[str, str] = MappingProxyType({}),
+) -> Built:
     """Join images of several platforms under one index; shared blobs are stored once.
 
     Engines without index support load the images one by one, under their own tags. Raises OciError
@@ -111,7 +125,14 @@ def index(archives: Sequence[Path], reference: str, origin: str, output: Path) -
         raise OciError(f"{origin}: images: an index joins two images or more")
     manifests.sort(key=lambda entry: str(entry["platform"]["architecture"]))
     docker.sort(key=lambda one: str(one["RepoTags"]))
-    joined = encode({"schemaVersion": 2, "mediaType": oci.INDEX_TYPE, "manifests": manifests})
+    joined = encode(
+        {
+            "schemaVersion": 2,
+            "mediaType": oci.INDEX_TYPE,
+            "manifests": manifests,
+            **oci.annotated(annotations),
+        }
+    )
     blob = _blob(joined)
     blobs[blob.digest] = joined
     top = {**descriptor(blob, oci.INDEX_TYPE), "annotations": _name(reference)}

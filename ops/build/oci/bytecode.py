@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ops.build.debian import deb as debian
 from ops.build.oci import pyc
@@ -33,6 +34,26 @@ class Compiler:
 
     command: tuple[str, ...]
     home: Path | None = None
+
+    def run(self, program: str, **streams: Any) -> bytes:
+        """Run a program of the standard library alone; returns its standard output.
+
+        ``streams`` are those of `subprocess.run`. Raises OciError if the program fails.
+        """
+        done = subprocess.run(
+            [*self.command, "-s", "-S", "-P", "-B", program],
+            env={"PYTHONHOME": str(self.home)} if self.home else {},
+            stderr=subprocess.PIPE,
+            check=False,
+            **{"stdout": subprocess.PIPE, **streams},
+        )
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip()
+            raise OciError(
+                f"{self.command[-1]}: {Path(program).name} ended with exit code "
+                f"{done.returncode}: {said}"
+            )
+        return done.stdout or b""
 
 
 #: For layers that have nothing to compile.
@@ -61,21 +82,27 @@ def locked(root: Path, origin: str) -> Compiler:
 
     Raises OciError if there is none or this machine cannot run it.
     """
+    program = f"usr/bin/python{VERSION[0]}.{VERSION[1]}"
+    return Compiler(loaded(root, program, origin), root.absolute() / "usr")
+
+
+def loaded(root: Path, program: str, origin: str) -> tuple[str, ...]:
+    """The command of a program unpacked below ``root``, with its own loader and C library.
+
+    Raises OciError if there is none or this machine cannot run it.
+    """
     machine = platform.machine()
     if platform.system() != "Linux" or machine not in _LOADERS:
         raise OciError(
-            f"{origin}: images are built on Linux, x86-64 or arm64, since their bytecode is made "
-            f"by the locked interpreter; this is {platform.system()} on {machine}"
+            f"{origin}: images are built on Linux, x86-64 or arm64, by locked programs; this is "
+            f"{platform.system()} on {machine}"
         )
     root = root.absolute()
     loader, libraries = (root / one for one in _LOADERS[machine])
-    program = root / f"usr/bin/python{VERSION[0]}.{VERSION[1]}"
-    if not loader.exists() or not program.exists():
-        raise OciError(
-            f"{origin}: interpreter: no {program.name} and C library for {machine} in {root.name}"
-        )
-    command = (str(loader), "--library-path", str(libraries), str(program))
-    return Compiler(command, root / "usr")
+    path = root / program
+    if not loader.exists() or not path.exists():
+        raise OciError(f"{origin}: no {path.name} and C library for {machine} in {root.name}")
+    return str(loader), "--library-path", str(libraries), str(path)
 
 
 def compiled(entries: Iterable[Entry], compiler: Compiler) -> Iterator[Entry]:
@@ -90,20 +117,9 @@ def compiled(entries: Iterable[Entry], compiler: Compiler) -> Iterator[Entry]:
         )
     sources = [e for e in entries if e.kind is Kind.FILE and e.path.endswith(".py")]
     request = marshal.dumps([(f"/{entry.path}", entry.content) for entry in sources])
-    done = subprocess.run(
-        [*compiler.command, "-s", "-S", "-P", "-B", pyc.__file__],
-        input=request,
-        env={"PYTHONHOME": str(compiler.home)} if compiler.home else {},
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()
-        raise OciError(
-            f"{compiler.command[-1]} did not compile: exit code {done.returncode}: {said}"
-        )
+    result = compiler.run(pyc.__file__, input=request)
     tag = f"cpython-{VERSION[0]}{VERSION[1]}"
-    for entry, data in zip(sources, marshal.loads(done.stdout), strict=True):
+    for entry, data in zip(sources, marshal.loads(result), strict=True):
         if data is not None:
             folder, _, name = entry.path.rpartition("/")
             cache = f"{folder}/__pycache__" if folder else "__pycache__"

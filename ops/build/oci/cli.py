@@ -19,7 +19,7 @@ from ops.build.debian.deb import DebError
 from ops.build.debian.fetch import FetchError
 from ops.build.debian.lock import LockError
 from ops.build.debian.mirrors import MirrorError
-from ops.build.oci import archive, bytecode, debian, folder, layer, packages
+from ops.build.oci import archive, bytecode, compression, debian, folder, layer, packages
 from ops.build.oci.bytecode import Compiler
 from ops.build.oci.config import Config
 from ops.build.oci.errors import OciError
@@ -44,8 +44,8 @@ def fetch(spec: Spec) -> Result:
     return {"packages": len(packages.gather(chosen, Path(spec["output"]), cache))}
 
 
-def interpreter(spec: Spec) -> Result:
-    """Unpack the interpreter that compiles."""
+def unpack(spec: Spec) -> Result:
+    """Unpack programs that build."""
     debs = sorted(Path(spec["debs"]).glob("*.deb"))
     bytecode.unpack(debs, Path(spec["output"]))
     return {"packages": len(debs)}
@@ -55,7 +55,7 @@ def rootfs(spec: Spec) -> Result:
     """Build a layer of Debian packages."""
     debs = sorted(Path(spec["debs"]).glob("*.deb")) if spec["debs"] else []
     wanted = debian.Rootfs(spec["origin"], debs, **spec["rootfs"])
-    return _layer(spec, debian.rootfs(wanted, _compiler(spec)))
+    return _layer(spec, debian.rootfs(wanted, _interpreter(spec)))
 
 
 def python(spec: Spec) -> Result:
@@ -64,8 +64,9 @@ def python(spec: Spec) -> Result:
         Path(spec["folder"]),
         spec["into"],
         spec["origin"],
-        _compiler(spec),
+        _interpreter(spec),
         installed=spec.get("installed", False),
+        stripper=Path(spec["stripper"]) if spec.get("stripper") else None,
     )
     return _layer(spec, tree)
 
@@ -75,6 +76,12 @@ def files(spec: Spec) -> Result:
     return _layer(
         spec, Tree(folder.files(Path(spec["folder"]), spec["into"], spec["origin"], spec["mode"]))
     )
+
+
+def compress(spec: Spec) -> Result:
+    """Compress a layer."""
+    kind, record, output = spec["compression"], Path(spec["layer"]), Path(spec["output"])
+    return asdict(compression.write(kind, record, output, _interpreter(spec)))
 
 
 def image(spec: Spec) -> Result:
@@ -87,6 +94,8 @@ def image(spec: Spec) -> Result:
             spec["reference"],
             spec["origin"],
             Path(spec["output"]),
+            [compression.read(Path(record)) for record in spec.get("compressed", ())],
+            spec.get("annotations", {}),
         )
     )
 
@@ -94,12 +103,13 @@ def image(spec: Spec) -> Result:
 def index(spec: Spec) -> Result:
     """Join images of several platforms under one name."""
     images = [Path(path) for path in spec["images"]]
-    return asdict(archive.index(images, spec["reference"], spec["origin"], Path(spec["output"])))
+    named = spec["reference"], spec["origin"], Path(spec["output"])
+    return asdict(archive.index(images, *named, spec.get("annotations", {})))
 
 
 COMMANDS: Mapping[str, Callable[[Spec], Result]] = {
     command.__name__: command
-    for command in (fetch, interpreter, rootfs, python, files, image, index)
+    for command in (fetch, unpack, rootfs, python, files, compress, image, index)
 }
 
 
@@ -120,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _compiler(spec: Spec) -> Compiler:
+def _interpreter(spec: Spec) -> Compiler:
     """The locked interpreter, in the folder that the spec names."""
     if not spec.get("interpreter"):
         # The builder's own must not be used silently: its bytecode may differ.

@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ops.build.oci.errors import OciError
-from ops.build.oci.layer import MEDIA_TYPE, Layer
+from ops.build.oci.layer import Layer, Stored
 from ops.build.oci.tarball import Blob
 
 CREATED = "1970-01-01T00:00:00Z"
@@ -79,16 +79,22 @@ def config(how: Config, layers: Sequence[Layer], platform: str, origin: str) -> 
     )
 
 
-def manifest(config_blob: Blob, layers: Sequence[Layer]) -> bytes:
+def manifest(config_blob: Blob, layers: Iterable[Stored], annotations: Mapping[str, str]) -> bytes:
     """The image's manifest, whose digest is the image's."""
     return encode(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "config": descriptor(config_blob, CONFIG_TYPE),
-            "layers": [descriptor(layer.blob, MEDIA_TYPE) for layer in layers],
+            "layers": [descriptor(layer.blob, layer.media_type) for layer in layers],
+            **annotated(annotations),
         }
     )
+
+
+def annotated(annotations: Mapping[str, str]) -> dict[str, Any]:
+    """The field of a manifest or an index that holds its annotations, if there are any."""
+    return {"annotations": dict(annotations)} if annotations else {}
 
 
 def descriptor(blob: Blob, media_type: str) -> dict[str, Any]:

@@ -29,14 +29,15 @@ def image(spec: Spec) -> None:
     _write(spec["sbom"], sbom.cyclonedx(*named, layers, texts.values()))
     _write(
         spec["provenance"],
-        provenance.image(spec["origin"], *named, layers, locks, spec["builder_id"]),
+        provenance.image(spec["origin"], *named, layers, locks, spec["builder_id"], spec["form"]),
     )
 
 
 def index(spec: Spec) -> None:
     """Write the provenance of an index."""
     named = spec["origin"], spec["digest"], spec["reference"]
-    _write(spec["provenance"], provenance.index(*named, spec["images"], spec["builder_id"]))
+    made = spec["images"], spec["builder_id"], spec["form"]
+    _write(spec["provenance"], provenance.index(*named, *made))
 
 
 def main(arguments: list[str] | None = None) -> int:

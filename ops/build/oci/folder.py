@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ops.build.oci import paths, wheels
+from ops.build.oci import paths, strip, wheels
 from ops.build.oci.bytecode import Compiler, compiled
 from ops.build.oci.entry import Entry, file, symlink
 from ops.build.oci.errors import OciError
@@ -39,12 +39,18 @@ def files(root: Path, into: str, origin: str, mode: int | None = None) -> Iterat
 
 
 def python(
-    root: Path, into: str, origin: str, compiler: Compiler, *, installed: bool = False
+    root: Path,
+    into: str,
+    origin: str,
+    compiler: Compiler,
+    *,
+    installed: bool = False,
+    stripper: Path | None = None,
 ) -> Tree:
     """Python sources and packages below ``root`` with their bytecode, put below ``into``.
 
     With ``installed``, ``root`` holds only installed wheels, and each file is compared with their
-    RECORDs. Raises OciError.
+    RECORDs, before the packages unpacked in ``stripper`` remove debug information. Raises OciError.
     """
     tree = Tree()
     prefix = paths.canonical(paths.normal(into, origin))
@@ -54,6 +60,9 @@ def python(
             tree.add(entry)
     if installed:
         wheels.check(tree.entries(), prefix, _NOT_TAKEN, origin)
+    if stripper:
+        for entry in strip.stripped(list(tree.entries()), stripper, origin):
+            tree.replace(entry)
     for entry in compiled(list(tree.entries()), compiler):
         tree.add(entry)
     return tree

@@ -11,8 +11,7 @@ from ops.build.oci.components import Component
 from ops.build.oci.entry import Entry, Kind
 from ops.build.oci.tarball import Blob
 
-#: Layers are plain tar: compressed bytes depend on the compressor's version, and older engines read
-#: no compression that has only one implementation (docs/decisions/0006).
+#: Layers are built as plain tar, and compressed when they are published (docs/decisions/0006).
 MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 
@@ -39,8 +38,23 @@ class Layer:
     files: tuple[Row, ...] = ()
 
     @property
+    def stored(self) -> "Stored":
+        """The layer uncompressed, where its digest is also its diff ID."""
+        return Stored(MEDIA_TYPE, self.digest, self.size, self.tar)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A layer as an archive or a registry holds it; ``file`` is beside its record."""
+
+    media_type: str
+    digest: str
+    size: int
+    file: str
+
+    @property
     def blob(self) -> Blob:
-        """The digest of the layer's archive; since it is uncompressed, this is also its diff ID."""
+        """Its digest and size."""
         return Blob(self.digest, self.size)
 
 

@@ -30,11 +30,13 @@ def image(
     layers: Sequence[Layer],
     locks: Mapping[str, bytes],
     builder: str,
+    form: Mapping[str, Any],
 ) -> str:
     """The statement for an image with this manifest digest.
 
-    ``locks`` maps the path of each lock to its content. ``builder`` is the URI of the trusted build
-    platform (SLSA, "builder.id").
+    ``locks`` maps the path of each lock to its content. ``form`` has the other parameters on which
+    the digest depends: ``compression`` and ``annotations``. ``builder`` is the URI of the trusted
+    build platform (SLSA, "builder.id").
     """
     allowed: dict[tuple[str, str], list[str]] = {}
     for content in locks.values():
@@ -42,7 +44,7 @@ def image(
     return _statement(
         reference,
         digest,
-        {"target": origin, "platform": platform},
+        {"target": origin, "platform": platform, **form},
         [*_locks(locks), *_packages(layers, allowed)],
         [
             {
@@ -57,18 +59,26 @@ def image(
     )
 
 
-def index(origin: str, digest: str, reference: str, images: Mapping[str, str], builder: str) -> str:
+def index(
+    origin: str,
+    digest: str,
+    reference: str,
+    images: Mapping[str, str],
+    builder: str,
+    form: Mapping[str, Any],
+) -> str:
     """The statement for an index that joins ``images``, which maps platforms to digests."""
     joined = [
         {"name": platform, "digest": _digest(one)} for platform, one in sorted(images.items())
     ]
-    return _statement(reference, digest, {"target": origin}, joined, [], builder)
+    parameters = {"target": origin, **form}
+    return _statement(reference, digest, parameters, joined, [], builder)
 
 
 def _statement(
     reference: str,
     digest: str,
-    parameters: Mapping[str, str],
+    parameters: Mapping[str, Any],
     inputs: Iterable[Descriptor],
     byproducts: Iterable[Descriptor],
     builder: str,

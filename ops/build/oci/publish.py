@@ -9,6 +9,7 @@ never gets an image without them. Credentials: see ops/build/oci/credentials.py.
 """
 
 import argparse
+import io
 import json
 import os
 import re
@@ -16,9 +17,9 @@ import sys
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ops.build.oci import credentials
 from ops.build.oci.config import INDEX_TYPE, MANIFEST_TYPE, encode
@@ -81,7 +82,7 @@ def push(archive: Path, registry: Registry) -> str:
     """
     try:
         with tarfile.open(archive) as tar:
-            (top,) = json.loads(_read(tar, "index.json"))["manifests"]
+            (top,) = json.loads(_open(tar, "index.json").read())["manifests"]
             _push(tar, top, registry)
     except (OSError, tarfile.TarError) as error:
         raise OciError(f"{archive}: cannot be read as an archive of an image: {error}") from error
@@ -161,13 +162,14 @@ def _push(tar: tarfile.TarFile, top: dict[str, Any], registry: Registry) -> None
         _push(tar, child, registry)
     for one in (document.get("config"), *document.get("layers", [])):
         if one and not registry.has_blob(one["digest"]):
-            registry.put_blob(one["digest"], _blob(tar, one["digest"]))
+            with _verified(tar, one["digest"]) as blob:
+                registry.put_blob(one["digest"], one["size"], blob)
     registry.put_manifest(top["digest"], content, top["mediaType"])
 
 
 def _put(registry: Registry, digest: str, content: bytes) -> None:
     if not registry.has_blob(digest):
-        registry.put_blob(digest, content)
+        registry.put_blob(digest, len(content), io.BytesIO(content))
 
 
 def _manifest(digest: str, registry: Registry) -> bytes:
@@ -178,20 +180,28 @@ def _manifest(digest: str, registry: Registry) -> bytes:
 
 
 def _blob(tar: tarfile.TarFile, digest: str) -> bytes:
-    content = _read(tar, f"blobs/{digest.replace(':', '/')}")
-    if _digest(content) != digest:
+    with _verified(tar, digest) as content:
+        return content.read()
+
+
+def _verified(tar: tarfile.TarFile, digest: str) -> io.BufferedReader:
+    """A blob, after its content was compared with its digest."""
+    content = _open(tar, f"blobs/{digest.replace(':', '/')}")
+    if f"sha256:{file_digest(content, 'sha256').hexdigest()}" != digest:
         raise OciError(f"{tar.name!s}: blob {digest} is damaged: build the archive anew")
+    content.seek(0)
     return content
 
 
-def _read(tar: tarfile.TarFile, name: str) -> bytes:
+def _open(tar: tarfile.TarFile, name: str) -> io.BufferedReader:
     try:
         member = tar.extractfile(name)
     except KeyError:
         member = None
     if member is None:
         raise OciError(f"{tar.name!s}: no {name} in it, so it is no archive of an image")
-    return member.read()
+    # Its declared type hides what `file_digest` requires.
+    return cast(io.BufferedReader, member)
 
 
 def _digest(content: bytes) -> str:

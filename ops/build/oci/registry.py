@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from ops.build.oci.errors import OciError
 
@@ -41,6 +41,9 @@ class Reference:
         return self.host.rsplit(":", 1)[0] in ("localhost", "127.0.0.1")
 
 
+type Body = bytes | IO[bytes] | None
+
+
 @dataclass(frozen=True)
 class Reply:
     """The response of a registry."""
@@ -64,13 +67,15 @@ class Registry:
         reply = self._ask("HEAD", f"blobs/{digest}", expect=(200, 302, 303, 307, 404))
         return reply.status != 404
 
-    def put_blob(self, digest: str, content: bytes) -> None:
-        """Upload a blob in one piece. Raises OciError if the registry received other content."""
+    def put_blob(self, digest: str, size: int, content: IO[bytes]) -> None:
+        """Upload a blob from the start of a file, in one request. Raises OciError if the registry
+        received other content.
+        """
         start = self._ask("POST", "blobs/uploads/", expect=(202,))
         place = urllib.parse.urlsplit(start.headers["location"])
         query = f"{place.query}&" if place.query else ""
         path = f"{place.path}?{query}digest={urllib.parse.quote(digest)}"
-        headers = {"Content-Type": "application/octet-stream"}
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         self._send("PUT", path, content, headers, expect=(201,), host=place.netloc)
 
     def manifest(self, tag: str) -> bytes | None:
@@ -118,7 +123,7 @@ class Registry:
         self,
         method: str,
         path: str,
-        body: bytes | None,
+        body: Body,
         headers: Mapping[str, str],
         *,
         expect: Iterable[int],
@@ -136,7 +141,7 @@ class Registry:
         return reply
 
     def _once(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], host: str
+        self, method: str, path: str, body: Body, headers: Mapping[str, str], host: str
     ) -> Reply:
         sent = dict(headers)
         own = host in ("", self.reference.host)
@@ -207,11 +212,13 @@ def _exchange(
     host: str,
     method: str,
     path: str,
-    body: bytes | None,
+    body: Body,
     headers: Mapping[str, str],
 ) -> Reply:
     kind = http.client.HTTPConnection if plain else http.client.HTTPSConnection
     connection = kind(host, timeout=_TIMEOUT)
+    if body and not isinstance(body, bytes):
+        body.seek(0)
     try:
         connection.request(method, path, body, dict(headers))
         reply = connection.getresponse()

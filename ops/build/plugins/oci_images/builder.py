@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any, Mapping, Tuple
 
@@ -19,7 +20,7 @@ from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
 from pants.engine.process import Process, ProcessResult
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
 from pants.option.global_options import NamedCachesDirOption
-from pants.option.option_types import StrListOption, StrOption
+from pants.option.option_types import DictOption, EnumOption, StrListOption, StrOption
 from pants.option.subsystem import Subsystem
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
@@ -33,6 +34,12 @@ NETWORK = "network.json"
 _NETWORK_VARIABLES = ("DEBIAN_MIRROR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
 
 
+class Compression(Enum):
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
 class OciImages(Subsystem):
     options_scope = "oci-images"
     help = "Builds OCI images."
@@ -44,6 +51,13 @@ class OciImages(Subsystem):
         help=(
             "The `debian_packages` of the interpreter that compiles the images' Python sources, so "
             "that bytecode does not depend on the patch release of this machine's Python."
+        ),
+    )
+    stripper = StrOption(
+        default="3rdparty/debian:elfutils",
+        help=(
+            "The `debian_packages` of eu-strip, which removes debug information from the wheels of "
+            "images. Empty: they keep it."
         ),
     )
     documents = StrOption(
@@ -62,6 +76,14 @@ class OciImages(Subsystem):
         default="ops/build/oci/publish.py", help="Address of the program that pushes to registries."
     )
     publisher_module = StrOption(default="ops.build.oci.publish", help="Its module.")
+    compression = EnumOption(
+        default=Compression.ZSTD,
+        help=(
+            "How published images hold their layers. Archives in dist/ hold them uncompressed. The "
+            "image id is the same in all cases, the digest is not. `gzip` is for registries and "
+            "engines without zstd."
+        ),
+    )
     repositories = StrListOption(
         help=(
             "Where `./pants publish` pushes images whose target does not say: HOST or HOST/FOLDER. "
@@ -72,6 +94,13 @@ class OciImages(Subsystem):
     tag = StrOption(
         default=None,
         help="The tag to publish under, such as a version, in place of that of `reference`.",
+    )
+    annotations = DictOption[str](
+        help=(
+            "Annotations of what is published, such as `org.opencontainers.image.source`: of the "
+            "index of several platforms, else of the image. `tag` is added as the version, and the "
+            "target's name and description as title and description. Empty values are left out."
+        )
     )
     sign = StrOption(
         default=None,

@@ -51,6 +51,14 @@ class PexField(SpecialCasedDependencies):
     )
 
 
+class ExcludePackagesField(StringSequenceField):
+    alias = "exclude_packages"
+    help = (
+        "Third-party packages of `pex` to leave out, with what only they require: those that "
+        "another one declares, and runs without."
+    )
+
+
 class EntrypointField(StringSequenceField):
     alias = "entrypoint"
     help = "The program and its first arguments, run without a shell. It replaces the base's `cmd`."
@@ -75,7 +83,11 @@ class EnvField(DictStringToStringField):
 
 class LabelsField(DictStringToStringField):
     alias = "labels"
-    help = "Labels, such as those of org.opencontainers.image."
+    help = (
+        "Labels, beside `org.opencontainers.image.title` and `.description`, which are the name in "
+        "`reference` and the target's description. What changes with each commit belongs into "
+        "[oci-images].annotations: a label is part of the image id."
+    )
 
 
 class PortsField(Checked):
@@ -179,6 +191,7 @@ IMAGE_FIELDS = (
     BaseField,
     LayersField,
     PexField,
+    ExcludePackagesField,
     EntrypointField,
     CmdField,
     UserField,

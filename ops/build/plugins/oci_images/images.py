@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Iterable, Tuple
+from typing import Any, Tuple
 
 from pants.core.goals.package import (
     BuiltPackage,
@@ -13,18 +13,35 @@ from pants.core.goals.package import (
     PackageFieldSet,
 )
 from pants.engine.addresses import Addresses, UnparsedAddressInputs
-from pants.engine.fs import EMPTY_DIGEST, Digest, MergeDigests
+from pants.engine.fs import EMPTY_DIGEST, Digest, DigestSubset, MergeDigests, PathGlobs
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
-from pants.engine.target import InvalidTargetException, Target, Targets
+from pants.engine.target import DescriptionField, InvalidTargetException, Target, Targets
 from pants.engine.unions import UnionRule
+from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
 from oci_images import image_types
 from oci_images import target_types as fields
-from oci_images.builder import Step, StepResult, as_json
-from oci_images.documents import DocumentArtifact, Documents, DocumentsRequest, about
-from oci_images.layers import Layer, LayerRequest, require
+from oci_images.builder import Compression, Step, StepResult, as_json
+from oci_images.documents import Documents, DocumentsRequest, about
+from oci_images.layers import (
+    CompressedLayer,
+    CompressedLayerRequest,
+    Layer,
+    LayerRequest,
+    require,
+)
 from oci_images.python_layers import PACKAGES, SOURCES, PythonLayers, PythonLayersRequest
+
+TITLE = "org.opencontainers.image.title"
+DESCRIPTION = "org.opencontainers.image.description"
+VERSION = "org.opencontainers.image.version"
+_NONE: FrozenDict[str, str] = FrozenDict()
+
+
+def title(reference: str) -> str:
+    """The name of an image: the last part of its repository."""
+    return reference.rpartition(":")[0].rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -33,9 +50,11 @@ class ImageFieldSet(PackageFieldSet):
 
     platform: fields.PlatformField
     reference: image_types.ReferenceField
+    description: DescriptionField
     base: image_types.BaseField
     layers: image_types.LayersField
     pex: image_types.PexField
+    exclude_packages: image_types.ExcludePackagesField
     entrypoint: image_types.EntrypointField
     cmd: image_types.CmdField
     user: image_types.UserField
@@ -87,9 +106,22 @@ class ImagePlan:
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """The archive of an image; requested by its own build and by an index that joins it."""
+    """The archive of an image; requested by its own build, by an index that joins it, and by its
+    publication.
+    """
 
     field_set: ImageFieldSet
+    compression: Compression = Compression.NONE
+    annotations: FrozenDict[str, str] = _NONE
+
+
+@dataclass(frozen=True)
+class IndexRequest:
+    """The archive of an index, with the documents of its images."""
+
+    field_set: IndexFieldSet
+    compression: Compression = Compression.NONE
+    annotations: FrozenDict[str, str] = _NONE
 
 
 @dataclass(frozen=True)
@@ -98,6 +130,12 @@ class Archive:
     digest: Digest
     report: str
     documents: Documents
+
+
+def _described(image: ImageFieldSet) -> dict[str, str]:
+    """The labels that follow from the target; an image without a description has its base's."""
+    labels = {TITLE: title(image.reference.value or "")}
+    return {**labels, **({DESCRIPTION: image.description.value} if image.description.value else {})}
 
 
 def merged(base: dict[str, Any], image: ImageFieldSet) -> dict[str, Any]:
@@ -126,7 +164,7 @@ def merged(base: dict[str, Any], image: ImageFieldSet) -> dict[str, Any]:
         **base,
         **{name: value for name, value in own.items() if value is not None},
         "env": env,
-        "labels": {**base.get("labels", {}), **(image.labels.value or {})},
+        "labels": {**base.get("labels", {}), **_described(image), **(image.labels.value or {})},
         "ports": sorted({*base.get("ports", ()), *(image.ports.value or ())}),
         "volumes": sorted({*base.get("volumes", ()), *(image.volumes.value or ())}),
     }
@@ -154,7 +192,10 @@ async def plan_image(request: ImagePlanRequest) -> ImagePlan:
     )
     layers = [*(layer for base in bases for layer in base.layers), *own]
     if pexes:
-        python = await Get(PythonLayers, PythonLayersRequest(image.address, pexes, platform))
+        excluded = image.exclude_packages.value or ()
+        python = await Get(
+            PythonLayers, PythonLayersRequest(image.address, pexes, platform, excluded)
+        )
         layers += [python.packages, python.sources]
     below = json.loads(bases[0].settings) if bases else {}
     return ImagePlan(platform, tuple(layers), json.dumps(merged(below, image), sort_keys=True))
@@ -176,15 +217,41 @@ def _fitting(bases: Targets, image: ImageFieldSet) -> list[Target]:
     return fitting
 
 
+def _form(request: ImageRequest | IndexRequest) -> dict[str, Any]:
+    """What the digest depends on besides the content."""
+    return {
+        "compression": request.compression.value,
+        "annotations": dict(request.annotations),
+    }
+
+
 @rule(desc="Build an OCI image", level=LogLevel.DEBUG)
 async def build_image(request: ImageRequest) -> Archive:
     image = request.field_set
     plan = await Get(ImagePlan, ImagePlanRequest(image))
+    shared = [layer.digest for layer in plan.layers]
+    compressed: Tuple[CompressedLayer, ...] = ()
+    if request.compression is not Compression.NONE:
+        compressed = await MultiGet(
+            Get(CompressedLayer, CompressedLayerRequest(layer, request.compression))
+            for layer in plan.layers
+        )
+        # Of the layers themselves only the records: the archives next to them are large.
+        records = await MultiGet(
+            Get(Digest, DigestSubset(layer.digest, PathGlobs([layer.record])))
+            for layer in plan.layers
+        )
+        shared = [
+            await Get(Digest, MergeDigests((record, layer.digest)))
+            for record, layer in zip(records, compressed)
+        ]
     output = image.output_path.value_or_default(file_ending="oci.tar")
     spec = as_json(
         image.address,
         config=json.loads(plan.settings),
         layers=[f"layer{number}/{layer.record}" for number, layer in enumerate(plan.layers)],
+        compressed=[f"layer{number}/{layer.record}" for number, layer in enumerate(compressed)],
+        annotations=dict(request.annotations),
         platform=plan.platform,
         reference=image.reference.value,
         output=output,
@@ -197,13 +264,19 @@ async def build_image(request: ImageRequest) -> Archive:
             EMPTY_DIGEST,
             f"Build {image.address}",
             files=(output,),
-            shared=tuple((f"layer{n}", layer.digest) for n, layer in enumerate(plan.layers)),
+            shared=tuple((f"layer{number}", digest) for number, digest in enumerate(shared)),
         ),
     )
     documents = await Get(
         Documents,
         DocumentsRequest(
-            about(image.address, made.report, image.reference.value, platform=plan.platform),
+            about(
+                image.address,
+                made.report,
+                image.reference.value,
+                platform=plan.platform,
+                form=_form(request),
+            ),
             output,
             plan.layers,
         ),
@@ -213,13 +286,12 @@ async def build_image(request: ImageRequest) -> Archive:
 
 @rule
 async def package_image(field_set: ImageFieldSet) -> BuiltPackage:
-    archive = await Get(Archive, ImageRequest(field_set))
-    everything = await Get(Digest, MergeDigests((archive.digest, archive.documents.digest)))
-    return _built(archive.file, archive.report, everything, archive.documents.artifacts)
+    return await Get(BuiltPackage, Archive, await Get(Archive, ImageRequest(field_set)))
 
 
 @rule(desc="Build an OCI index", level=LogLevel.DEBUG)
-async def package_index(field_set: IndexFieldSet) -> BuiltPackage:
+async def build_index(request: IndexRequest) -> Archive:
+    field_set = request.field_set
     targets = await Get(
         Targets, UnparsedAddressInputs, field_set.images.to_unparsed_address_inputs()
     )
@@ -231,12 +303,14 @@ async def package_index(field_set: IndexFieldSet) -> BuiltPackage:
                 f"{field_set.address}: field 'images' has two for {platform}; name one a platform"
             )
     archives = await MultiGet(
-        Get(Archive, ImageRequest(ImageFieldSet.create(target))) for target in targets
+        Get(Archive, ImageRequest(ImageFieldSet.create(target), request.compression))
+        for target in targets
     )
     output = field_set.output_path.value_or_default(file_ending="oci.tar")
     spec = as_json(
         field_set.address,
         images=[archive.file for archive in archives],
+        annotations=dict(request.annotations),
         reference=field_set.reference.value,
         output=output,
     )
@@ -251,24 +325,36 @@ async def package_index(field_set: IndexFieldSet) -> BuiltPackage:
     own = await Get(
         Documents,
         DocumentsRequest(
-            about(field_set.address, made.report, field_set.reference.value, images=joined), output
+            about(
+                field_set.address,
+                made.report,
+                field_set.reference.value,
+                images=joined,
+                form=_form(request),
+            ),
+            output,
         ),
     )
     # Those of the images are published with the index, so it includes them.
     documents = [own, *(archive.documents for archive in archives)]
-    everything = await Get(Digest, MergeDigests([made.digest, *(one.digest for one in documents)]))
-    artifacts = [artifact for one in documents for artifact in one.artifacts]
-    return _built(output, made.report, everything, artifacts)
+    digest = await Get(Digest, MergeDigests(one.digest for one in documents))
+    artifacts = tuple(artifact for one in documents for artifact in one.artifacts)
+    return Archive(output, made.digest, made.report, Documents(digest, artifacts))
 
 
-def _built(
-    file: str, told: str, digest: Digest, documents: Iterable[DocumentArtifact]
-) -> BuiltPackage:
-    report = json.loads(told)
+@rule
+async def package_index(field_set: IndexFieldSet) -> BuiltPackage:
+    return await Get(BuiltPackage, Archive, await Get(Archive, IndexRequest(field_set)))
+
+
+@rule
+async def package_archive(archive: Archive) -> BuiltPackage:
+    report = json.loads(archive.report)
     unpacked = f", {report['unpacked'] / 1e6:.1f} MB unpacked" if report["unpacked"] else ""
     lines = [f"{report['digest']}{unpacked}", *(f"  layer {one}" for one in report["layers"])]
-    artifact = BuiltPackageArtifact(file, extra_log_lines=tuple(lines))
-    return BuiltPackage(digest, (artifact, *documents))
+    artifact = BuiltPackageArtifact(archive.file, extra_log_lines=tuple(lines))
+    everything = await Get(Digest, MergeDigests((archive.digest, archive.documents.digest)))
+    return BuiltPackage(everything, (artifact, *archive.documents.artifacts))
 
 
 def rules():

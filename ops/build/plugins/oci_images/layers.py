@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
@@ -25,10 +26,14 @@ from pants.engine.target import (
 from pants.util.logging import LogLevel
 
 from oci_images import target_types as fields
-from oci_images.builder import CACHE, OciImages, Step, StepResult, as_json
+from oci_images.builder import CACHE, Compression, OciImages, Step, StepResult, as_json
 
-INTERPRETER = "interpreter"
-TOOLCHAIN = "toolchain"
+#: Where a step finds the interpreter that compiles, and eu-strip.
+INTERPRETER = "toolchain/programs"
+STRIPPER = "stripper/programs"
+_PROGRAMS = "programs"
+#: What the builder adds to the name of a compressed layer.
+_SUFFIXES = {Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
 
 
 @dataclass(frozen=True)
@@ -49,18 +54,47 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Interpreter:
-    """The unpacked interpreter that compiles, in the folder INTERPRETER, and the lock of its
-    packages.
-    """
+class CompressedLayerRequest:
+    layer: Layer
+    compression: Compression
 
+
+@dataclass(frozen=True)
+class CompressedLayer:
+    """A layer's record and archive after compression."""
+
+    record: str
     digest: Digest
-    lock: Digest
 
-    @property
-    def shared(self) -> Tuple[Tuple[str, Digest], ...]:
-        """The inputs that a compiling step shares with others."""
-        return ((TOOLCHAIN, self.digest),)
+
+@dataclass(frozen=True)
+class ProgramsRequest:
+    """Programs that build, from the `debian_packages` that an option names; empty for none."""
+
+    packages: str
+    option: str
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The unpacked packages, in a folder, and their lock."""
+
+    digest: Digest = EMPTY_DIGEST
+    lock: Digest = EMPTY_DIGEST
+
+    def at(self, folder: str) -> Tuple[Tuple[str, Digest], ...]:
+        """The input that a step shares with others, with which it finds them in ``folder``."""
+        return ((folder.partition("/")[0], self.digest),) if self != Programs() else ()
+
+
+def interpreter(options: OciImages) -> ProgramsRequest:
+    """The interpreter that compiles."""
+    return ProgramsRequest(options.interpreter, "[oci-images].interpreter")
+
+
+def stripper(options: OciImages) -> ProgramsRequest:
+    """The program that removes debug information."""
+    return ProgramsRequest(options.stripper, "[oci-images].stripper")
 
 
 @dataclass(frozen=True)
@@ -104,13 +138,15 @@ def path_name(address: Address) -> str:
 
 
 @rule
-async def fetch_interpreter(options: OciImages, platform: Platform) -> Interpreter:
+async def fetch_programs(request: ProgramsRequest, platform: Platform) -> Programs:
+    if not request.packages:
+        return Programs()
     targets = await Get(
         Targets,
         UnparsedAddressInputs(
-            [options.interpreter],
+            [request.packages],
             owning_address=None,
-            description_of_origin="[oci-images].interpreter",
+            description_of_origin=request.option,
         ),
     )
     lock = await Get(SourceFiles, SourceFilesRequest([targets[0][fields.LockField]]))
@@ -128,21 +164,21 @@ async def fetch_interpreter(options: OciImages, platform: Platform) -> Interpret
             "fetch",
             spec,
             lock.snapshot.digest,
-            "Fetch the interpreter that compiles",
+            f"Fetch {request.packages}",
             folders=("debs",),
         ),
     )
     unpacked = await Get(
         StepResult,
         Step(
-            "interpreter",
-            as_json(targets[0].address, debs="debs", output=INTERPRETER),
+            "unpack",
+            as_json(targets[0].address, debs="debs", output=_PROGRAMS),
             fetched.digest,
-            "Unpack the interpreter that compiles",
-            folders=(INTERPRETER,),
+            f"Unpack {request.packages}",
+            folders=(_PROGRAMS,),
         ),
     )
-    return Interpreter(unpacked.digest, lock.snapshot.digest)
+    return Programs(unpacked.digest, lock.snapshot.digest)
 
 
 @rule
@@ -169,7 +205,7 @@ async def plan_rootfs(request: RootfsPlanRequest) -> RootfsPlan:
     )
 
 
-async def _rootfs(target: Target, platform: str) -> Layer:
+async def _rootfs(target: Target, platform: str, options: OciImages) -> Layer:
     plan = await Get(RootfsPlan, RootfsPlanRequest(target.address))
     debs = EMPTY_DIGEST
     if plan.lock:
@@ -192,13 +228,14 @@ async def _rootfs(target: Target, platform: str) -> Layer:
         )
         debs = fetched.digest
     compiled = target[fields.CompileField].value or ()
-    interpreter = await Get(Interpreter) if compiled else Interpreter(EMPTY_DIGEST, EMPTY_DIGEST)
+    wanted = interpreter(options) if compiled else ProgramsRequest("", "")
+    compiler = await Get(Programs, ProgramsRequest, wanted)
     record, archive = layer_files(path_name(target.address))
     spec = as_json(
         target.address,
         architecture=architecture(platform),
         comment=target[DescriptionField].value or "",
-        interpreter=f"{TOOLCHAIN}/{INTERPRETER}" if compiled else "",
+        interpreter=INTERPRETER if compiled else "",
         output=record,
         debs="debs" if plan.lock else "",
         rootfs={
@@ -210,7 +247,7 @@ async def _rootfs(target: Target, platform: str) -> Layer:
             "bytecode": compiled,
         },
     )
-    locks = await Get(Digest, MergeDigests((plan.locks, interpreter.lock)))
+    locks = await Get(Digest, MergeDigests((plan.locks, compiler.lock)))
     made = await Get(
         StepResult,
         Step(
@@ -219,7 +256,7 @@ async def _rootfs(target: Target, platform: str) -> Layer:
             debs,
             f"Build the layer {target.address} for {platform}",
             files=(record, archive),
-            shared=interpreter.shared if compiled else (),
+            shared=compiler.at(INTERPRETER),
         ),
     )
     return Layer(record, made.digest, locks)
@@ -250,15 +287,44 @@ async def _files(target: Target, platform: str) -> Layer:
     return Layer(record, made.digest)
 
 
+@rule(desc="Compress a layer", level=LogLevel.DEBUG)
+async def compress_layer(request: CompressedLayerRequest, options: OciImages) -> CompressedLayer:
+    layer, kind = request.layer, request.compression
+    record, archive = layer_files("compressed/layer")
+    gzip = kind is Compression.GZIP
+    wanted = interpreter(options) if gzip else ProgramsRequest("", "")
+    compressor = await Get(Programs, ProgramsRequest, wanted)
+    spec = json.dumps(
+        {
+            "origin": layer.record,
+            "compression": kind.value,
+            "layer": f"layer/{layer.record}",
+            "output": record,
+            "interpreter": INTERPRETER if gzip else "",
+        },
+        sort_keys=True,
+    )
+    step = Step(
+        "compress",
+        spec,
+        EMPTY_DIGEST,
+        f"Compress the layer {layer.record} by {kind.value}",
+        files=(record, f"{archive}{_SUFFIXES[kind]}"),
+        shared=(("layer", layer.digest), *compressor.at(INTERPRETER)),
+    )
+    made = await Get(StepResult, Step, step)
+    return CompressedLayer(record, made.digest)
+
+
 @rule(desc="Build a layer", level=LogLevel.DEBUG)
-async def build_layer(request: LayerRequest) -> Layer:
+async def build_layer(request: LayerRequest, options: OciImages) -> Layer:
     wrapped = await Get(
         WrappedTarget,
         WrappedTargetRequest(request.address, description_of_origin="the field `layers`"),
     )
     if wrapped.target.has_field(fields.LooseFilesField):
         return await _files(wrapped.target, request.platform)
-    return await _rootfs(wrapped.target, request.platform)
+    return await _rootfs(wrapped.target, request.platform, options)
 
 
 def rules():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Mapping
 
 from pants.backend.python.util_rules.pex import VenvPexProcess
 from pants.core.goals.publish import (
@@ -16,10 +17,22 @@ from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
 from pants.engine.fs import Digest, MergeDigests
 from pants.engine.process import InteractiveProcess, Process
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
+from pants.engine.target import DescriptionField, WrappedTarget, WrappedTargetRequest
+from pants.util.frozendict import FrozenDict
 
 from oci_images import image_types
 from oci_images.builder import OciImages, Program, ProgramRequest
-from oci_images.documents import DocumentArtifact
+from oci_images.images import (
+    DESCRIPTION,
+    TITLE,
+    VERSION,
+    Archive,
+    ImageFieldSet,
+    ImageRequest,
+    IndexFieldSet,
+    IndexRequest,
+    title,
+)
 
 #: Credentials, trusted authorities, and what a signing command needs to start.
 ENVIRONMENT = (
@@ -46,18 +59,24 @@ class PublishImageFieldSet(PublishFieldSet):
 
     repositories: image_types.RepositoriesField
     reference: image_types.ReferenceField
+    description: DescriptionField
 
     def get_output_data(self) -> PublishOutputData:
         return PublishOutputData({"publisher": "oci", **super().get_output_data()})
+
+
+def annotated(
+    name: str, description: str | None, tag: str | None, own: Mapping[str, str]
+) -> dict[str, str]:
+    """The annotations of an image: those of the options over what its target says."""
+    known = {TITLE: title(name), DESCRIPTION: description or "", VERSION: tag or "", **own}
+    return {key: value for key, value in sorted(known.items()) if value}
 
 
 @rule
 async def publish_image(request: PublishImageRequest, options: OciImages) -> PublishProcesses:
     own = request.field_set.repositories
     repositories = options.repositories if own.value is None else own.value
-    artifacts = [artifact for package in request.packages for artifact in package.artifacts]
-    documents = [one for one in artifacts if isinstance(one, DocumentArtifact)]
-    archives = [one.relpath for one in artifacts if one not in documents]
     name = request.field_set.reference.value
     if options.tag:
         name = f"{name.rpartition(':')[0]}:{options.tag}"
@@ -68,12 +87,29 @@ async def publish_image(request: PublishImageRequest, options: OciImages) -> Pub
             else f"(`{own.alias}` of {request.field_set.address} is empty)"
         )
         return PublishProcesses([PublishPackages((name,), description=why)])
+    annotations = FrozenDict(
+        annotated(name, request.field_set.description.value, options.tag, options.annotations)
+    )
+    # Not request.packages, which are those of dist/.
+    wrapped = await Get(
+        WrappedTarget,
+        WrappedTargetRequest(request.field_set.address, description_of_origin="`publish`"),
+    )
+    if wrapped.target.has_field(image_types.ImagesField):
+        index = IndexFieldSet.create(wrapped.target)
+        archive = await Get(Archive, IndexRequest(index, options.compression, annotations))
+    else:
+        image = ImageFieldSet.create(wrapped.target)
+        archive = await Get(Archive, ImageRequest(image, options.compression, annotations))
     program, inputs, environment = await MultiGet(
         Get(Program, ProgramRequest(options.publisher, options.publisher_module)),
-        Get(Digest, MergeDigests(package.digest for package in request.packages)),
+        Get(Digest, MergeDigests((archive.digest, archive.documents.digest))),
         Get(EnvironmentVars, EnvironmentVarsRequest((*ENVIRONMENT, *options.sign_env_vars))),
     )
-    words = [f"--attach={one.media_type}={one.relpath}@{one.subject}" for one in documents]
+    words = [
+        f"--attach={one.media_type}={one.relpath}@{one.subject}"
+        for one in archive.documents.artifacts
+    ]
     if options.sign:
         words.append(f"--sign={options.sign}")
     processes = await MultiGet(
@@ -81,7 +117,7 @@ async def publish_image(request: PublishImageRequest, options: OciImages) -> Pub
             Process,
             VenvPexProcess(
                 program.pex,
-                argv=(*archives, f"{repository}/{name}", *words),
+                argv=(archive.file, f"{repository}/{name}", *words),
                 input_digest=inputs,
                 extra_env=environment,
                 description=repository,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Tuple
 
 from pants.backend.python.subsystems.setup import PythonSetup
 from pants.backend.python.target_types import PexCompletePlatformsField, PythonResolveField
@@ -36,15 +37,18 @@ from pants.engine.target import (
 )
 from pants.util.logging import LogLevel
 
-from oci_images.builder import Step, StepResult, as_json
+from oci_images.builder import OciImages, Step, StepResult, as_json
 from oci_images.layers import (
     INTERPRETER,
-    TOOLCHAIN,
-    Interpreter,
+    STRIPPER,
     Layer,
+    Programs,
+    ProgramsRequest,
     architecture,
+    interpreter,
     layer_files,
     require,
+    stripper,
 )
 
 PACKAGES = "/app/site-packages"
@@ -57,6 +61,7 @@ class PythonLayersRequest:
     image: Address
     pexes: Addresses
     platform: str
+    excluded: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,9 @@ class PythonLayers:
 
 
 @rule(desc="Build Python layers", level=LogLevel.DEBUG)
-async def build_python_layers(request: PythonLayersRequest, python: PythonSetup) -> PythonLayers:
+async def build_python_layers(
+    request: PythonLayersRequest, python: PythonSetup, options: OciImages
+) -> PythonLayers:
     targets, transitive = await MultiGet(
         Get(Targets, Addresses, request.pexes),
         Get(TransitiveTargets, TransitiveTargetsRequest(request.pexes)),
@@ -89,6 +96,7 @@ async def build_python_layers(request: PythonLayersRequest, python: PythonSetup)
                 internal_only=False,
                 complete_platforms=platforms,
                 include_source_files=False,
+                additional_args=[f"--exclude={name}" for name in request.excluded],
             ),
         ),
         Get(
@@ -106,16 +114,30 @@ async def build_python_layers(request: PythonLayersRequest, python: PythonSetup)
         ),
         Get(Digest, AddPrefix(sources.stripped_source_files.snapshot.digest, "sources")),
     )
-    interpreter, lock_file = await MultiGet(
-        Get(Interpreter),
+    compiler, eu_strip, lock_file = await MultiGet(
+        Get(Programs, ProgramsRequest, interpreter(options)),
+        Get(Programs, ProgramsRequest, stripper(options)),
         Get(Digest, PathGlobs, _lock(targets[0], python)),
     )
-    locks = await Get(Digest, MergeDigests((interpreter.lock, lock_file)))
+    locks = await Get(Digest, MergeDigests((compiler.lock, eu_strip.lock, lock_file)))
     steps = (
         _step(
-            request, interpreter, flat.digest, "packages", PACKAGES, "third-party Python packages"
+            request,
+            flat.digest,
+            "packages",
+            PACKAGES,
+            "third-party Python packages",
+            (*compiler.at(INTERPRETER), *eu_strip.at(STRIPPER)),
+            stripper=STRIPPER if options.stripper else "",
         ),
-        _step(request, interpreter, source_folder, "sources", SOURCES, "our Python sources"),
+        _step(
+            request,
+            source_folder,
+            "sources",
+            SOURCES,
+            "our Python sources",
+            compiler.at(INTERPRETER),
+        ),
     )
     results = await MultiGet(Get(StepResult, Step, step) for step in steps)
     return PythonLayers(
@@ -159,11 +181,12 @@ def _lock(pex: Target, python: PythonSetup) -> PathGlobs:
 
 def _step(
     request: PythonLayersRequest,
-    interpreter: Interpreter,
     digest: Digest,
     folder: str,
     into: str,
     comment: str,
+    programs: tuple[tuple[str, Digest], ...],
+    stripper: str = "",
 ) -> Step:
     """The step that builds a layer from the digest's folder. Its first output is the record."""
     record, archive = layer_files(folder)
@@ -174,11 +197,12 @@ def _step(
         output=record,
         folder=folder,
         into=into,
-        interpreter=f"{TOOLCHAIN}/{INTERPRETER}",
+        interpreter=INTERPRETER,
         installed=into == PACKAGES,
+        stripper=stripper,
     )
     what = f"Build the layer of {comment} of {request.image}"
-    return Step("python", spec, digest, what, files=(record, archive), shared=interpreter.shared)
+    return Step("python", spec, digest, what, files=(record, archive), shared=programs)
 
 
 def rules():

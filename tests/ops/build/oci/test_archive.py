@@ -10,6 +10,7 @@ from ops.build.oci import archive
 from ops.build.oci.config import Config
 from ops.build.oci.entry import file
 from ops.build.oci.errors import OciError
+from ops.build.oci.layer import read
 from tests.ops.build.oci import samples
 from tests.ops.build.oci.samples import build
 
@@ -66,6 +67,21 @@ def test_archive_has_the_full_reference_for_podman_load(tmp_path: Path) -> None:
     assert top["annotations"] == {"org.opencontainers.image.ref.name": "try/it:1"}
 
 
+def test_annotations_change_the_digest_and_not_the_image_id(tmp_path: Path) -> None:
+    plain, output = build(tmp_path)
+    layers = [read(tmp_path / f"{name}-amd64.json") for name in ("base", "top")]
+    named = "linux/amd64", "try/it:1", "//:image", tmp_path / "annotated.tar"
+    how = Config(entrypoint=["/y"], user="app")
+    noted = archive.image(how, layers, *named, annotations={"revision": "1"})
+    assert noted.image_id == plain.image_id
+    assert noted.digest != plain.digest
+    (top,) = Read(named[-1]).document("index.json")["manifests"]
+    assert json.loads(Read(named[-1]).blob(top))["annotations"] == {"revision": "1"}
+    assert "annotations" not in json.loads(
+        Read(output).blob(Read(output).document("index.json")["manifests"][0])
+    )
+
+
 def test_build_is_independent_of_the_directory(tmp_path: Path) -> None:
     _, one = build(tmp_path / "one")
     _, two = build(tmp_path / "somewhere-else")
@@ -102,6 +118,10 @@ def test_index_joins_platforms_and_keeps_image_digests(tmp_path: Path) -> None:
     again = archive.index([one, two], "try/it:1", "//:index", tmp_path / "again.tar")
     assert again == built
     assert (tmp_path / "again.tar").read_bytes() == output.read_bytes()
+    noted = archive.index([one, two], "try/it:1", "//:index", tmp_path / "x.tar", {"revision": "1"})
+    index = json.loads(Read(tmp_path / "x.tar").files[f"blobs/{noted.digest.replace(':', '/')}"])
+    assert index["annotations"] == {"revision": "1"}
+    assert [one["digest"] for one in index["manifests"]] == [amd64.digest, arm64.digest]
 
 
 def test_index_with_a_duplicate_platform_or_tag_is_refused(tmp_path: Path) -> None:

@@ -64,13 +64,13 @@ def test_bytecode_is_independent_of_loaded_modules(tmp_path: Path) -> None:
 def test_packages_without_an_interpreter_are_refused(tmp_path: Path) -> None:
     deb = samples.deb(tmp_path / "x.deb", "x", file("usr/bin/x", b""))
     bytecode.unpack([deb], tmp_path / "root")
-    with pytest.raises(OciError, match=r"//:x: (interpreter: no python3.13|images are built on)"):
+    with pytest.raises(OciError, match=r"//:x: (no python3.13|images are built on)"):
         bytecode.locked(tmp_path / "root", "//:x")
 
 
 def test_failing_compiler_is_reported() -> None:
     broken = bytecode.Compiler((sys.executable, "-c", "import sys; sys.exit('no'); "))
-    with pytest.raises(OciError, match="did not compile: exit code 1: no"):
+    with pytest.raises(OciError, match=r"pyc.py ended with exit code 1: no"):
         list(bytecode.compiled([file("x.py", b"")], broken))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ops.build.oci import documents, provenance, sbom
 from tests.ops.build.oci import samples
-from tests.ops.build.oci.test_provenance import LOCKS, statement
+from tests.ops.build.oci.test_provenance import FORM, LOCKS, statement
 from tests.ops.build.oci.test_sbom import DIGEST, bill, content
 
 COMMON: dict[str, Any] = {
@@ -16,6 +16,7 @@ COMMON: dict[str, Any] = {
     "digest": DIGEST,
     "reference": "try/it:1",
     "builder_id": "urn:example:machine",
+    "form": FORM,
 }
 
 
@@ -92,7 +93,7 @@ def image_spec(locks: list[str]) -> list[str]:
 def test_index_has_only_provenance() -> None:
     images = {"linux/amd64": "sha256:" + "a" * 64}
     assert documents.main(spec(images=images, provenance="made.json")) == 0
-    expected = provenance.index("//:api", DIGEST, "try/it:1", images, "urn:example:machine")
+    expected = provenance.index("//:api", DIGEST, "try/it:1", images, "urn:example:machine", FORM)
     assert Path("made.json").read_text() == expected
 
 

@@ -12,13 +12,14 @@ DEBIAN_LOCK = (
     b"# a lock\namd64 one 1.0-1 10 " + b"5" * 64 + b" pool/main/o/one/one.deb\n"
     b"amd64 two 1.0-1 10 " + b"6" * 64 + b" pool/main/t/two/two.deb\n"
 )
+FORM = {"compression": "zstd", "annotations": {"org.opencontainers.image.version": "1"}}
 LOCKS = {"app.lock": LOCK.encode(), "debian.lock": DEBIAN_LOCK}
 
 
 def statement(folder: Path) -> str:
     layer, _ = samples.made(folder, "layer", *content())
     return provenance.image(
-        "//:api", DIGEST, "try/it:1", "linux/amd64", [layer], LOCKS, "urn:example:machine"
+        "//:api", DIGEST, "try/it:1", "linux/amd64", [layer], LOCKS, "urn:example:machine", FORM
     )
 
 
@@ -37,7 +38,12 @@ def test_statement_has_the_digest_as_its_subject(tmp_path: Path) -> None:
 
 def test_parameters_are_the_command_line_of_a_rebuild(tmp_path: Path) -> None:
     parameters = definition(statement(tmp_path))["externalParameters"]
-    assert parameters == {"target": "//:api", "platform": "linux/amd64"}
+    assert parameters == {
+        "target": "//:api",
+        "platform": "linux/amd64",
+        "compression": "zstd",
+        "annotations": {"org.opencontainers.image.version": "1"},
+    }
 
 
 def test_locks_are_recorded_by_hash(tmp_path: Path) -> None:
@@ -65,7 +71,7 @@ def test_layers_are_byproducts(tmp_path: Path) -> None:
 
 def test_index_lists_its_images() -> None:
     images = {"linux/arm64": "sha256:" + "b" * 64, "linux/amd64": "sha256:" + "a" * 64}
-    text = provenance.index("//:both", DIGEST, "try/it:1", images, "urn:x")
+    text = provenance.index("//:both", DIGEST, "try/it:1", images, "urn:x", FORM)
     assert definition(text)["resolvedDependencies"] == [
         {"name": "linux/amd64", "digest": {"sha256": "a" * 64}},
         {"name": "linux/arm64", "digest": {"sha256": "b" * 64}},
