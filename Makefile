@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up venv migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -13,6 +13,9 @@ doctor: ## report missing prerequisites and how to install them
 
 up: ## run the whole service with embedded PostgreSQL and Redis (RELOAD=1: restart on code changes)
 	@exec ops/dev/python.sh -m ops.dev.up
+
+venv: ## create .venv from the locks, for editors, pytest and the commands (done in no time if nothing changed)
+	@exec ops/dev/venv.sh
 
 migration: ## write a migration for changed models (MESSAGE="add colour to items")
 	@exec ops/dev/python.sh -m ops.dev.migration $(call quoted,MESSAGE)
@@ -87,5 +90,5 @@ new: ## create your own repository (NAME=shop INTO=../shop DESCRIPTION="Sells.")
 remove-slice: ## remove an example from the tree (SLICE=NAME; without it, the slices are listed)
 	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.slices.remove $(call quoted,SLICE)
 
-clean: ## remove build output and the data of `make up`
-	rm -rf dist .local .pants.d .pids
+clean: ## remove build output, .venv and the data of `make up`
+	rm -rf dist .local .venv .pants.d .pids

@@ -36,7 +36,7 @@ for pair in 3.13:PYTHON313 3.9:PANTS_PYTHON; do
   if found=$(DEBIAN_MIRROR=file:/nonexistent ops/build/bootstrap/python.sh "$version" 2> /dev/null); then
     ok "CPython $version" "$found"
   elif [ "$(uname -s)" = Linux ] && [ -n "$unpack" ]; then
-    note "CPython $version" "./pants unpacks Debian's on its first run (or set ${pair#*:})"
+    note "CPython $version" "Debian's is unpacked on the first run (or set ${pair#*:})"
   else
     bad "CPython $version" "install it with pyenv, uv or your package manager, run \`nix develop\`, or set ${pair#*:}"
   fi

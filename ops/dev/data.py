@@ -4,7 +4,8 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -79,10 +80,21 @@ def passwords(folder: Path) -> Secrets:
         ) from None
 
 
+def write_settings(folder: Path, settings: Mapping[str, str]) -> Path:
+    """Write the settings of this run, for commands and debuggers. Returns the file."""
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in settings.items()]
+    return _write(folder / "up.env", "".join(lines))
+
+
 def _keep(path: Path, values: dict[str, str]) -> Secrets:
     made = Secrets(**values)
-    fresh = path.with_suffix(".new")
-    fresh.touch(mode=0o600)
-    fresh.write_text(json.dumps(asdict(made), indent=2) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    _write(path, json.dumps(asdict(made), indent=2) + "\n")
     return made
+
+
+def _write(path: Path, text: str) -> Path:
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(text, encoding="utf-8")
+    return fresh.replace(path)

@@ -3,7 +3,7 @@
 import http.client
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +30,14 @@ class Stack:
     # The metrics ports of the API and of the worker.
     metrics: tuple[int, int]
     environ: Mapping[str, str]
+    # The processes that are not started, because they run in a debugger.
+    without: Collection[str] = ()
 
-    def start(self, supervisor: Supervisor, service_password: str) -> None:
-        """Start everything and wait until it serves. Raises UpError or Interrupted."""
+    def start(self, supervisor: Supervisor, service_password: str) -> dict[str, str]:
+        """Start everything and wait until it serves. Raises UpError or Interrupted.
+
+        Returns the environment of the service's processes.
+        """
 
         def run(command: list[str], purpose: str) -> None:
             supervisor.say(purpose)
@@ -55,9 +60,14 @@ class Stack:
                     reloads=step == "migrate",
                 )
             )
-        supervisor.start(
-            self._api(environ), _relay(environ), self._worker(environ), self._beat(environ)
+        service = (
+            self._api(environ),
+            _relay(environ),
+            self._worker(environ),
+            self._beat(environ),
         )
+        supervisor.start(*(one for one in service if one.name not in self.without))
+        return environ
 
     def _postgres(self) -> Process:
         return Process(

@@ -33,7 +33,10 @@ from ops.dev.redis import Redis
 from ops.dev.stack import DATABASE, ROOT, Stack
 from ops.dev.status import facts, server
 
-NAMES = ("postgres", "redis", "migrate", "api", "relay", "worker", "beat")
+SERVICE = ("api", "relay", "worker", "beat")
+NAMES = ("postgres", "redis", "migrate", *SERVICE)
+# What other programs need to use the servers of this run; they do not listen at its ports.
+SHARED = ("DATABASE_URL", "REDIS_URL", "MAIL_FOLDER")
 ADMIN = "admin@example.com"
 
 
@@ -86,7 +89,16 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         default=environ.get("RELOAD", "") not in ("", "0"),
         help="restart API, relay, worker and Beat when the code changes (RELOAD=1)",
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--without",
+        default=environ.get("UP_WITHOUT", ""),
+        help=f"processes not to start, such as api,worker; of {', '.join(SERVICE)} (UP_WITHOUT)",
+    )
+    options = parser.parse_args(arguments)
+    options.without = options.without.replace(",", " ").split()
+    if unknown := set(options.without) - set(SERVICE):
+        parser.error(f"--without: {', '.join(sorted(unknown))}: must be of {', '.join(SERVICE)}")
+    return options
 
 
 def _up(options: argparse.Namespace) -> int:
@@ -96,7 +108,8 @@ def _up(options: argparse.Namespace) -> int:
     with data.claim(folder) as lock:
         kept = data.passwords(folder)
         # For this process and its children.
-        os.environ.update(_keys(kept))
+        keys = _keys(kept)
+        os.environ.update(keys)
         settings = load_settings()
         # Shown in the banner unless the user chose them.
         email = str(settings.first_admin.email or ADMIN)
@@ -128,17 +141,20 @@ def _up(options: argparse.Namespace) -> int:
                 "FIRST_ADMIN_PASSWORD": password,
                 **({} if settings.mail.host else {"MAIL_FOLDER": str(mails)}),
             },
+            options.without,
         )
         watching = Changes(ROOT / "src") if options.reload else nullcontext()
         with Supervisor(out, keep=(lock,)) as supervisor, watching as changes:
-            stack.start(supervisor, kept.service)
+            environ = stack.start(supervisor, kept.service)
+            shared = {name: environ[name] for name in SHARED if name in environ}
+            env = data.write_settings(folder, {**shared, **keys})
             shown = "as set in FIRST_ADMIN_PASSWORD" if chosen else password
             # Errors of servers that were not ready yet no longer matter.
             out.forget()
             status = f"http://127.0.0.1:{status_port}"
             kept_mails = None if settings.mail.host else mails
             out.block(
-                _banner(stack, status, folder, email, shown, settings.mail.host or str(mails))
+                _banner(stack, status, folder, env, email, shown, settings.mail.host or str(mails))
             )
             place = _place(stack, kept_mails, folder, email)
 
@@ -189,7 +205,9 @@ def _place(stack: Stack, mails: Path | None, folder: Path, email: str) -> facts.
     )
 
 
-def _banner(stack: Stack, status: str, folder: Path, email: str, password: str, mails: str) -> str:
+def _banner(
+    stack: Stack, status: str, folder: Path, env: Path, email: str, password: str, mails: str
+) -> str:
     base = f"http://{stack.host}:{stack.port}"
     metrics = [f"http://127.0.0.1:{number}/metrics" for number in stack.metrics]
     rule = "-" * 78
@@ -205,6 +223,7 @@ def _banner(stack: Stack, status: str, folder: Path, email: str, password: str, 
   data      {folder}
   mails     {mails}
   database  {stack.postgres.url(DATABASE)}
+  settings  {env}, for commands and debuggers
 
   Ctrl-C stops everything.
 {rule}"""

@@ -5,22 +5,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 say() { printf 'lock: %s\n' "$*" >&2; }
-cache=${FASTAPI_BASE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fastapi-base}
 python=$(ops/build/bootstrap/python.sh 3.13)
-
-tools=$cache/tools-$(cksum < 3rdparty/python/tools.lock | tr ' ' -)
-if [ ! -x "$tools/bin/uv" ]; then
-  say "installing uv from 3rdparty/python/tools.lock"
-  "$python" -m venv --clear "$tools"
-  "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
-    --requirement 3rdparty/python/tools.lock
-fi
+uv=$(ops/build/bootstrap/uv.sh)
 
 compile() { # REQUIREMENTS LOCK PYTHON [CONSTRAINTS]
   local target=$2 new=$2.new
   say "$target"
   if [ -n "${KEEP:-}" ] && [ -e "$target" ]; then cp "$target" "$new"; else rm -f "$new"; fi
-  "$tools/bin/uv" pip compile --quiet --no-config --no-python-downloads --python "$python" --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+  "$uv" pip compile --quiet --no-config --no-python-downloads --python "$python" --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
     --python-version "$3" ${4:+--constraints "$4"} "$1" --output-file "$new"
   if grep -nE '(https?|file)://' "$new" >&2; then
     say "$target would hold an address (above); a lock names packages, versions and hashes only. Nothing was changed."

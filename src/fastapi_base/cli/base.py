@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, NoReturn
 
 import typer
-from pydantic_core import to_json
+from pydantic import TypeAdapter
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,6 +24,7 @@ from fastapi_base.utils.pagination import CursorCodec, InvalidCursor, Listing, P
 from fastapi_base.utils.pagination.listing import context
 
 LIMIT = 1000
+_JSON = TypeAdapter[object](Any)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Limit = Annotated[int, typer.Option(min=1, max=LIMIT, help="Maximum number of entries.")]
@@ -129,7 +130,7 @@ def page_query(
 def answer(as_json: bool, document: object, text: str) -> None:
     """Print the result of a command: the document as JSON, or the text."""
     if as_json:
-        text = to_json(document, fallback=_columns).decode()
+        text = _JSON.dump_json(document, fallback=_columns).decode()
     typer.echo(text)
 
 
@@ -166,7 +167,7 @@ def shown(value: object) -> str:
         case datetime():
             text = value.isoformat(timespec="seconds")
         case dict() | list():
-            text = to_json(value).decode()
+            text = _JSON.dump_json(value).decode()
         case _:
             text = str(value)
     # Text from a database must not move the cursor or start a new line or column.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import urllib.error
 import urllib.parse
@@ -55,6 +56,22 @@ def admin_of(started: Run) -> tuple[str, str]:
     return found[1], found[2]
 
 
+def accounts(env: Path) -> set[str]:
+    """The addresses that an operator's command prints with the settings of this run."""
+    assert env.stat().st_mode & 0o777 == 0o600
+    settings = dict(shlex.split(line)[0].split("=", 1) for line in env.read_text().splitlines())
+    command = ("-m", "fastapi_base.cli", "accounts", "find", "--json")
+    with run(*command, **settings) as started:
+        assert started.finish() == 0, started.text
+    return {item["email"] for item in json.loads(started.lines[-1])["items"]}
+
+
+def test_unknown_process_is_refused(tmp_path: Path) -> None:
+    with up(tmp_path, free_port(), "--without=wroker") as started:
+        assert started.finish() == 2
+    assert "--without: wroker: must be of api, relay, worker, beat" in started.text
+
+
 def test_stack_serves_stops_in_order_and_keeps_its_data(tmp_path: Path) -> None:
     port = free_port()
     account = {"email": "someone@example.com", "password": "correct horse battery staple"}
@@ -79,9 +96,11 @@ def test_stack_serves_stops_in_order_and_keeps_its_data(tmp_path: Path) -> None:
     stopped = [line.rsplit(" ", 1)[1] for line in started.lines if "| stopping" in line]
     assert stopped == ["beat", "worker", "relay", "api", "redis", "postgres"]
 
-    with up(tmp_path / "data", port) as started:
+    with up(tmp_path / "data", port, "--without=worker,beat") as started:
         started.expect("Ctrl-C stops everything")
+        assert "worker is ready" not in started.text
         assert admin_of(started) == admin
+        assert accounts(tmp_path / "data/up.env") == {admin[0], account["email"]}
         assert log_in(port, account["email"], account["password"])
         # Even when it is killed, no process remains, and the data stays intact.
         family = started.family()
