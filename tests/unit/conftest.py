@@ -16,7 +16,6 @@ from fastapi_base.core.config import (
     RedisSettings,
     Settings,
 )
-from fastapi_base.main import create_app
 from tests.calling import calling
 
 # The duration of an example depends on the machine, so Hypothesis sets no deadline.
@@ -49,6 +48,9 @@ def settings() -> Settings:
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
     """The application; a test may add routes."""
+    # Only here: most unit tests do not need it, and it takes long to import.
+    from fastapi_base.main import create_app
+
     return create_app(settings)
 
 
