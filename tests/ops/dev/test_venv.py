@@ -59,6 +59,8 @@ def kill_halfway(copy: Path) -> None:
                 "the installation of packages",
                 SECONDS,
                 runs=lambda: process.poll() is None,
+                # The installation from a cache takes less than a second.
+                pause=0.002,
             )
         finally:
             os.killpg(process.pid, signal.SIGKILL)
