@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fastapi import FastAPI
 
 from fastapi_base.api.resources import Resources, open_resources
+from fastapi_base.core import emails
 from fastapi_base.core.config import Settings
 from fastapi_base.core.observability.logging import configure_logging
 from fastapi_base.main import create_app
@@ -43,7 +44,8 @@ class Applications:
     """Lends applications to one test at a time.
 
     FastAPI analyses every route anew for each application, which takes longer than most tests.
-    Everything else is new for each test: middleware, resources and log handlers.
+    Middleware, resources and log handlers are new for each test. Traces and error reports are not
+    started again: tests of these create their own application.
     """
 
     def __init__(self) -> None:
@@ -56,6 +58,10 @@ class Applications:
                 made.database = database
                 made.app.middleware_stack = None
                 configure_logging(settings.log)
+                emails.allow_special_domains(settings.auth.email_allow_special_domains)
+                # The least recently used one is dropped first.
+                self._made.remove(made)
+                self._made.append(made)
                 return made.app
         made = Made(settings, database)
         made.app = create_app(settings, made.open)

@@ -204,8 +204,10 @@ def app(
     lent = applications.lend(settings, database)
     routes = [*lent.routes]
     yield lent
+    overrides = {**lent.dependency_overrides}
+    lent.dependency_overrides.clear()
     assert lent.routes == routes
-    assert not lent.dependency_overrides
+    assert not overrides
 
 
 @pytest.fixture

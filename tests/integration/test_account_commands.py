@@ -286,12 +286,14 @@ def test_address_in_a_special_domain_is_accepted_by_each_command(
 ) -> None:
     account("ada@corp.local")
     monkeypatch.setenv("AUTH_EMAIL_ALLOW_SPECIAL_DOMAINS", "true")
-    for command in (["revoke-sessions"], ["accounts", "show"], ["accounts", "deactivate"]):
-        # As in a new process.
+    try:
+        for command in (["revoke-sessions"], ["accounts", "show"], ["accounts", "deactivate"]):
+            # As in a new process.
+            emails.allow_special_domains(False)
+            result = run(commands, [*command, "ada@corp.local"])
+            assert result.exit_code == 0, result.output
+    finally:
         emails.allow_special_domains(False)
-        result = run(commands, [*command, "ada@corp.local"])
-        assert result.exit_code == 0, result.output
-    emails.allow_special_domains(False)
 
 
 @pytest.mark.parametrize(

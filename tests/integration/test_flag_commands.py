@@ -95,7 +95,7 @@ def test_impossible_change_is_explained(rows: Jobs) -> None:
             1,
             "--account: no account has the address nobody@example.com\n",
         ),
-        (("set", "read-only", "on", "--account", NOBODY), 1, "--account: The account does not"),
+        (("set", "read-only", "on", "--account", NOBODY), 1, "--account: no account has the id"),
         (("set", "read-only", "on", "--percentage", "101"), 2, "--percentage"),
         (("set", "read-only"), 2, "VALUE"),
     ]:

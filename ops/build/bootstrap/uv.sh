@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the path of uv: the version and hash of 3rdparty/python/tools.lock, installed below FASTAPI_BASE_CACHE. It and uv
-# itself read the package index from pip's configuration.
+# Prints the path of uv: the version and hash of 3rdparty/python/tools.lock, installed by pip below
+# FASTAPI_BASE_CACHE.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../../.." && pwd)
 cache=${FASTAPI_BASE_CACHE:-${XDG_CACHE_HOME:-${HOME:-$root/.local}/.cache}/fastapi-base}

@@ -2,8 +2,7 @@
 
 `make fmt` cannot do this: Pants formats only its own repository, which the files of a new one are
 not part of. Pants also takes minutes on its first run, while the commands of `ops/template` need
-only Python and take seconds. `make lock` installs every tool of the same lock, to run uv; this
-installs one wheel.
+only Python and take seconds.
 """
 
 import hashlib

@@ -16,7 +16,14 @@ from fastapi.routing import APIRoute
 from fastapi_base.api.dependencies.cookies import CSRF_HEADER
 from fastapi_base.api.errors import MEDIA_TYPE, status_of, type_uri
 from fastapi_base.core.config import Settings
-from fastapi_base.core.errors import DeadlineExceeded, DomainError, RateLimited
+from fastapi_base.core.errors import (
+    CrossSiteRequest,
+    DeadlineExceeded,
+    DomainError,
+    Overloaded,
+    RateLimited,
+    TooManyAtOnce,
+)
 from fastapi_base.schemas.problem import Problem
 
 DESCRIPTION = """
@@ -225,7 +232,7 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
             schema["properties"] = {key: _not_null(member) for key, member in members.items()}
         elif not name.endswith("_"):
             continue
-        # A form, or a generic model such as `Page_ItemRead_`.
+        # A form, or a generic model such as `Page_JobRead_`.
         schemas[schema["title"]] = schemas.pop(name)
         _refer(document, f"{_SCHEMAS}{name}", f"{_SCHEMAS}{schema['title']}")
     components["schemas"] = dict(sorted(schemas.items()))
@@ -294,9 +301,22 @@ def _of_every_route(path: str, operation: dict[str, Any]) -> dict[int | str, dic
     if path.startswith("/health/"):
         return problems(500)
     body = (400, 408, 413, 415) if "requestBody" in operation else ()
+    # Too many bodies of one IP address are not awaited (middleware/body.py).
+    waiting = (TooManyAtOnce,) if body else ()
     # Any part of a request can hold text that is refused (dependencies/bounds.py).
     bounds = (422,) if path.startswith("/api/") else ()
-    return problems(*body, *bounds, 421, 500, RateLimited, DeadlineExceeded)
+    cookie = any("csrf-token" in way for way in operation["security"])
+    return problems(
+        *body,
+        *bounds,
+        421,
+        500,
+        *((CrossSiteRequest,) if cookie else ()),
+        RateLimited,
+        *waiting,
+        DeadlineExceeded,
+        Overloaded,
+    )
 
 
 def _add_problems(operation: dict[str, Any], more: dict[int | str, dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 import secrets
 import sys
 import uuid
+from getpass import getpass
 from typing import Annotated
 
 import typer
@@ -38,7 +39,7 @@ from fastapi_base.services.identity import accounts as lifecycle
 from fastapi_base.services.identity import admin, overview, sessions, users
 from fastapi_base.services.mail.request import Mailer
 
-accounts = typer.Typer(help="Find, show, deactivate and reactivate accounts.", no_args_is_help=True)
+accounts = typer.Typer(help="Find, show and change accounts.", no_args_is_help=True)
 
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
@@ -224,6 +225,8 @@ def _set_active(account: str, active: bool, as_json: bool) -> None:
 
 
 def _typed() -> str:
+    if sys.stdin.isatty():
+        return getpass("Password: ")
     return sys.stdin.readline().rstrip("\r\n")
 
 

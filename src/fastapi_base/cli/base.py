@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, NoReturn
 
@@ -29,7 +29,7 @@ _JSON = TypeAdapter[object](Any)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Limit = Annotated[int, typer.Option(min=1, max=LIMIT, help="Maximum number of entries.")]
 Cursor = Annotated[
-    str | None, typer.Option(help="Continue a list: the cursor printed below its last page.")
+    str | None, typer.Option(help="Continue a list: the cursor printed below the previous page.")
 ]
 Account = Annotated[
     str, typer.Argument(metavar="ACCOUNT", help="E-mail address or id of the account.")
@@ -110,16 +110,10 @@ async def account_id(connection: AsyncConnection, account: str) -> uuid.UUID:
     return found.id
 
 
-def page_query(
-    listing: Listing,
-    settings: Settings,
-    limit: int,
-    cursor: str | None,
-    given: Collection[str] = (),
-) -> PageQuery:
-    """The requested page, in the list's order for the filters in use; exits if it is invalid."""
+def page_query(listing: Listing, settings: Settings, limit: int, cursor: str | None) -> PageQuery:
+    """The requested page, in the list's default order; exits if the cursor is invalid."""
     codec = CursorCodec([secret.get_secret_value().encode() for secret in settings.auth.secrets])
-    order = listing.order((), given)
+    order = listing.order((), ())
     try:
         position = codec.decode(cursor, context(listing, order)) if cursor else None
     except InvalidCursor:

@@ -16,6 +16,7 @@ from fastapi_base.cli.base import (
     table,
     with_database,
 )
+from fastapi_base.core.errors import NotFound
 from fastapi_base.core.flags import FLAGS, FlagValue, parse_defaults
 from fastapi_base.core.messaging.redis import create_redis
 from fastapi_base.core.security.caller import Origin
@@ -89,7 +90,10 @@ def override(
         async with database.read() as connection:
             ids = [await account_id(connection, one) for one in account or ()]
             for one in ids:
-                await users.get(connection, one)
+                try:
+                    await users.get(connection, one)
+                except NotFound:
+                    raise NotFound(f"no account has the id {one}") from None
         given = OverrideWrite(value=parsed, percentage=percentage, user_ids=ids)
         return await flags.override(name, given, actor=None, origin=Origin())
 

@@ -114,9 +114,12 @@ async def _fingerprint(request: Request) -> bytes:
 
 def _repeatable(request: Request, body: bytes) -> bytes:
     """The body without the boundary of a form, which clients choose anew for each attempt."""
-    _, options = parse_options_header(request.headers.get("content-type"))
+    kind, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary")
-    return body.replace(b"--" + boundary, b"--") if boundary else body
+    if kind != b"multipart/form-data" or not boundary:
+        return body
+    # Delimiters are at the start of a line (RFC 2046, 5.1.1).
+    return (b"\r\n" + body).replace(b"\r\n--" + boundary, b"\r\n--")
 
 
 OnceDep = Annotated[Once, Depends(_once)]

@@ -14,7 +14,7 @@ class Page[T](BaseModel):
 
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """The name in the OpenAPI description: `ItemPage` for a page of `ItemRead`."""
+        """The name in the OpenAPI description: `JobPage` for a page of `JobRead`."""
         return f"{params[0].__name__.removesuffix('Read')}Page"
 
     items: list[T]

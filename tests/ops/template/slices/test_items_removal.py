@@ -63,8 +63,12 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_nothing_names_the_items(tree: Path) -> None:
-    left = "".join(file.read_text() for file in (tree / PACKAGE).rglob("*.py"))
-    assert "Item" not in left.replace("Items", "").replace("ItemsView", "")
+    lines = [
+        f"{file.relative_to(tree)}: {line}"
+        for file in (tree / PACKAGE).rglob("*.py")
+        for line in file.read_text().splitlines()
+    ]
+    assert [line for line in lines if "Item" in line.replace("Items", "")] == []
     files = [
         tree / "Makefile",
         tree / "README.md",

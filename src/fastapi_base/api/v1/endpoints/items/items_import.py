@@ -44,6 +44,7 @@ async def _csv(request: Request) -> str:
     body = await request.body()
     kind = _media_type(request.headers.get("content-type", ""))
     taken: tuple[str, ...] = spreadsheet.MEDIA_TYPES
+    accept = (*taken, _FORM)
     if kind.get_content_type() == _FORM:
         async with request.form(max_files=1, max_fields=0) as form:
             file = form.get("file")
@@ -51,6 +52,7 @@ async def _csv(request: Request) -> str:
                 raise _refused("file", "The form must contain a file named file")
             body = await file.read()
             kind = _media_type(file.content_type or _UNTYPED)
+        accept = taken
         taken = (*taken, _UNTYPED)
     try:
         charset = spreadsheet.CHARSETS.get(kind.get_content_charset() or "utf-8")
@@ -58,8 +60,10 @@ async def _csv(request: Request) -> str:
         # Python cannot combine a whole parameter and one in parts (RFC 2231, 3).
         charset = None
     if kind.get_content_type() not in taken or charset is None:
-        accept = {"Accept": ", ".join(spreadsheet.MEDIA_TYPES)}
-        raise HTTPException(415, f"Content-Type must be {spreadsheet.TAKEN}", headers=accept)
+        said = f"Content-Type must be {spreadsheet.TAKEN}"
+        if _FORM in accept:
+            said += f", or {_FORM}"
+        raise HTTPException(415, said, headers={"Accept": ", ".join(accept)})
     try:
         return spreadsheet.decode(body, charset)
     except spreadsheet.NotText as error:
