@@ -53,6 +53,8 @@ def listens(port: int) -> bool:
 
 def port(wanted: int, what: str, variable: str) -> int:
     """``wanted`` if nothing listens there; a free port if it is 0. Raises UpError."""
+    if not 0 <= wanted <= 65535:
+        raise UpError(f"{variable}: {wanted} is not a port; the numbers are 0 to 65535")
     with socket.socket() as probe:
         # Like servers do: a lingering connection of the last run must not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pyotp
@@ -308,11 +309,38 @@ def test_address_in_a_special_domain_is_accepted_by_each_command(
             "password" * 2,
             "The password is",
         ),
+        (
+            ["reset-password", "a@example.com", "--password-stdin"],
+            "correct horse battery staple \xe9".encode("latin-1"),
+            "The password must be text in UTF-8",
+        ),
+        (
+            ["reset-password", "a@example.com", "--password-stdin"],
+            "correct horse\0battery staple",
+            "The password must not contain NUL",
+        ),
+        (["accounts", "find", "\udcff"], "", "PART: must be printable text"),
     ],
 )
 def test_impossible_operation_is_explained(
-    call: Callable[..., Any], arguments: list[str], typed: str, message: str
+    call: Callable[..., Any], arguments: list[str], typed: str | bytes, message: str
 ) -> None:
     result = run(commands, arguments, input=typed)
     assert result.exit_code == 1
     assert result.stderr.startswith(message)
+
+
+def test_database_that_cannot_be_used_is_explained(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = urlsplit(empty_database_url).path.removeprefix("/")
+    for url, said in (
+        (empty_database_url, 'relation "users" does not exist'),
+        (empty_database_url.replace(f"/{name}", "/absent"), 'database "absent" does not exist'),
+        (empty_database_url.replace("//postgres:", "//nobody:"), "nobody"),
+    ):
+        monkeypatch.setenv("DATABASE_URL", url)
+        result = run(commands, ["accounts", "find"])
+        assert result.exit_code == 1
+        (line,) = [line for line in result.stderr.splitlines() if line.startswith("DATABASE_URL:")]
+        assert said in line

@@ -68,6 +68,8 @@ def find(
     The JSON document is that of `GET /api/v1/users`.
     """
     settings = settings_or_exit()
+    if part and not part.isprintable():
+        fail("PART: must be printable text")
     query = page_query(admin.LISTING, settings, limit, cursor)
     chosen = UserFilter(is_active=active, is_superuser=superuser)
     page = reading(
@@ -227,7 +229,14 @@ def _set_active(account: str, active: bool, as_json: bool) -> None:
 def _typed() -> str:
     if sys.stdin.isatty():
         return getpass("Password: ")
-    return sys.stdin.readline().rstrip("\r\n")
+    try:
+        # Editors may write a byte order mark.
+        line = sys.stdin.buffer.readline().decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        fail("The password must be text in UTF-8")
+    if "\0" in line:
+        fail("The password must not contain NUL")
+    return line
 
 
 def _hashed(password: str, email: str, settings: Settings, name: str) -> str:

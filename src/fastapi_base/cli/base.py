@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, NoReturn
 
+import asyncpg
 import typer
 from pydantic import TypeAdapter
 from sqlalchemy import Row
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fastapi_base.core import emails
@@ -24,6 +26,8 @@ from fastapi_base.utils.pagination import CursorCodec, InvalidCursor, Listing, P
 from fastapi_base.utils.pagination.listing import context
 
 LIMIT = 1000
+# SQLSTATEs of a refused login, a missing database, and a table or column before its migration.
+_NOT_USABLE = ("28", "3D", "42P01", "42703")
 _JSON = TypeAdapter[object](Any)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -76,6 +80,12 @@ def with_database[T](
     except DomainError as error:
         of_database = about is None or isinstance(error, UNAVAILABLE)
         fail(f"{'DATABASE_URL' if of_database else about}: {error.detail}")
+    except (DBAPIError, asyncpg.PostgresError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if not str(getattr(cause, "sqlstate", "")).startswith(_NOT_USABLE):
+            raise
+        said = str(cause).splitlines()[0].rpartition("'>: ")[2]
+        fail(f"DATABASE_URL: {said}")
 
 
 def reading[T](

@@ -114,7 +114,11 @@ def openapi(
     document = create_app(settings_or_exit()).openapi()
     text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     if output:
-        output.write_bytes(text)
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_bytes(text)
+        except OSError as error:
+            fail(f"--output: {error}")
     else:
         sys.stdout.buffer.write(text)
 

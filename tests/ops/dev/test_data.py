@@ -80,6 +80,8 @@ def test_busy_port_is_named_with_its_variable() -> None:
         number = taken.getsockname()[1]
         with pytest.raises(UpError, match=rf"port {number} for the API cannot be used.*API_PORT"):
             places.port(number, "the API", "API_PORT")
+    with pytest.raises(UpError, match="API_PORT: 99999 is not a port"):
+        places.port(99999, "the API", "API_PORT")
 
 
 @pytest.mark.parametrize(
