@@ -26,8 +26,8 @@ from fastapi_base.utils.pagination import CursorCodec, InvalidCursor, Listing, P
 from fastapi_base.utils.pagination.listing import context
 
 LIMIT = 1000
-# SQLSTATEs of a refused login, a missing database, and a table or column before its migration.
-_NOT_USABLE = ("28", "3D", "42P01", "42703")
+# The classes of SQLSTATEs of a refused login and of a missing database.
+_NOT_USABLE = ("28", "3D")
 _JSON = TypeAdapter[object](Any)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -84,8 +84,7 @@ def with_database[T](
         cause = error.orig if isinstance(error, DBAPIError) else error
         if not str(getattr(cause, "sqlstate", "")).startswith(_NOT_USABLE):
             raise
-        said = str(cause).splitlines()[0].rpartition("'>: ")[2]
-        fail(f"DATABASE_URL: {said}")
+        fail(f"DATABASE_URL: {cause}")
 
 
 def reading[T](
