@@ -20,7 +20,7 @@ from fastapi_base.core import emails
 from fastapi_base.core.config import Settings
 from fastapi_base.db.session import Database
 from fastapi_base.main import create_app
-from fastapi_base.models import AuditEvent, Job
+from fastapi_base.models import AuditEvent, Job, User
 from fastapi_base.services.identity import users
 from tests.integration.accounts import PASSWORD, authorization, log_in, new_user
 
@@ -114,6 +114,9 @@ def test_password_is_reset_and_sessions_end(call: Callable[..., Any]) -> None:
     ended = run(commands, ["revoke-sessions", "Ada@example.com"])
     assert (ended.exit_code, ended.stdout) == (0, "ada@example.com: sessions ended: 1.\n")
     assert call(me).status_code == 401
+    user_id = base.with_database(lambda database: scalar(database, select(col(User.id))))
+    again = run(commands, ["revoke-sessions", str(user_id)])
+    assert (again.exit_code, again.stdout) == (0, "ada@example.com: sessions ended: 0.\n")
     assert call(lambda client: log_in(client, "ada@example.com")).status_code == 200
     given = run(commands, ["reset-password", "ada@example.com", "--password-stdin"], input=NEW)
     assert given.exit_code == 0
@@ -300,9 +303,10 @@ def test_address_in_a_special_domain_is_accepted_by_each_command(
 @pytest.mark.parametrize(
     ("arguments", "typed", "message"),
     [
-        (["revoke-sessions", "nobody@example.com"], "", "EMAIL: no account has"),
-        (["revoke-sessions", "nobody"], "", "EMAIL: must be"),
-        (["reset-password", "nobody@example.com"], "", "EMAIL: no account has"),
+        (["revoke-sessions", "nobody@example.com"], "", "ACCOUNT: no account has"),
+        (["revoke-sessions", "nobody"], "", "ACCOUNT: must be"),
+        (["revoke-sessions", str(uuid.UUID(int=1))], "", "ACCOUNT: The account does not exist"),
+        (["reset-password", "nobody@example.com"], "", "ACCOUNT: no account has"),
         (["reset-password", "a@example.com", "--password-stdin"], "short", "The password must"),
         (
             ["reset-password", "a@example.com", "--password-stdin"],
@@ -325,6 +329,7 @@ def test_address_in_a_special_domain_is_accepted_by_each_command(
 def test_impossible_operation_is_explained(
     call: Callable[..., Any], arguments: list[str], typed: str | bytes, message: str
 ) -> None:
+    account("a@example.com")
     result = run(commands, arguments, input=typed)
     assert result.exit_code == 1
     assert result.stderr.startswith(message)

@@ -26,7 +26,7 @@ from fastapi_base.cli.base import (
     with_database,
 )
 from fastapi_base.core.config import Settings
-from fastapi_base.core.errors import NotFound, WeakPassword
+from fastapi_base.core.errors import WeakPassword
 from fastapi_base.core.security import password_strength
 from fastapi_base.core.security.caller import Origin
 from fastapi_base.core.security.passwords import PASSWORD_MAX, hash_password
@@ -155,7 +155,7 @@ def create_admin(
 
 @accounts.command()
 def reset_password(
-    email: Annotated[str, typer.Argument(help="E-mail address of the account.")],
+    account: Account,
     password_stdin: PasswordStdin = False,
     as_json: Json = False,
 ) -> None:
@@ -168,48 +168,37 @@ def reset_password(
     settings = settings_or_exit()
     made = "" if password_stdin else secrets.token_urlsafe(15)
     password = made or _typed()
-    address = _email(email)
-    password_hash = _hashed(password, address, settings, "The password")
 
-    async def reset(database: Database) -> int:
+    async def reset(database: Database) -> tuple[str, int]:
         async with database.transaction() as session:
-            user_id = await _locked(session, address)
-            return await lifecycle.set_new_password(
-                session, Mailer(settings), user_id, password_hash, Origin(), actor=None
+            user = await _locked(session, account)
+            password_hash = _hashed(password, user.email, settings, "The password")
+            return user.email, await lifecycle.set_new_password(
+                session, Mailer(settings), user.id, password_hash, Origin(), actor=None
             )
 
-    count = with_database(reset, "EMAIL", settings=settings)
-    text = f"{address}: password set, sessions ended: {count}."
+    email, count = with_database(reset, "ACCOUNT", settings=settings)
+    text = f"{email}: password set, sessions ended: {count}."
     answer(
         as_json,
-        {"email": address, "sessions_ended": count, "password": made or None},
+        {"email": email, "sessions_ended": count, "password": made or None},
         f"{text}\nThe new password: {made}" if made else text,
     )
 
 
 @accounts.command()
-def revoke_sessions(
-    email: Annotated[str, typer.Argument(help="E-mail address of the account.")],
-    as_json: Json = False,
-) -> None:
+def revoke_sessions(account: Account, as_json: Json = False) -> None:
     """End all sessions of an account, from the next request on."""
-    # Before the address is checked, because the settings say which domains it may have.
-    settings = settings_or_exit()
-    address = _email(email)
 
-    async def revoke(database: Database) -> int:
+    async def revoke(database: Database) -> tuple[str, int]:
         async with database.transaction() as session:
-            user_id = await _locked(session, address)
-            return await sessions.revoke_all(
-                session, user_id, Origin(), actor=None, reason="by-command"
+            user = await _locked(session, account)
+            return user.email, await sessions.revoke_all(
+                session, user.id, Origin(), actor=None, reason="by-command"
             )
 
-    count = with_database(revoke, "EMAIL", settings=settings)
-    answer(
-        as_json,
-        {"email": address, "sessions_ended": count},
-        f"{address}: sessions ended: {count}.",
-    )
+    email, count = with_database(revoke, "ACCOUNT")
+    answer(as_json, {"email": email, "sessions_ended": count}, f"{email}: sessions ended: {count}.")
 
 
 def _set_active(account: str, active: bool, as_json: bool) -> None:
@@ -255,9 +244,6 @@ def _email(text: str) -> str:
     return normal_email(text) or fail("EMAIL: must be an e-mail address")
 
 
-async def _locked(session: AsyncSession, email: str) -> uuid.UUID:
-    """The id of the account, which is locked. Raises NotFound."""
-    found = await users.credentials(await session.connection(), email=email)
-    if found is None or await users.lock(session, found.id) is None:
-        raise NotFound(f"no account has the address {email}")
-    return found.id
+async def _locked(session: AsyncSession, account: str) -> UserRead:
+    """The account with this e-mail address or id, which is locked. Raises NotFound."""
+    return await users.lock_existing(session, await account_id(await session.connection(), account))
