@@ -29,7 +29,7 @@ from fastapi_base.api.observability import telemetry
 from fastapi_base.api.observability.request_metrics import RequestMetrics
 from fastapi_base.api.resources import OpenResources, open_resources
 from fastapi_base.api.routing.dispatch import DispatchMiddleware, Table, planner
-from fastapi_base.api.v1.router import router
+from fastapi_base.api.v1 import router as v1
 from fastapi_base.core import emails
 from fastapi_base.core.config import ApiSettings, Settings, load_settings
 from fastapi_base.core.config.notices import log_notices
@@ -108,7 +108,7 @@ def create_app(
         telemetry=observed,
         generate_unique_id_function=openapi.operation_id,
     )
-    app.include_router(router)
+    app.include_router(v1.router, prefix=v1.PREFIX)
     app.include_router(health.router)
     app.include_router(well_known.router)
     if settings.api.docs:

@@ -25,7 +25,11 @@ from fastapi_base.api.v1.endpoints.jobs import jobs
 from fastapi_base.api.v1.endpoints.privacy import exports
 from fastapi_base.api.v1.endpoints.statistics import statistics
 
-router = APIRouter(prefix="/api/v1", dependencies=[WithinBounds])
+#: Given where the router is included: without a prefix there, FastAPI analyses all routes once more
+#: to check that none has an empty path.
+PREFIX = "/api/v1"
+
+router = APIRouter(dependencies=[WithinBounds])
 # Most frequent first: the router tries them in this order.
 router.include_router(users.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(admin.router, dependencies=[WritableUnlessReadOnly])
