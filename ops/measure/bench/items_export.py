@@ -14,10 +14,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Annotated
 
 import asyncpg
 import httpx2
 import psutil
+import typer
 
 from fastapi_base.migrations import runner
 from ops.dev import guard, places, postgres
@@ -86,9 +88,10 @@ async def measure(url: str, database: str, server: psutil.Process, rows: int) ->
     assert most - before < LIMIT_MB, f"memory grew by more than {LIMIT_MB:.0f} MB"
 
 
-def main() -> None:
-    """Run the command."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
+def main(
+    rows: Annotated[int, typer.Argument(help="Number of rows to export.", min=1)] = ROWS,
+) -> None:
+    """Measure the memory of an API process while it exports many rows."""
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)
         port = places.port(0, "PostgreSQL", "nothing")
@@ -129,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
