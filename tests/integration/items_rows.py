@@ -4,7 +4,7 @@
 ITEMS = """
     INSERT INTO items (id, owner_id, title, created_at, updated_at, deleted_at)
     SELECT gen_random_uuid(),
-        CASE WHEN n % 100 = 0 THEN ':light' ELSE coalesce(other.id, ':heavy') END::uuid,
+        CASE WHEN n % 100 = 0 THEN ':light' ELSE ':heavy' END::uuid,
         CASE WHEN n % 20000 = 7 THEN 'rare ' ELSE 'item ' END || md5(n::text),
         now() - n * interval '1 minute',
         now() - (n::bigint * 7919 % :rows) * interval '1 minute',
