@@ -63,8 +63,8 @@ def console(fresh_database_url: str, redis_url: str, tmp_path: Path) -> Iterator
         yield f"http://127.0.0.1:{port}/console"
 
 
-# The text of a link or button of the page's content.
-FIND = "[...document.querySelectorAll('main a, main button')].find((one) => one.innerText === {})"
+# The first link or button with a text.
+FIND = "[...document.querySelectorAll({})].find((one) => one.innerText === {})"
 # The number of fields without a label.
 UNLABELLED = """
 [...document.querySelectorAll("input:not([type=hidden]), select, textarea")].filter(
@@ -73,9 +73,10 @@ UNLABELLED = """
 """
 
 
-def press(page: Browser, text: str) -> None:
+def press(page: Browser, text: str, *, within: str = "main") -> None:
     """Activate the first link or button with this text by keyboard, and await the next page."""
-    page.eval(f"window.isBefore = true; {FIND.format(json.dumps(text))}.focus()")
+    found = FIND.format(json.dumps(f"{within} a, {within} button"), json.dumps(text))
+    page.eval(f"window.isBefore = true; {found}.focus()")
     key = {"key": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
     page.call("Input.dispatchKeyEvent", type="keyDown", **key)
     page.call("Input.dispatchKeyEvent", type="keyUp", key="Enter", windowsVirtualKeyCode=13)
@@ -114,7 +115,7 @@ def test_operator_works_by_keyboard(console: str) -> None:
         assert "The account is deactivated" in page.text()
 
         page.open(f"{console}/jobs?status=failed")
-        press(page, "word-count")
+        press(page, "word-count", within="[aria-labelledby=list]")
         assert f"ValueError: {HOSTILE}" in page.text()
         assert "secret" not in page.text()
         press(page, "Retry")

@@ -30,7 +30,7 @@ async def read_system(request: Request, operator: OperatorDep, resources: Resour
         "system.html",
         operator=operator,
         version=VERSION,
-        settings=shown(resources.settings),
+        settings=sorted(shown(resources.settings), key=lambda one: one.source == "default"),
         environment=resources.settings.app.environment,
         digest=resources.settings.app.image_digest,
         revision=applied,
