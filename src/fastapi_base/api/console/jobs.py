@@ -36,7 +36,7 @@ async def list_jobs(
     found = await queries.listed(resources.database, owner, filters, asked.query)
     async with resources.database.read() as connection:
         unfinished = await backlog.count(connection)
-        failed = await operating.failed_by_kind(connection)
+        failed = await operating.failed_by_kind(connection, backlog.MOST)
     return page(
         request,
         "jobs.html",
@@ -45,7 +45,6 @@ async def list_jobs(
         links=neighbours(request, found),
         states=STATES,
         unfinished=sorted(unfinished, key=lambda row: (row.queue, row.state)),
-        most=backlog.MOST,
         failed=failed,
         owner=owner,
     )

@@ -28,7 +28,7 @@ class ProblemPages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http" or not site_of(Request(scope)).own(scope["path"]):
+        if scope["type"] != "http" or not scope["app"].state.console.own(scope["path"]):
             await self.app(scope, receive, send)
             return
         start: Message | None = None

@@ -62,7 +62,8 @@ class Site:
 
     def own(self, path: str) -> bool:
         """Whether a request for this path is one for the console."""
-        return path == self.path or path.startswith(f"{self.path}/")
+        ours = self.path
+        return path.startswith(ours) and path[len(ours) :][:1] in ("", "/")
 
     def target(self, given: str) -> str:
         """The page to show after a login: the given one if it is a page of the console."""

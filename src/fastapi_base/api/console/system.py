@@ -6,7 +6,7 @@ from fastapi_base import VERSION
 from fastapi_base.api.console.operators import OperatorDep
 from fastapi_base.api.console.site import page
 from fastapi_base.api.deps import ResourcesDep
-from fastapi_base.core.config.shown import shown
+from fastapi_base.core.config.console_shown import shown
 from fastapi_base.core.errors import NotReady
 from fastapi_base.schemas.health.health import Ready
 from fastapi_base.services.health.revision import revision

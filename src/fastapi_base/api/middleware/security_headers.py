@@ -53,7 +53,8 @@ class SecurityHeadersMiddleware:
             return
         path = scope["path"]
         ours = self._docs if path.startswith(docs.PATH) else self._api
-        if self._pages_path and f"{path}/".startswith(f"{self._pages_path}/"):
+        pages = self._pages_path
+        if pages and path.startswith(pages) and path[len(pages) :][:1] in ("", "/"):
             ours = self._pages
 
         async def send_with_headers(message: Message) -> None:

@@ -78,13 +78,13 @@ async def one(connection: AsyncConnection, job_id: uuid.UUID) -> Row[Any]:
     return row
 
 
-async def failed_by_kind(connection: AsyncConnection) -> dict[str, int]:
-    """The number of dead letters of each kind that has any."""
+async def failed_by_kind(connection: AsyncConnection, most: int | None = None) -> dict[str, int]:
+    """The number of dead letters of each kind that has any; at most `most` of all are counted."""
+    failed = select(col(Job.kind)).where(col(Job.state) == "failed").limit(most).subquery()
     statement = (
-        select(col(Job.kind), func.count().label("failed"))
-        .where(col(Job.state) == "failed")
-        .group_by(col(Job.kind))
-        .order_by(col(Job.kind))
+        select(failed.c.kind, func.count().label("failed"))
+        .group_by(failed.c.kind)
+        .order_by(failed.c.kind)
     )
     return {row.kind: row.failed for row in await connection.execute(statement)}
 

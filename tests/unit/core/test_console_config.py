@@ -7,7 +7,7 @@ from pydantic import SecretStr, ValidationError
 
 from fastapi_base.core.config import Settings, load_settings
 from fastapi_base.core.config.console import ConsoleSettings
-from fastapi_base.core.config.shown import HIDDEN, shown
+from fastapi_base.core.config.console_shown import HIDDEN, shown
 
 
 @pytest.mark.parametrize("path", ["", "/console", "/admin/pages", "/~ops", "/v1.2", "/apis"])
