@@ -92,7 +92,7 @@ def create_app(
     table = Table(planner(enabled=settings.api.plans))
     app = FastAPI(
         title="fastapi-base",
-        summary="Edited while it runs.",
+        summary="A production base for HTTP services.",
         description=openapi.DESCRIPTION,
         version=VERSION,
         openapi_tags=openapi.TAGS,

@@ -11,6 +11,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from fastapi_base.core.config import ApiSettings, Settings
+from fastapi_base.core.config.console import ConsoleSettings
 from fastapi_base.core.config.login import PasskeySettings
 from fastapi_base.models import User
 from tests.integration.accounts import PASSWORD, new_superuser
@@ -53,6 +54,27 @@ async def test_second_factor_is_required(
     reply = await other.send("Code of your", code=await owner.code(), challenge="sf_gone")
     assert reply.status_code == 401
     assert "start again" in other.text
+
+
+class TestStrictness:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        console = ConsoleSettings(path="/console", second_factor=True)
+        return settings.model_copy(update={"console": console})
+
+    async def test_console_can_require_a_second_factor(
+        self, owner: Owner, operator: Visitor, database: RolledBackDatabase
+    ) -> None:
+        assert operator.reply.status_code == 403
+        assert "requires a login with a second factor" in operator.text
+        assert (await operator.open("/flags")).status_code == 403
+        await owner.enrol()
+        async with database.transaction() as session:
+            await session.exec(update(User).where(col(User.email) == ADA).values(is_superuser=True))
+        ada = Visitor(operator.client)
+        await ada.log_in(ADA)
+        await ada.send("Code of your", code=await owner.code())
+        assert (ada.path, ada.reply.status_code) == ("/console/accounts", 200)
 
 
 class TestPasskeys:

@@ -10,6 +10,7 @@ from fastapi_base.api.deps import OriginDep, ResourcesDep, identifies_caller
 from fastapi_base.api.resources import Resources
 from fastapi_base.core.errors import Forbidden, NotAuthenticated
 from fastapi_base.schemas.identity.user import UserRead
+from fastapi_base.services.identity import sessions
 from fastapi_base.services.identity.admin import Actor
 from fastapi_base.services.identity.auth import Principal
 
@@ -42,9 +43,17 @@ async def _identified(request: Request, resources: Resources, token: str | None)
     return Operator(principal, browser.csrf_token)
 
 
-def _superuser(operator: Operator) -> Operator:
+async def _admitted(operator: Operator, resources: Resources) -> Operator:
     if not operator.user.is_superuser:
         raise Forbidden("The console is for superusers; log out, and log in with another account")
+    if resources.settings.console.second_factor:
+        async with resources.database.read() as connection:
+            used = await sessions.methods(connection, operator.principal.session_id)
+        if "mfa" not in used:
+            raise Forbidden(
+                "The console requires a login with a second factor or a passkey; set one up with"
+                " POST /api/v1/auth/totp, and log in again"
+            )
     return operator
 
 
@@ -65,12 +74,12 @@ ViewerDep = Annotated[Operator, Depends(_viewer)]
 LeaverDep = Annotated[Operator, Depends(_leaver)]
 
 
-async def _operator(viewer: ViewerDep) -> Operator:
-    return _superuser(viewer)
+async def _operator(viewer: ViewerDep, resources: ResourcesDep) -> Operator:
+    return await _admitted(viewer, resources)
 
 
-async def _acting(leaver: LeaverDep) -> Operator:
-    return _superuser(leaver)
+async def _acting(leaver: LeaverDep, resources: ResourcesDep) -> Operator:
+    return await _admitted(leaver, resources)
 
 
 # A superuser who sees a page, and one who sends a form of it.

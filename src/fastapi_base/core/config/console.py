@@ -28,8 +28,12 @@ def _free(path: str) -> str:
 
 
 class ConsoleSettings(Section):
-    """The console. It is off unless `path` is set."""
+    """The console. It is off unless `path` is set.
+
+    With `second_factor`, only logins with a second factor or a passkey open it.
+    """
 
     model_config = SettingsConfigDict(env_prefix="CONSOLE_")
 
     path: Annotated[str, AfterValidator(_free)] = ""
+    second_factor: bool = False
