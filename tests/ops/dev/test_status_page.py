@@ -71,6 +71,7 @@ def test_page_shows_running_processes_and_problems(started: Run, tmp_path: Path)
         assert names(page, "[aria-labelledby=health] tbody th") == ["API", "database", "redis"]
         assert names(page, "[aria-labelledby=health] tbody td") == ["ok", "ok", "ok"]
         assert "None since the start." in page.text()
+        assert "Console" in names(page, "nav a")  # slice: console
         for link in page.eval("[...document.querySelectorAll('nav a')].map((one) => one.href)"):
             with urllib.request.urlopen(link, timeout=30) as reply:
                 assert reply.status == 200, link

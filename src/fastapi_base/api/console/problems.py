@@ -69,7 +69,7 @@ def _page(request: Request, start: Message, problem: dict[str, Any]) -> Response
         status=problem["status"],
         problem=problem,
         log_in=log_in,
-        back=site.settings.api.path_prefix + back,
+        back=None if request.method == "GET" else site.settings.api.path_prefix + back,
     )
     headers = MutableHeaders(raw=list(start["headers"]))
     for name in _OF_CONTENT:
