@@ -19,6 +19,34 @@ from ops.dev import packages, waiting
 
 ANSWER_SECONDS = 30.0
 
+# Contrast as defined by WCAG 2.2 (1.4.3), of each text against its background.
+CONTRAST = """
+(() => {
+  const rgb = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = (colour) => {
+    const [r, g, b] = colour.map((part) => {
+      part /= 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const poor = [];
+  for (const element of document.body.querySelectorAll("*")) {
+    if (![...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
+    let behind = element, ground = [0, 0, 0, 0];
+    while (behind && !(ground.length === 3 || ground[3] === 1)) {
+      ground = rgb(getComputedStyle(behind).backgroundColor);
+      behind = behind.parentElement;
+    }
+    const one = light(rgb(getComputedStyle(element).color).slice(0, 3));
+    const two = light(ground.slice(0, 3));
+    const ratio = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+    if (ratio < 4.5) poor.push(`${element.tagName} ${element.className} ${ratio.toFixed(1)}`);
+  }
+  return poor;
+})()
+"""
+
 FONTS = """\
 <?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">

@@ -15,9 +15,9 @@ from types import FrameType
 
 from fastapi_base.utils.exits import how_ended
 from ops.dev import watchdog
-from ops.dev.console import Console
 from ops.dev.errors import Interrupted, UpError
 from ops.dev.guard import Guard
+from ops.dev.terminal import Terminal
 
 Ready = Callable[[], bool]
 
@@ -74,8 +74,8 @@ class Supervisor:
     a lock.
     """
 
-    def __init__(self, console: Console, keep: tuple[int, ...] = ()) -> None:
-        self._console = console
+    def __init__(self, terminal: Terminal, keep: tuple[int, ...] = ()) -> None:
+        self._terminal = terminal
         self._running: list[_Running] = []
         self._events: SimpleQueue[_Running | None] = SimpleQueue()
         self._order: dict[str, Process] = {}
@@ -111,7 +111,7 @@ class Supervisor:
 
     def say(self, text: str) -> None:
         """Show a line of progress."""
-        self._console.say(text)
+        self._terminal.say(text)
 
     def run(self, process: Process) -> None:
         """Run a command to completion with its output shown. Raises UpError if it fails.
@@ -148,10 +148,10 @@ class Supervisor:
                     )
                 if now - said > 5:
                     said = now
-                    self._console.say(f"waiting for {process.name} ({now - began:.0f} s)")
+                    self._terminal.say(f"waiting for {process.name} ({now - began:.0f} s)")
                 self._pause()
             if process.ready:
-                self._console.say(f"{process.name} is ready ({time.monotonic() - began:.1f} s)")
+                self._terminal.say(f"{process.name} is ready ({time.monotonic() - began:.1f} s)")
 
     def wait(self, on_change: Callable[[], bool] | None = None) -> None:
         """Return when asked to stop. Raises UpError if a process exits by itself.
@@ -168,7 +168,7 @@ class Supervisor:
                 self._forget(running)
                 if not (on_change and running.process.reloads):
                     raise UpError(_ended(running))
-                self._console.say(f"{_ended(running)}\nwaiting for a change of the code")
+                self._terminal.say(f"{_ended(running)}\nwaiting for a change of the code")
             if on_change and on_change() and not self._interrupted():
                 self._restart()
 
@@ -176,7 +176,7 @@ class Supervisor:
         return self._stop
 
     def _restart(self) -> None:
-        self._console.say("the code changed: restarting")
+        self._terminal.say("the code changed: restarting")
         for running in reversed([one for one in self._running if one.process.reloads]):
             self._end(running)
         try:
@@ -184,7 +184,7 @@ class Supervisor:
                 self.run(step)
             self.start(*[one for one in self._order.values() if one.reloads])
         except UpError as error:
-            self._console.say(f"{error}\nwaiting for a change of the code")
+            self._terminal.say(f"{error}\nwaiting for a change of the code")
 
     def _spawn(self, process: Process) -> _Running:
         try:
@@ -216,7 +216,7 @@ class Supervisor:
             line = raw.decode("utf-8", "replace").rstrip("\n")
             running.last.append(line)
             if not running.process.quiet:
-                self._console.line(running.process.name, line)
+                self._terminal.line(running.process.name, line)
 
     def _await_end(self, running: _Running) -> None:
         running.popen.wait()
@@ -226,12 +226,12 @@ class Supervisor:
         running.stopping = True
         name, popen = running.process.name, running.popen
         if popen.poll() is None:
-            self._console.say(f"stopping {name}")
+            self._terminal.say(f"stopping {name}")
             popen.send_signal(running.process.stop_signal)
             try:
                 popen.wait(running.process.stop_seconds)
             except subprocess.TimeoutExpired:
-                self._console.say(
+                self._terminal.say(
                     f"{name} did not stop within {running.process.stop_seconds:.0f} s: killing it"
                 )
         self._forget(running)

@@ -25,7 +25,7 @@ from fastapi_base.core.config import (
     load_settings,
     variable,
 )
-from ops.dev import console, data, places
+from ops.dev import data, places, terminal
 from ops.dev.changes import Changes
 from ops.dev.errors import Interrupted, UpError
 from ops.dev.postgres import Postgres
@@ -39,6 +39,7 @@ NAMES = ("postgres", "redis", "migrate", *SERVICE)
 # What other programs need to use the servers of this run; they do not listen at its ports.
 SHARED = ("DATABASE_URL", "REDIS_URL", "MAIL_FOLDER")
 ADMIN = "admin@example.com"
+CONSOLE = "/console"  # slice: console
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _up(options)
     except (UpError, SettingsError) as error:
-        console.error(str(error))
+        terminal.error(str(error))
         return 1
     except Interrupted:
         return 0
@@ -105,7 +106,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def _up(options: argparse.Namespace) -> int:
     os.chdir(ROOT)
     folder: Path = options.data.absolute()
-    out = console.Console(sys.stdout, os.environ, NAMES)
+    out = terminal.Terminal(sys.stdout, os.environ, NAMES)
     with data.claim(folder) as lock:
         kept = data.passwords(folder)
         # For this process and its children.
@@ -122,6 +123,11 @@ def _up(options: argparse.Namespace) -> int:
             "FIRST_ADMIN_PASSWORD": password,
             **({} if settings.mail.host else {"MAIL_FOLDER": str(mails)}),
         }
+        pages = ""
+        # begin slice: console
+        pages = settings.console.path or CONSOLE
+        further["CONSOLE_PATH"] = pages
+        # end slice: console
         stack = _stack(options, settings, kept, folder, further)
         status_port = places.port(options.status_port, "the status page", "UP_STATUS_PORT")
         watching = Changes(ROOT / "src") if options.reload else nullcontext()
@@ -134,10 +140,11 @@ def _up(options: argparse.Namespace) -> int:
             out.forget()
             status = f"http://127.0.0.1:{status_port}"
             kept_mails = None if settings.mail.host else mails
-            out.block(
-                _banner(stack, status, folder, env, email, shown, settings.mail.host or str(mails))
-            )
-            place = _place(stack, kept_mails, folder, email)
+            where = settings.mail.host or str(mails)
+            prefix = settings.api.path_prefix
+            console = f"http://{stack.host}:{stack.port}{prefix}{pages}" if pages else ""
+            out.block(_banner(stack, status, console, folder, env, email, shown, where))
+            place = _place(stack, console, kept_mails, folder, email)
 
             def look() -> facts.Status:
                 return facts.look(place, supervisor.seen(), out.troubles())
@@ -192,7 +199,7 @@ def _keys(kept: data.Secrets) -> dict[str, str]:
     return {variable(AuthSettings, name): key for name, key in own.items() if name not in chosen}
 
 
-def _place(stack: Stack, mails: Path | None, folder: Path, email: str) -> facts.Place:
+def _place(stack: Stack, console: str, mails: Path | None, folder: Path, email: str) -> facts.Place:
     base = f"http://{stack.host}:{stack.port}"
     return facts.Place(
         stack.host,
@@ -200,6 +207,7 @@ def _place(stack: Stack, mails: Path | None, folder: Path, email: str) -> facts.
         stack.postgres.url(DATABASE),
         mails,
         (
+            *([("Console", console)] if console else []),
             ("API documentation", f"{base}/docs"),
             ("OpenAPI", f"{base}/openapi.json"),
             ("Health", f"{base}/health/ready"),
@@ -218,7 +226,14 @@ def _place(stack: Stack, mails: Path | None, folder: Path, email: str) -> facts.
 
 
 def _banner(
-    stack: Stack, status: str, folder: Path, env: Path, email: str, password: str, mails: str
+    stack: Stack,
+    status: str,
+    console: str,
+    folder: Path,
+    env: Path,
+    email: str,
+    password: str,
+    mails: str,
 ) -> str:
     base = f"http://{stack.host}:{stack.port}"
     metrics = [f"http://127.0.0.1:{number}/metrics" for number in stack.metrics]
@@ -227,6 +242,7 @@ def _banner(
   status    {status}
   API       {base}
   docs      {base}/docs
+  console   {console or "off"}
   health    {base}/health/ready
   metrics   {metrics[0]}, worker: {metrics[1]}
   admin     {email}, password: {password}

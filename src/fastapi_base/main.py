@@ -113,6 +113,10 @@ def create_app(
     app.include_router(well_known.router)
     if settings.api.docs:
         app.include_router(docs.router)
+    # begin slice: console
+    if settings.console.path:
+        _add_console(app, settings)
+    # end slice: console
     errors.install(app)
     app.openapi = openapi.schema(app)  # type: ignore[method-assign]
     if settings.rate_limit.enabled:
@@ -122,6 +126,25 @@ def create_app(
     return app
 
 
+# begin slice: console
+def _add_console(app: FastAPI, settings: Settings) -> None:
+    """Serve the console. Nothing of it is imported while it is off."""
+    from fastapi_base.api.console.app import install
+    from fastapi_base.tasks.schedules import schedules
+
+    install(app, settings, schedules(settings))
+
+
+def _problem_pages(settings: Settings) -> list[Middleware]:
+    """The middleware that shows errors of the console as pages, inside of compression."""
+    if not settings.console.path:
+        return []
+    from fastapi_base.api.console.problems import ProblemPages
+
+    return [Middleware(ProblemPages)]
+
+
+# end slice: console
 def _preload(settings: Settings) -> None:
     """Import what is loaded on demand before workers are forked, so that they share its memory."""
     if settings.passkey.rp_id:
@@ -134,8 +157,11 @@ def _middleware(settings: Settings, table: Table) -> list[Middleware]:
     """The middleware, outermost first."""
     production = settings.app.environment == "production"
     prefix = settings.api.path_prefix
+    # The path of pages with forms, if there are any.
+    pages = ""
+    pages = settings.console.path  # slice: console
     chain = [
-        *([Middleware(PathPrefixMiddleware, prefix=prefix)] if prefix else []),
+        *([Middleware(PathPrefixMiddleware, prefix=prefix, pages=pages)] if prefix else []),
         Middleware(ForwardedMiddleware, trusted=settings.api.forwarded_allow_ips),
         *telemetry.transactions(settings),
         Middleware(
@@ -144,7 +170,7 @@ def _middleware(settings: Settings, table: Table) -> list[Middleware]:
         Middleware(
             AccessLogMiddleware, observe=RequestMetrics() if settings.metrics.port else None
         ),
-        Middleware(SecurityHeadersMiddleware, hsts=production),
+        Middleware(SecurityHeadersMiddleware, hsts=production, pages=pages),
     ]
     if settings.api.cors_origins:
         chain.append(
@@ -165,6 +191,7 @@ def _middleware(settings: Settings, table: Table) -> list[Middleware]:
         chain.append(
             Middleware(CompressionMiddleware, minimum_size=settings.api.compress_from_bytes)
         )
+    chain += _problem_pages(settings)  # slice: console
     chain.append(Middleware(UnhandledErrorMiddleware, debug=settings.app.debug))
     # Limits for slow or frequent clients precede the shared limit on concurrent requests.
     if settings.rate_limit.enabled:

@@ -14,8 +14,8 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from ops.dev.console import Trouble
 from ops.dev.processes import Seen
+from ops.dev.terminal import Trouble
 
 MAILS = 8
 _PATIENCE = 2.0

@@ -1,6 +1,6 @@
 """Dependencies of routes, as Annotated aliases named after what they provide."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -184,9 +184,18 @@ async def _any_principal(
 CurrentCaller = Annotated[AnyPrincipal, Depends(_any_principal)]
 
 
+_IDENTIFYING: set[Callable[..., Any]] = {_principal, _any_principal}
+
+
+def identifies_caller[F: Callable[..., Any]](dependency: F) -> F:
+    """Mark a dependency that identifies the caller by itself, and fails without credentials."""
+    _IDENTIFYING.add(dependency)
+    return dependency
+
+
 def needs_caller(dependant: Dependant) -> bool:
     """Whether a route, or any of its dependencies, requires an authenticated caller."""
-    return dependant.call in (_principal, _any_principal) or any(
+    return dependant.call in _IDENTIFYING or any(
         needs_caller(inner) for inner in dependant.dependencies
     )
 

@@ -11,7 +11,7 @@ from tests.ops.dev.helpers import gone, run
 PROGRAM = """
 import sys, signal
 from pathlib import Path
-from ops.dev.console import Console
+from ops.dev.terminal import Terminal
 from ops.dev.errors import Interrupted, UpError
 from ops.dev.processes import Process, Supervisor
 
@@ -38,7 +38,7 @@ def server(name, **more):
     return python(name, code, ready=(folder / name).exists, **more)
 
 try:
-    with Supervisor(Console(sys.stdout, {}, ("one", "two"))) as supervisor:
+    with Supervisor(Terminal(sys.stdout, {}, ("one", "two"))) as supervisor:
         BODY
 except Interrupted:
     print("interrupted")

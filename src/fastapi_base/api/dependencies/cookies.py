@@ -36,12 +36,14 @@ def any_cookie_of(request: Request, resources: Resources) -> str | None:
     return request.cookies.get(cookie_name(resources))
 
 
-async def browser_of(request: Request, resources: Resources, value: str) -> Browser:
+async def browser_of(
+    request: Request, resources: Resources, value: str, *, form_token: str | None = None
+) -> Browser:
     """The browser session of a cookie. Raises NotAuthenticated and CrossSiteRequest.
 
     Requests with unsafe methods must come from the service's own pages and carry the session's CSRF
     token (OWASP Cross-Site Request Forgery Prevention Cheat Sheet: Fetch Metadata, origin check,
-    synchronizer token).
+    synchronizer token): in a header, or in a field of a form, which `form_token` then is.
     """
     # A request has one cookie, and several dependencies may ask for its session.
     known: Browser | None = getattr(request.state, "browser", None)
@@ -49,7 +51,10 @@ async def browser_of(request: Request, resources: Resources, value: str) -> Brow
     request.state.browser = browser
     if request.method not in _SAFE_METHODS:
         refuse_other_sites(request)
-        if not browser.is_token(request.headers.get(CSRF_HEADER, "")):
+        given = request.headers.get(CSRF_HEADER, "") if form_token is None else form_token
+        if not browser.is_token(given):
+            if form_token is not None:
+                raise CrossSiteRequest("The form is outdated; open its page again")
             raise CrossSiteRequest(f"{CSRF_HEADER} must contain the token of GET /api/v1/auth/csrf")
     return browser
 

@@ -19,10 +19,12 @@ class PathPrefixMiddleware:
     logs and metrics have plain paths.
     """
 
-    def __init__(self, app: ASGIApp, *, prefix: str) -> None:
+    def __init__(self, app: ASGIApp, *, prefix: str, pages: str = "") -> None:
+        """`pages` is the path of further pages, below which the application serves paths, too."""
         self.app = app
         self.prefix = prefix
         self._raw = prefix.encode()
+        self._own = (*_OWN, pages) if pages else _OWN
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -31,7 +33,7 @@ class PathPrefixMiddleware:
             return
         rest = scope["path"].removeprefix(self.prefix)
         # A prefix such as /api may also start a path that came without the prefix.
-        if rest != scope["path"] and rest.startswith(_OWN):
+        if rest != scope["path"] and rest.startswith(self._own):
             scope["path"] = rest
             if raw := scope.get("raw_path"):
                 scope["raw_path"] = raw.removeprefix(self._raw)

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings
 from fastapi_base.core.config.api import ApiSettings, OpenApiSettings, RateLimitSettings
 from fastapi_base.core.config.auth import AuthSettings, FirstAdminSettings
 from fastapi_base.core.config.cache import CacheSettings
+from fastapi_base.core.config.console import ConsoleSettings  # slice: console
 from fastapi_base.core.config.data import AuditSettings, ExportSettings
 from fastapi_base.core.config.database import DatabaseSettings, RedisSettings, TlsSettings
 from fastapi_base.core.config.flags import FlagSettings
@@ -40,6 +41,7 @@ class Settings(BaseModel):
     app: AppSettings = Field(default_factory=AppSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
     openapi: OpenApiSettings = Field(default_factory=OpenApiSettings)
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings)  # slice: console
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     tls: TlsSettings = Field(default_factory=TlsSettings)

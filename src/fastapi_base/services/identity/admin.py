@@ -16,6 +16,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import (
+    Conflict,
     EmailTaken,
     Forbidden,
     LastSuperuser,
@@ -31,6 +32,7 @@ from fastapi_base.schemas.identity.user import UserRead
 from fastapi_base.services.audit import audit
 from fastapi_base.services.audit.audit import Action
 from fastapi_base.services.identity import api_keys, sessions, users
+from fastapi_base.services.mail.request import Mailer, MailKind
 from fastapi_base.utils.pagination import Listing, Page, PageQuery, fetch, starts_with
 
 LISTING = Listing(
@@ -220,6 +222,33 @@ async def end_sessions(
     await users.lock_existing(session, user_id)
     me = actor.id
     return await sessions.revoke_all(session, user_id, origin, actor=me, reason="by-superuser")
+
+
+async def send_reset(
+    session: AsyncSession, mailer: Mailer, user_id: uuid.UUID, *, actor: Actor, origin: Origin
+) -> None:
+    """Mail the owner of an account a link to set a new password.
+
+    Raises NotFound, Forbidden, MailDisabled, SessionNeeded for any API key, and Conflict for a
+    deactivated account, whose owner cannot log in.
+    """
+    mailer.require()
+    _spare(True, actor)
+    await _authorised(session, actor)
+    user = await users.lock_existing(session, user_id)
+    if not user.is_active:
+        raise Conflict("The account is deactivated; reactivate it first")
+    await mailer.request(
+        session,
+        MailKind.RESET,
+        email=user.email,
+        address=origin.address,
+        user_agent=origin.user_agent,
+        request_id=origin.request_id,
+    )
+    await audit.record(
+        session, Action.RESET_REQUESTED, origin, actor=actor.id, subject=user_id, by="superuser"
+    )
 
 
 async def _set(

@@ -1,6 +1,7 @@
 """An account with what its owner has set up."""
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select
@@ -43,6 +44,12 @@ _STATEMENT = users.READ.add_columns(
         "providers"
     ),
 )
+
+
+async def emails(connection: AsyncConnection, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """The addresses of those accounts that exist."""
+    statement = select(col(User.id), col(User.email)).where(col(User.id).in_(set(ids)))
+    return {row.id: row.email for row in await connection.execute(statement)}
 
 
 async def of(connection: AsyncConnection, user_id: uuid.UUID) -> AccountOverview:

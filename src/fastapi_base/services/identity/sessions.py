@@ -190,6 +190,12 @@ async def age(connection: AsyncConnection, session_id: uuid.UUID) -> timedelta |
     return found
 
 
+async def methods(connection: AsyncConnection, session_id: uuid.UUID) -> tuple[str, ...]:
+    """The authentication methods of the login (RFC 8176); none if there is no such session."""
+    statement = select(col(LoginSession.methods)).where(col(LoginSession.id) == session_id)
+    return tuple((await connection.scalar(statement) or "").split())
+
+
 async def is_live(session: AsyncSession, user_id: uuid.UUID, session_id: uuid.UUID) -> bool:
     """Whether this session of this user is live."""
     statement = select(col(LoginSession.id)).where(

@@ -1,5 +1,6 @@
-"""Operators' queries and operations on jobs of any owner. They never return payloads."""
+"""Operators' queries and operations on jobs of any owner. They never return texts of payloads."""
 
+import re
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,11 @@ from fastapi_base.services.jobs import queries
 from fastapi_base.services.jobs.ending import wake_relays
 from fastapi_base.utils.pagination import first
 
+# UUIDs, dates and times (RFC 3339).
+_HARMLESS = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d))?"
+)
 _SEEN: tuple[Any, ...] = (
     col(Job.id),
     col(Job.state),
@@ -72,31 +78,53 @@ async def one(connection: AsyncConnection, job_id: uuid.UUID) -> Row[Any]:
     return row
 
 
-async def failed_by_kind(connection: AsyncConnection) -> dict[str, int]:
-    """The number of dead letters of each kind that has any."""
+async def failed_by_kind(connection: AsyncConnection, most: int | None = None) -> dict[str, int]:
+    """The number of dead letters of each kind that has any; at most `most` of all are counted."""
+    failed = select(col(Job.kind)).where(col(Job.state) == "failed").limit(most).subquery()
     statement = (
-        select(col(Job.kind), func.count().label("failed"))
-        .where(col(Job.state) == "failed")
-        .group_by(col(Job.kind))
-        .order_by(col(Job.kind))
+        select(failed.c.kind, func.count().label("failed"))
+        .group_by(failed.c.kind)
+        .order_by(failed.c.kind)
     )
     return {row.kind: row.failed for row in await connection.execute(statement)}
 
 
-async def retry(session: AsyncSession, job_id: uuid.UUID, origin: Origin) -> None:
+async def redacted_payload(connection: AsyncConnection, job_id: uuid.UUID) -> Any:
+    """The payload of a job with its texts replaced by their lengths, None for no such job."""
+    return _redacted(await connection.scalar(select(col(Job.payload)).where(col(Job.id) == job_id)))
+
+
+def _redacted(value: Any) -> Any:
+    """The value with its texts replaced. Ids and times stay, as operators search for them."""
+    if isinstance(value, dict):
+        return {name: _redacted(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_redacted(one) for one in value]
+    if not isinstance(value, str) or _HARMLESS.fullmatch(value):
+        return value
+    return f"[text of {len(value)} characters]"
+
+
+async def retry(
+    session: AsyncSession, job_id: uuid.UUID, origin: Origin, *, actor: uuid.UUID | None = None
+) -> None:
     """Retry a dead letter or a cancelled job. Raises NotFound and Conflict."""
     await queries.retry(session, job_id, None)
-    await record(session, Action.JOB_RETRIED, job_id, origin)
+    await record(session, Action.JOB_RETRIED, job_id, origin, actor)
 
 
-async def cancel(session: AsyncSession, job_id: uuid.UUID, origin: Origin) -> Status:
+async def cancel(
+    session: AsyncSession, job_id: uuid.UUID, origin: Origin, *, actor: uuid.UUID | None = None
+) -> Status:
     """Cancel a job; returns `running` if that takes a moment. Raises NotFound and Conflict."""
     job = await queries.cancel(session, job_id, None)
-    await record(session, Action.JOB_CANCELLED, job_id, origin)
+    await record(session, Action.JOB_CANCELLED, job_id, origin, actor)
     return job.status
 
 
-async def retry_failed(session: AsyncSession, kind: str, origin: Origin) -> int:
+async def retry_failed(
+    session: AsyncSession, kind: str, origin: Origin, *, actor: uuid.UUID | None = None
+) -> int:
     """Retry all dead letters of a kind. Returns their number."""
     connection = await session.connection()
     statement = (
@@ -106,8 +134,9 @@ async def retry_failed(session: AsyncSession, kind: str, origin: Origin) -> int:
     )
     count = (await connection.execute(statement)).rowcount
     if count:
+        by = "command" if actor is None else "superuser"
         await audit.record(
-            session, Action.JOBS_RETRIED, origin, kind=kind, count=count, by="command"
+            session, Action.JOBS_RETRIED, origin, actor=actor, kind=kind, count=count, by=by
         )
         await wake_relays(session)
     return count

@@ -1,4 +1,7 @@
-"""Operators' view of schedules, and changes to them while Beat runs."""
+"""Operators' view of schedules, and changes to them while Beat runs.
+
+The actor is a superuser, or None for an operator's command.
+"""
 
 import uuid
 from collections.abc import Sequence
@@ -70,17 +73,28 @@ async def override(
     text = None if when is None else " ".join(when.split())
     if text is not None:
         parse(text)
-    return await _change(session, schedule, origin, override=text)
+    return await _change(session, schedule, origin, None, override=text)
 
 
 async def enable(
-    session: AsyncSession, schedule: Schedule[Any], origin: Origin, *, on: bool
+    session: AsyncSession,
+    schedule: Schedule[Any],
+    origin: Origin,
+    *,
+    on: bool,
+    actor: uuid.UUID | None = None,
 ) -> datetime:
     """Enable it from now on, or disable it; returns when it would be due next."""
-    return await _change(session, schedule, origin, enabled=on)
+    return await _change(session, schedule, origin, actor, enabled=on)
 
 
-async def run(session: AsyncSession, schedule: Schedule[Any], origin: Origin) -> uuid.UUID:
+async def run(
+    session: AsyncSession,
+    schedule: Schedule[Any],
+    origin: Origin,
+    *,
+    actor: uuid.UUID | None = None,
+) -> uuid.UUID:
     """Add its job now, whatever its times. Raises Conflict while the previous job is unfinished."""
     if schedule.kind is None:
         raise Conflict("The schedule sends a heartbeat and has no job")
@@ -97,15 +111,24 @@ async def run(session: AsyncSession, schedule: Schedule[Any], origin: Origin) ->
         session,
         Action.SCHEDULE_RUN,
         origin,
+        actor=actor,
         schedule=schedule.name,
         job=str(job.id),
-        by="command",
+        by=_by(actor),
     )
     return job.id
 
 
+def _by(actor: uuid.UUID | None) -> str:
+    return "command" if actor is None else "superuser"
+
+
 async def _change(
-    session: AsyncSession, schedule: Schedule[Any], origin: Origin, **values: Any
+    session: AsyncSession,
+    schedule: Schedule[Any],
+    origin: Origin,
+    actor: uuid.UUID | None,
+    **values: Any,
 ) -> datetime:
     connection = await session.connection()
     now = await connection.scalar(select(func.now()))
@@ -123,8 +146,9 @@ async def _change(
             session,
             Action.SCHEDULE_CHANGED,
             origin,
+            actor=actor,
             schedule=schedule.name,
             changes=changes,
-            by="command",
+            by=_by(actor),
         )
     return await firing.settle(session, schedule, now, **values)

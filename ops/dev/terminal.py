@@ -32,7 +32,7 @@ class Trouble:
     text: str
 
 
-class Console:
+class Terminal:
     """Writes whole lines, so that those of different processes do not mix."""
 
     def __init__(self, out: TextIO, environ: Mapping[str, str], names: tuple[str, ...]) -> None:
