@@ -72,6 +72,13 @@ class OciImages(Subsystem):
             "`builder.id`). A build service sets its own."
         ),
     )
+    source = DictOption[str](
+        help=(
+            "The source that is built, for provenance: `commit` and `tree` (names of Git's "
+            "objects) and `uri`, the repository. `make publish` sets it. Images do not depend on "
+            "it."
+        )
+    )
     publisher = StrOption(
         default="ops/build/oci/publish.py", help="Address of the program that pushes to registries."
     )

@@ -69,7 +69,7 @@ async def write_documents(request: DocumentsRequest, options: OciImages) -> Docu
     spec = json.loads(request.spec)
     provenance = document_file(request.archive, "provenance.json")
     artifacts = [DocumentArtifact(provenance, (), PROVENANCE, spec["digest"])]
-    spec.update(provenance=provenance, builder_id=options.builder_id)
+    spec.update(provenance=provenance, builder_id=options.builder_id, source=dict(options.source))
     inputs = []
     if request.layers:
         bill = document_file(request.archive, "cdx.json")
