@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up venv migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up venv migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -54,11 +54,28 @@ load: ## build the images and load them into Docker or Podman
 # Annotations of what is published: the commit, with "-dirty" if files differ from it, and its date.
 publish: revision = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
 publish: created = $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)
-publish: ## push the images with SBOMs and provenance (TO=registry.example.com/team TAG=1.2.3; COMPRESSION=gzip)
+publish: tree = $(shell git rev-parse 'HEAD^{tree}')
+publish: ## push the images with SBOMs and provenance (TO=registry.example.com/team TAG=1.2.3 KEY=signing.pem; COMPRESSION=gzip FORCE=1)
 	$(if $(TO),,$(error TO is required: make publish TO=registry.example.com/team TAG=1.2.3))
 	@./pants --oci-images-repositories="$(TO)" --oci-images-tag="$(TAG)" \
 		--oci-images-annotations="+{'org.opencontainers.image.revision': '$(revision)', 'org.opencontainers.image.created': '$(created)'}" \
+		--oci-images-source="{'commit': '$(revision)', 'tree': '$(tree)'}" \
+		$(if $(KEY),--oci-images-signing-key="$(abspath $(KEY))") $(if $(FORCE),--oci-images-move-tags) \
 		$(if $(COMPRESSION),--oci-images-compression="$(COMPRESSION)") publish ops/images::
+
+signing-key: ## create a private key for signing, and the public one beside it (KEY=signing.pem)
+	$(if $(KEY),,$(error KEY is required: make signing-key KEY=signing.pem))
+	@./pants run ops/build/oci/keys.py -- "$(abspath $(KEY))"
+
+verify: ## verify an image's signatures, SBOM and provenance (IMAGE=registry/name@sha256:... KEY=signing.pub; BUILDER=URI REBUILD=1)
+	$(if $(and $(IMAGE),$(KEY)),,$(error IMAGE and KEY are required: make verify IMAGE=registry.example.com/team/api@sha256:... KEY=signing.pub))
+	@./pants run ops/build/oci/verify.py -- $(call quoted,IMAGE) $(foreach key,$(KEY),--key="$(abspath $(key))") \
+		$(if $(BUILDER),--builder=$(call quoted,BUILDER)) $(if $(REBUILD),--rebuild)
+
+attest: ## build an image again, and sign that it is the same (IMAGE=... KEY=signing.pem BUILDER=URI; COMMIT=... VEX=file)
+	$(if $(and $(IMAGE),$(KEY),$(BUILDER)),,$(error IMAGE, KEY and BUILDER are required: make attest IMAGE=registry.example.com/team/api@sha256:... KEY=signing.pem BUILDER=https://builds.example.com))
+	@./pants run ops/build/oci/attest.py -- $(call quoted,IMAGE) --key="$(abspath $(KEY))" --builder=$(call quoted,BUILDER) \
+		$(if $(COMMIT),--commit=$(call quoted,COMMIT)) $(if $(VEX),--attach="application/vnd.openvex+json=$(abspath $(VEX))")
 
 scan: ## scan for secrets, licences, advisories and outdated Debian packages (ARGS="secrets debian" selects some)
 	@./pants run ops/ci/scan/cli.py -- $(ARGS)

@@ -77,6 +77,8 @@ REQUIREMENTS = """
 python_requirement(name="a", requirements=["cyclonedx-python-lib"], modules=["cyclonedx"])
 python_requirement(name="b", requirements=["packageurl-python"], modules=["packageurl"])
 python_requirement(name="c", requirements=["zstandard"])
+python_requirement(name="d", requirements=["packaging"])
+python_requirement(name="e", requirements=["cryptography"])
 """
 SITE = """
 files(name="pages", sources=["*.md"])
