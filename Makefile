@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up venv migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up venv migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest vex image-diff reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -83,6 +83,14 @@ scan: ## scan for secrets, licences, advisories and outdated Debian packages (AR
 sbom-diff: ## compare the SBOMs of two releases (OLD=old.cdx.json NEW=new.cdx.json)
 	$(if $(and $(OLD),$(NEW)),,$(error OLD and NEW are required: make sbom-diff OLD=old.cdx.json NEW=new.cdx.json))
 	@./pants run ops/ci/scan/sbom_diff.py -- "$(abspath $(OLD))" "$(abspath $(NEW))"
+
+vex: ## state which waived advisories do not affect an image (SBOM=dist/api.cdx.json OUTPUT=dist/api.vex.json AUTHOR="Team")
+	$(if $(and $(SBOM),$(OUTPUT),$(AUTHOR)),,$(error SBOM, OUTPUT and AUTHOR are required: make vex SBOM=dist/api.cdx.json OUTPUT=dist/api.vex.json AUTHOR="Team"))
+	@./pants run ops/ci/scan/vex.py -- "$(abspath $(SBOM))" "$(abspath $(OUTPUT))" --author=$(call quoted,AUTHOR)
+
+image-diff: ## compare images: files, packages, settings, layers (A=dist/api.oci.tar B=registry/name@sha256:...; ARGS=--all)
+	$(if $(and $(A),$(B)),,$(error A and B are required: make image-diff A=dist/api.oci.tar B=registry.example.com/team/api:1.2.3))
+	@./pants run ops/build/oci/image_diff.py -- $(call quoted,A) $(call quoted,B) $(ARGS)
 
 cache: ## serve a remote build cache (REAPI) for other checkouts (LISTEN=127.0.0.1:8980)
 	@CACHE_LISTEN=$(or $(LISTEN),127.0.0.1:8980) CACHE_FOLDER=$(CURDIR)/.local/cache \
