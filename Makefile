@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up venv migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest vex image-diff reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up venv migration test test-cache test-verify repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest vex image-diff reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -25,6 +25,9 @@ test: ## run all tests (ARGS=tests/unit:: selects some)
 
 test-cache: ## test the remote cache against a real server (takes minutes; not part of `make test`)
 	@./pants test tests/ops/ci/cache::
+
+test-verify: ## test signing, rebuilding and attesting with Pants itself (takes minutes; not part of `make test`)
+	@./pants test tests/ops/build/plugins/test_verify.py
 
 repeat: ## run tests repeatedly on a busy machine (TIMES=20 ARGS=tests/integration/test_nginx.py)
 	$(if $(ARGS),,$(error ARGS is required: make repeat TIMES=20 ARGS=tests/integration/test_nginx.py))
@@ -84,9 +87,9 @@ sbom-diff: ## compare the SBOMs of two releases (OLD=old.cdx.json NEW=new.cdx.js
 	$(if $(and $(OLD),$(NEW)),,$(error OLD and NEW are required: make sbom-diff OLD=old.cdx.json NEW=new.cdx.json))
 	@./pants run ops/ci/scan/sbom_diff.py -- "$(abspath $(OLD))" "$(abspath $(NEW))"
 
-vex: ## state which waived advisories do not affect an image (SBOM=dist/api.cdx.json OUTPUT=dist/api.vex.json AUTHOR="Team")
-	$(if $(and $(SBOM),$(OUTPUT),$(AUTHOR)),,$(error SBOM, OUTPUT and AUTHOR are required: make vex SBOM=dist/api.cdx.json OUTPUT=dist/api.vex.json AUTHOR="Team"))
-	@./pants run ops/ci/scan/vex.py -- "$(abspath $(SBOM))" "$(abspath $(OUTPUT))" --author=$(call quoted,AUTHOR)
+vex: ## state which waived advisories do not affect an image (IMAGE=registry/name@sha256:... OUTPUT=vex.json AUTHOR="Team")
+	$(if $(and $(IMAGE),$(OUTPUT),$(AUTHOR)),,$(error IMAGE, OUTPUT and AUTHOR are required: make vex IMAGE=registry.example.com/team/api@sha256:... OUTPUT=vex.json AUTHOR="Team"))
+	@./pants run ops/ci/scan/vex.py -- $(call quoted,IMAGE) "$(abspath $(OUTPUT))" --author=$(call quoted,AUTHOR)
 
 image-diff: ## compare images: files, packages, settings, layers (A=dist/api.oci.tar B=registry/name@sha256:...; ARGS=--all)
 	$(if $(and $(A),$(B)),,$(error A and B are required: make image-diff A=dist/api.oci.tar B=registry.example.com/team/api:1.2.3))

@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cyclonedx.contrib.license.factories import LicenseFactory
@@ -79,12 +80,16 @@ def cyclonedx(
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest.removeprefix("sha256:"))],
         properties=[Property(name="platform", value=platform)],
     )
+    read = list(layers)
+    known = [component for one in read for component in one.components]
+    licences = {_source(one): one.licences for one in known if one.licences}
     parts: dict[edges.Key, Part] = {}
-    known: list[Component] = []
-    for one in layers:
+    for one in read:
         for component in one.components:
-            known.append(component)
-            parts[edges.key(component)] = _part(component, one, hashes.of(component))
+            # Its documentation may be a link to that of a package in another layer.
+            shared = component.licences or licences.get(_source(component), ())
+            stated = replace(component, licences=shared)
+            parts[edges.key(component)] = _part(stated, one, hashes.of(component))
     bom = Bom(
         serial_number=uuid.uuid5(_NAMESPACE, digest),
         metadata=BomMetaData(component=image, timestamp=datetime.fromtimestamp(0, UTC)),
@@ -100,6 +105,11 @@ def cyclonedx(
         for inner in part.components:
             bom.register_dependency(part, [inner])
     return JsonV1Dot6(bom).output_as_string(indent=1) + "\n"
+
+
+def _source(component: Component) -> tuple[str, str]:
+    """The source package that a binary package was built from."""
+    return component.kind, component.source.split(" ")[0] or component.name
 
 
 def _part(component: Component, within: Layer, checksums: list[str]) -> Part:

@@ -81,6 +81,15 @@ def test_wheels_have_their_licence_and_the_hashes_of_the_lock(tmp_path: Path) ->
     assert "licenses" not in found["none"]
 
 
+def test_licences_may_be_with_another_package_of_the_source(tmp_path: Path) -> None:
+    status = STATUS.format("three", "7" * 64).encode()
+    packages, _ = samples.made(tmp_path, "layer", *content())
+    upper, _ = samples.made(tmp_path, "upper", file("var/lib/dpkg/status.d/three", status))
+    text = sbom.cyclonedx(DIGEST, "try/it:1", "linux/amd64", [packages, upper], [LOCK])
+    found = {one["name"]: one for one in json.loads(text)["components"]}
+    assert found["three"]["licenses"] == found["one"]["licenses"]
+
+
 def test_wheel_has_the_hash_of_its_own_file(tmp_path: Path) -> None:
     tags = file("app/orjson-3.11.0.dist-info/WHEEL", b"Tag: cp313-cp313-manylinux2014_x86_64\n")
     layer, _ = samples.made(tmp_path, "layer", *content(), tags)

@@ -4,21 +4,22 @@ from pathlib import Path
 import pytest
 
 from ops.ci.scan import vex
+from tests.ops.build.oci import signed
 
 WAIVERS = """
 [[waiver]]
-name = "advisories/jinja2/PYSEC-1"
+name = "advisories/one/PYSEC-1"
 reason = "templates are ours alone"
 expires = 2999-01-01
 justification = "vulnerable_code_cannot_be_controlled_by_adversary"
 
 [[waiver]]
-name = "advisories/jinja2/PYSEC-2"
+name = "advisories/one/PYSEC-2"
 reason = "waived without a justification"
 expires = 2999-01-01
 
 [[waiver]]
-name = "advisories/jinja2/PYSEC-3"
+name = "advisories/one/PYSEC-3"
 reason = "it was valid once"
 expires = 2020-01-01
 justification = "component_not_present"
@@ -29,17 +30,13 @@ reason = "not in this image"
 expires = 2999-01-01
 justification = "component_not_present"
 """
-BILL = {
-    "metadata": {"component": {"name": "team/api", "version": "sha256:" + "a" * 64}},
-    "components": [{"purl": "pkg:pypi/jinja2@3.1.6"}, {"name": "ours"}],
-}
 
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
-    (tmp_path / "bill.json").write_text(json.dumps(BILL))
+    image = signed.image(tmp_path / "image")
     (tmp_path / "waivers.toml").write_text(WAIVERS)
-    paths = [str(tmp_path / "bill.json"), str(tmp_path / "vex.json")]
+    paths = [str(image.file), str(tmp_path / "vex.json")]
     return [*paths, "--author", "Team", "--waivers", str(tmp_path / "waivers.toml")]
 
 
@@ -54,8 +51,9 @@ def test_justified_waivers_of_packages_in_the_image_are_stated(
     assert statement["status"] == "not_affected"
     assert statement["impact_statement"] == "templates are ours alone"
     (product,) = statement["products"]
-    assert product["@id"].startswith("pkg:oci/api@sha256")
-    assert product["subcomponents"] == [{"@id": "pkg:pypi/jinja2@3.1.6"}]
+    assert product["@id"].startswith("pkg:oci/it@sha256")
+    (part,) = product["subcomponents"]
+    assert part["@id"].startswith("pkg:deb/debian/one@1.0-1?")
 
 
 def test_nothing_to_state_writes_no_document(
@@ -65,6 +63,14 @@ def test_nothing_to_state_writes_no_document(
     assert vex.main(arguments) == 0
     assert "nothing to state" in capsys.readouterr().out
     assert not (tmp_path / "vex.json").exists()
+
+
+def test_image_without_a_bill_of_materials_is_refused(
+    tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "image/it.cdx.json").unlink()
+    assert vex.main(arguments) == 2
+    assert "has no SBOM that says which packages are in it" in capsys.readouterr().err
 
 
 def test_unknown_justification_is_refused(
