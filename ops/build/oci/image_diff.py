@@ -153,10 +153,17 @@ def main(arguments: list[str] | None = None) -> int:
         _print(title, lines, everything=chosen.all)
     if chosen.all:
         _print("packages of B", list(_listed(other)), everything=True)
-    if not sections:
-        same = one.digest == other.digest
-        print("equal" if same else "equal content: only compression or annotations differ")
+    if one.digest == other.digest:
+        print("equal")
+    elif equal_content(one, other):
+        print("\nequal content: only compression or annotations differ")
     return 0
+
+
+def equal_content(one: Loaded, other: Loaded) -> bool:
+    """Whether containers of both images are the same: by the layers unpacked, and the settings."""
+    unpacked = [[layer.diff_id for layer in image.layers] for image in (one, other)]
+    return unpacked[0] == unpacked[1] and one.settings == other.settings
 
 
 def _print(title: str, lines: list[str], *, everything: bool) -> None:

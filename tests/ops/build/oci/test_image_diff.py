@@ -115,6 +115,7 @@ def test_compression_is_no_difference_of_content(
     lines = run(capsys, one, f"{tmp_path}/layout@sha256:{name}")
     assert not any(line.startswith(("~", "+", "-")) for line in lines if "/" in line)
     assert "  top: 0.01 MB -> 0.00 MB, unpacked 0.01 MB" in lines
+    assert lines[-1] == "equal content: only compression or annotations differ"
 
 
 def test_why_comes_from_the_attached_bill_of_materials(

@@ -79,7 +79,6 @@ def run(made: Workspace, block: str, repository: str) -> subprocess.CompletedPro
     named = {
         "REGISTRY": repository,
         "NAME": "team/hello",
-        "TARGET": "ops/images:hello",
         "ARCHIVE": "dist/hello-index.oci.tar",
     }
     return subprocess.run(
