@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from ops.build.oci.errors import OciError
 
-PASSWORD = "SIGNING_KEY_PASSWORD"
+_UNLOCKED_BY = "SIGNING_KEY_PASSWORD"
 _KINDS = "an Ed25519 or ECDSA key in PEM"
 _ECDSA = ec.ECDSA(hashes.SHA256())
 
@@ -74,13 +74,13 @@ class PrivateKey:
     @classmethod
     def read(cls, path: Path) -> "PrivateKey":
         """Read a PEM file. Raises OciError."""
-        password = os.environ.get(PASSWORD, "").encode() or None
+        password = os.environ.get(_UNLOCKED_BY, "").encode() or None
         try:
             key = serialization.load_pem_private_key(path.read_bytes(), password)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
             # A password for a key without one is a TypeError, like its opposite.
             raise OciError(
-                f"{path}: cannot be read as {_KINDS} (its password, if any, is in {PASSWORD}): "
+                f"{path}: cannot be read as {_KINDS} (its password, if any, is in {_UNLOCKED_BY}): "
                 f"{error}"
             ) from error
         if not isinstance(key, (ed25519.Ed25519PrivateKey, ec.EllipticCurvePrivateKey)):
