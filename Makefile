@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up venv migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up venv migration test test-cache test-verify repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest vex image-diff reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -25,6 +25,9 @@ test: ## run all tests (ARGS=tests/unit:: selects some)
 
 test-cache: ## test the remote cache against a real server (takes minutes; not part of `make test`)
 	@./pants test tests/ops/ci/cache::
+
+test-verify: ## test signing, rebuilding and attesting with Pants itself (takes minutes; not part of `make test`)
+	@./pants test tests/ops/build/plugins/test_verify.py
 
 repeat: ## run tests repeatedly on a busy machine (TIMES=20 ARGS=tests/integration/test_nginx.py)
 	$(if $(ARGS),,$(error ARGS is required: make repeat TIMES=20 ARGS=tests/integration/test_nginx.py))
@@ -54,11 +57,28 @@ load: ## build the images and load them into Docker or Podman
 # Annotations of what is published: the commit, with "-dirty" if files differ from it, and its date.
 publish: revision = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
 publish: created = $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)
-publish: ## push the images with SBOMs and provenance (TO=registry.example.com/team TAG=1.2.3; COMPRESSION=gzip)
+publish: tree = $(shell git rev-parse 'HEAD^{tree}')
+publish: ## push the images with SBOMs and provenance (TO=registry.example.com/team TAG=1.2.3 KEY=signing.pem; COMPRESSION=gzip FORCE=1)
 	$(if $(TO),,$(error TO is required: make publish TO=registry.example.com/team TAG=1.2.3))
 	@./pants --oci-images-repositories="$(TO)" --oci-images-tag="$(TAG)" \
 		--oci-images-annotations="+{'org.opencontainers.image.revision': '$(revision)', 'org.opencontainers.image.created': '$(created)'}" \
+		--oci-images-source="{'commit': '$(revision)', 'tree': '$(tree)'}" \
+		$(if $(KEY),--oci-images-signing-key="$(abspath $(KEY))") $(if $(FORCE),--oci-images-move-tags) \
 		$(if $(COMPRESSION),--oci-images-compression="$(COMPRESSION)") publish ops/images::
+
+signing-key: ## create a private key for signing, and the public one beside it (KEY=signing.pem)
+	$(if $(KEY),,$(error KEY is required: make signing-key KEY=signing.pem))
+	@./pants run ops/build/oci/keys.py -- "$(abspath $(KEY))"
+
+verify: ## verify an image's signatures, SBOM and provenance (IMAGE=registry/name@sha256:... KEY=signing.pub; BUILDER=URI REBUILD=1)
+	$(if $(and $(IMAGE),$(KEY)),,$(error IMAGE and KEY are required: make verify IMAGE=registry.example.com/team/api@sha256:... KEY=signing.pub))
+	@./pants run ops/build/oci/verify.py -- $(call quoted,IMAGE) $(foreach key,$(KEY),--key="$(abspath $(key))") \
+		$(if $(BUILDER),--builder=$(call quoted,BUILDER)) $(if $(REBUILD),--rebuild)
+
+attest: ## build an image again, and sign that it is the same (IMAGE=... KEY=signing.pem BUILDER=URI; COMMIT=... VEX=file)
+	$(if $(and $(IMAGE),$(KEY),$(BUILDER)),,$(error IMAGE, KEY and BUILDER are required: make attest IMAGE=registry.example.com/team/api@sha256:... KEY=signing.pem BUILDER=https://builds.example.com))
+	@./pants run ops/build/oci/attest.py -- $(call quoted,IMAGE) --key="$(abspath $(KEY))" --builder=$(call quoted,BUILDER) \
+		$(if $(COMMIT),--commit=$(call quoted,COMMIT)) $(if $(VEX),--attach="application/vnd.openvex+json=$(abspath $(VEX))")
 
 scan: ## scan for secrets, licences, advisories and outdated Debian packages (ARGS="secrets debian" selects some)
 	@./pants run ops/ci/scan/cli.py -- $(ARGS)
@@ -66,6 +86,14 @@ scan: ## scan for secrets, licences, advisories and outdated Debian packages (AR
 sbom-diff: ## compare the SBOMs of two releases (OLD=old.cdx.json NEW=new.cdx.json)
 	$(if $(and $(OLD),$(NEW)),,$(error OLD and NEW are required: make sbom-diff OLD=old.cdx.json NEW=new.cdx.json))
 	@./pants run ops/ci/scan/sbom_diff.py -- "$(abspath $(OLD))" "$(abspath $(NEW))"
+
+vex: ## state which waived advisories do not affect an image (IMAGE=registry/name@sha256:... OUTPUT=vex.json AUTHOR="Team")
+	$(if $(and $(IMAGE),$(OUTPUT),$(AUTHOR)),,$(error IMAGE, OUTPUT and AUTHOR are required: make vex IMAGE=registry.example.com/team/api@sha256:... OUTPUT=vex.json AUTHOR="Team"))
+	@./pants run ops/ci/scan/vex.py -- $(call quoted,IMAGE) "$(abspath $(OUTPUT))" --author=$(call quoted,AUTHOR)
+
+image-diff: ## compare images: files, packages, settings, layers (A=dist/api.oci.tar B=registry/name@sha256:...; ARGS=--all)
+	$(if $(and $(A),$(B)),,$(error A and B are required: make image-diff A=dist/api.oci.tar B=registry.example.com/team/api:1.2.3))
+	@./pants run ops/build/oci/image_diff.py -- $(call quoted,A) $(call quoted,B) $(ARGS)
 
 cache: ## serve a remote build cache (REAPI) for other checkouts (LISTEN=127.0.0.1:8980)
 	@CACHE_LISTEN=$(or $(LISTEN),127.0.0.1:8980) CACHE_FOLDER=$(CURDIR)/.local/cache \

@@ -1,7 +1,9 @@
 """The contents of the images, read from the shipped archives; no container engine is needed."""
 
+import json
 import re
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,23 @@ LIMIT = 200_000_000
 @pytest.mark.parametrize("name", ALL)
 def test_every_blob_matches_its_digest(name: str) -> None:
     assert all(named == content for named, content in Archive(name).blob_digests())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_bill_of_materials_is_complete(name: str) -> None:
+    document = json.loads(Path(f"{name}.cdx.json").read_text())
+    packages = [one for one in document["components"] if one["type"] == "library"]
+    for one in packages:
+        assert one["hashes"], one["purl"]
+        assert one["licenses"], one["purl"]
+    names = {one["name"] for one in document["components"]}
+    if name.removesuffix("-arm64") in SERVICES:
+        assert "fastapi_base" in names
+        cryptography = next(one for one in packages if one["name"] == "cryptography")
+        assert "openssl" in {one["name"] for one in cryptography["components"]}
+    # Each package is there because the image or another package requires it.
+    required = {one for edge in document["dependencies"] for one in edge.get("dependsOn", ())}
+    assert {one["bom-ref"] for one in document["components"]} <= required
 
 
 @pytest.mark.parametrize("architecture", SUFFIXES)

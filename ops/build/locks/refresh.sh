@@ -21,8 +21,14 @@ compile() { # REQUIREMENTS LOCK PYTHON [CONSTRAINTS]
   fi
   mv "$new" "$target"
 }
-trap 'rm -f 3rdparty/*/*.lock.new' EXIT
+trap 'rm -f 3rdparty/*/*.lock.new 3rdparty/python/pylock.new.toml' EXIT
 compile 3rdparty/python/app.txt 3rdparty/python/app.lock 3.13
+# The files of its wheels, so that bills of materials can name the one that was installed.
+"$uv" pip compile --quiet --no-config --no-python-downloads --python "$python" --universal --no-deps --python-version 3.13 \
+  --format pylock.toml 3rdparty/python/app.lock --output-file 3rdparty/python/pylock.new.toml
+PYTHONPATH=. "$python" -m ops.build.locks.wheels 3rdparty/python/pylock.new.toml < 3rdparty/python/app.lock \
+  > 3rdparty/python/app.wheels.lock.new
+mv 3rdparty/python/app.wheels.lock.new 3rdparty/python/app.wheels
 compile 3rdparty/python/test.txt 3rdparty/python/test.lock 3.13 3rdparty/python/app.lock
 compile 3rdparty/python/tools.txt 3rdparty/python/tools.lock 3.13
 compile 3rdparty/python/docs.txt 3rdparty/python/docs.lock 3.13

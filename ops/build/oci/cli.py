@@ -21,6 +21,7 @@ from ops.build.debian.lock import LockError
 from ops.build.debian.mirrors import MirrorError
 from ops.build.oci import archive, bytecode, compression, debian, folder, layer, packages
 from ops.build.oci.bytecode import Compiler
+from ops.build.oci.components import Component
 from ops.build.oci.config import Config
 from ops.build.oci.errors import OciError
 from ops.build.oci.tree import Tree
@@ -68,7 +69,8 @@ def python(spec: Spec) -> Result:
         installed=spec.get("installed", False),
         stripper=Path(spec["stripper"]) if spec.get("stripper") else None,
     )
-    return _layer(spec, tree)
+    requires = spec.get("requires")
+    return _layer(spec, tree, None if requires is None else folder.application(tree, requires))
 
 
 def files(spec: Spec) -> Result:
@@ -138,11 +140,10 @@ def _interpreter(spec: Spec) -> Compiler:
     return bytecode.locked(Path(spec["interpreter"]), spec["origin"])
 
 
-def _layer(spec: Spec, tree: Tree) -> Result:
+def _layer(spec: Spec, tree: Tree, sources: Component | None = None) -> Result:
     output = Path(spec["output"])
-    made = layer.write(
-        tree.entries(), output, spec["origin"], spec["comment"], spec["architecture"]
-    )
+    named = spec["origin"], spec["comment"], spec["architecture"]
+    made = layer.write(tree.entries(), output, *named, sources)
     return {**asdict(made), "components": len(made.components), "files": len(made.files)}
 
 

@@ -1,12 +1,14 @@
-"""The third-party packages in a layer, from their own metadata files."""
+"""The packages in a layer, from their own metadata files."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from posixpath import dirname, join, normpath
+from typing import Any, Self
 
-from ops.build.oci import control
+from ops.build.oci import control, embedded
+from ops.build.oci.embedded import Part
 from ops.build.oci.entry import Entry, Kind
 
 _STATUS = "var/lib/dpkg/status.d/"
@@ -16,9 +18,13 @@ _CLASSIFIER = "License :: "
 
 @dataclass(frozen=True, order=True)
 class Component:
-    """A Debian package (``kind`` deb) or a distribution from PyPI (``pypi``).
+    """A Debian package (``kind`` deb), a distribution from PyPI (``pypi``) or our sources
+    (``app``).
 
     ``licences`` are names as the package states them; ``sha256`` is that of the .deb, where known.
+    ``requires`` holds the dependencies in the syntax of the kind: Debian's relations, or
+    requirements. ``tags`` are a wheel's. ``parts`` are those that the wheel's own bills of
+    materials list (PEP 770), and ``bills`` the paths and SHA-256 of these.
     """
 
     kind: str
@@ -28,6 +34,21 @@ class Component:
     source: str = ""
     sha256: str = ""
     licences: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    bills: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def restore(cls, fields: Mapping[str, Any]) -> Self:
+        """The component that `asdict` turned into JSON."""
+        known: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in fields.items()
+        }
+        known["parts"] = tuple(Part.restore(one) for one in known["parts"])
+        known["bills"] = tuple((path, sha256) for path, sha256 in known["bills"])
+        return cls(**known)
 
 
 def find(entries: Iterable[Entry]) -> tuple[Component, ...]:
@@ -50,6 +71,7 @@ def _debian(files: Mapping[str, Entry]) -> Iterator[Component]:
                 fields.get("source", ""),
                 fields.get("sha256", ""),
                 tuple(control.licences(_copyright(files, name))),
+                tuple(control.relations(fields)),
             )
 
 
@@ -64,9 +86,12 @@ def _copyright(files: Mapping[str, Entry], package: str) -> str:
 
 
 def _python(files: Mapping[str, Entry]) -> Iterator[Component]:
+    bills = embedded.find(files.values())
     for path, entry in files.items():
         if entry.kind is Kind.FILE and _METADATA.fullmatch(path):
             fields = HeaderParser().parsestr(entry.content.decode(errors="replace"))
+            folder = dirname(path)
+            own = bills.get(folder, {})
             yield Component(
                 "pypi",
                 re.sub(r"[-_.]+", "-", fields["Name"]).lower(),
@@ -76,7 +101,18 @@ def _python(files: Mapping[str, Entry]) -> Iterator[Component]:
                     fields.get("License", ""),
                     fields.get_all("Classifier", []),
                 ),
+                requires=tuple(fields.get_all("Requires-Dist", [])),
+                tags=_tags(files.get(f"{folder}/WHEEL")),
+                parts=embedded.parts(own),
+                bills=tuple((path, bill.sha256) for path, bill in sorted(own.items())),
             )
+
+
+def _tags(wheel: Entry | None) -> tuple[str, ...]:
+    if wheel is None:
+        return ()
+    fields = HeaderParser().parsestr(wheel.content.decode(errors="replace"))
+    return tuple(sorted(fields.get_all("Tag", [])))
 
 
 def _licences(expression: str, free: str, classifiers: Iterable[str]) -> tuple[str, ...]:

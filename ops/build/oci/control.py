@@ -26,6 +26,13 @@ _FIELDS = (
     "Description",
 )
 
+#: Licences in prose that no file of /usr/share/common-licenses has, by their SPDX names.
+_TITLES = {
+    "PSF-2.0": "python software foundation license version 2",
+    "GCC-exception-3.1": "gcc runtime library exception",
+    "MIT": "permission is hereby granted, free of charge, to any person obtaining a copy",
+}
+
 
 def fields(deb: Path) -> dict[str, str]:
     """The fields of the package's control file, by lower-case names. Raises OciError."""
@@ -52,9 +59,23 @@ def status(control: Mapping[str, str], sha256: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def relations(control: Mapping[str, str]) -> list[str]:
+    """The packages that must be installed, each as alternatives joined by ``|`` (Policy, 7.1)."""
+    both = (control.get("pre-depends", ""), control.get("depends", ""))
+    found = [" ".join(one.split()) for text in both for one in text.split(",")]
+    return list(dict.fromkeys(filter(None, found)))
+
+
 def licences(copyright_file: str) -> list[str]:
-    """The short names in a machine-readable copyright file (DEP-5), sorted; otherwise none."""
-    if not copyright_file.startswith("Format:"):
-        return []
-    names = re.findall(r"^License:[ \t]*(\S[^\n]*)$", copyright_file, re.MULTILINE)
-    return sorted({name.strip() for name in names})
+    """The short names of the licences in a copyright file, sorted.
+
+    A machine-readable file (DEP-5) states them. Another one states them in prose: there they are
+    the files of /usr/share/common-licenses that it refers to, and titles of well-known licences.
+    """
+    if copyright_file.startswith("Format:"):
+        names = re.findall(r"^License:[ \t]*(\S[^\n]*)$", copyright_file, re.MULTILINE)
+        return sorted({name.strip() for name in names})
+    found = re.findall(r"/usr/share/common-licenses/([A-Za-z0-9.+-]*\w)", copyright_file)
+    flat = " ".join(copyright_file.split()).lower()
+    found += [name for name, title in _TITLES.items() if title in flat]
+    return sorted(set(found))

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ops.build.oci.errors import OciError
+from ops.build.oci.reference import HUB
 
 _HELPER_SECONDS = 60
 #: Instead of a name: what follows is a token for OAuth 2, which no password field accepts.
 _TOKEN = "<token>"
+
+_HUB_SERVER = "https://index.docker.io/v1/"
 
 
 def find(host: str, repository: str, environment: Mapping[str, str]) -> str:
@@ -47,7 +50,9 @@ def _of(path: Path, host: str, repository: str, environment: Mapping[str, str]) 
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         known: Mapping[str, Any] = document.get("auths") or {}
-        helper = (document.get("credHelpers") or {}).get(host) or document.get("credsStore")
+        helpers = document.get("credHelpers") or {}
+        helper = next(filter(None, map(helpers.get, (host, _server(host)))), None)
+        helper = helper or document.get("credsStore")
     except (OSError, ValueError, AttributeError) as error:
         raise OciError(f"{path}: cannot be read as the file of `docker login`: {error}") from error
     entries = {re.sub(r"^https?://|/(v[12]/?)?$", "", key): value for key, value in known.items()}
@@ -61,7 +66,12 @@ def _of(path: Path, host: str, repository: str, environment: Mapping[str, str]) 
             raise OciError(f"{path}: what it has for {host} is damaged: log in anew") from error
         if ":" in found:
             return found
-    return _ask(helper, host, environment) if helper else ""
+    return _ask(helper, _server(host), environment) if helper else ""
+
+
+def _server(host: str) -> str:
+    """What `docker login` calls a registry: Docker Hub has a name of its own there."""
+    return _HUB_SERVER if host == HUB else host
 
 
 def _names(host: str, repository: str) -> Iterator[str]:
@@ -69,6 +79,8 @@ def _names(host: str, repository: str) -> Iterator[str]:
     parts = [host, *repository.split("/")]
     for count in range(len(parts), 0, -1):
         yield "/".join(parts[:count])
+    if host == HUB:
+        yield "index.docker.io"
 
 
 def _ask(helper: str, host: str, environment: Mapping[str, str]) -> str:

@@ -27,16 +27,14 @@ def image(spec: Spec) -> None:
     components = [component for one in layers for component in one.components]
     locked.check(components, texts, spec["origin"])
     _write(spec["sbom"], sbom.cyclonedx(*named, layers, texts.values()))
-    _write(
-        spec["provenance"],
-        provenance.image(spec["origin"], *named, layers, locks, spec["builder_id"], spec["form"]),
-    )
+    built = spec["builder_id"], spec["form"], spec.get("source", {})
+    _write(spec["provenance"], provenance.image(spec["origin"], *named, layers, locks, *built))
 
 
 def index(spec: Spec) -> None:
     """Write the provenance of an index."""
     named = spec["origin"], spec["digest"], spec["reference"]
-    made = spec["images"], spec["builder_id"], spec["form"]
+    made = spec["images"], spec["builder_id"], spec["form"], spec.get("source", {})
     _write(spec["provenance"], provenance.index(*named, *made))
 
 

@@ -1,11 +1,12 @@
 """Layers from folders: Python packages, the project's sources, loose files."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ops.build.oci import paths, strip, wheels
 from ops.build.oci.bytecode import Compiler, compiled
+from ops.build.oci.components import Component
 from ops.build.oci.entry import Entry, file, symlink
 from ops.build.oci.errors import OciError
 from ops.build.oci.tree import Tree
@@ -66,3 +67,14 @@ def python(
     for entry in compiled(list(tree.entries()), compiler):
         tree.add(entry)
     return tree
+
+
+def application(tree: Tree, requires: Iterable[str]) -> Component:
+    """The component that our sources are: named by their packages, requiring these packages."""
+    roots = {
+        parts[-2]
+        for parts in (entry.path.split("/") for entry in tree.entries())
+        if parts[-1] == "__init__.py" and len(parts) > 1
+        if "/".join((*parts[:-2], "__init__.py")) not in tree
+    }
+    return Component("app", " ".join(sorted(roots)) or "sources", "", requires=tuple(requires))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -66,9 +66,18 @@ def row(entry: Entry) -> Row:
 
 
 def write(
-    entries: Iterable[Entry], record: Path, origin: str, comment: str, architecture: str
+    entries: Iterable[Entry],
+    record: Path,
+    origin: str,
+    comment: str,
+    architecture: str,
+    sources: Component | None = None,
 ) -> Layer:
-    """Write ``record`` (a .json file) and the archive beside it (.tar). Raises OciError."""
+    """Write ``record`` (a .json file) and the archive beside it (.tar). Raises OciError.
+
+    ``sources`` is the component that the whole layer is, if it holds our sources: its SHA-256 is
+    that of the archive.
+    """
     ordered = list(entries)
     executables = elf.check(ordered, architecture, origin)
     found = components.find(ordered)
@@ -76,6 +85,8 @@ def write(
     record.parent.mkdir(parents=True, exist_ok=True)
     with archive.open("wb") as file:
         blob = tarball.write(ordered, file)
+    if sources:
+        found = (replace(sources, sha256=blob.digest.removeprefix("sha256:")), *found)
     layer = Layer(
         origin,
         comment,
@@ -94,9 +105,7 @@ def write(
 def read(record: Path) -> tuple[Layer, Path]:
     """Read a record; returns it with the path of its archive."""
     fields = json.loads(record.read_text())
-    found = tuple(
-        Component(**{**one, "licences": tuple(one["licences"])}) for one in fields.pop("components")
-    )
+    found = tuple(Component.restore(one) for one in fields.pop("components"))
     rows = tuple(tuple(one) for one in fields.pop("files"))
     layer = Layer(**fields, components=found, files=rows)
     return layer, record.parent / layer.tar

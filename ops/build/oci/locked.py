@@ -24,6 +24,8 @@ def check(components: Iterable[Component], locks: Mapping[str, str], origin: str
         debs.update(_DEB.findall(text))
         wheels.update(key for key, hashes in locked_hashes(text).items() if hashes)
     for one in components:
+        if one.kind == "app":
+            continue
         held = (
             (one.name, one.version, one.sha256) in debs
             if one.kind == "deb"

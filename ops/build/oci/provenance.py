@@ -1,23 +1,29 @@
 """The provenance of an image: reproducible SLSA provenance 1.0 in an in-toto statement.
 
-It lists the inputs by hash: the locks, the packages that they pin, the layers. It contains no time
-and no run number: a rebuild of the image produces the same document, which can be compared.
+It lists the inputs by hash: the source commit when it is known, the locks, the packages that they
+pin, the layers. It contains no time and no run number: a rebuild of the image produces the same
+document, which can be compared.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 from ops.build.oci import layer
 from ops.build.oci.layer import Layer
-from ops.build.oci.sbom import locked_hashes, purl
+from ops.build.oci.sbom import Hashes, purl
 
 MEDIA_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 #: The meaning of the parameters below: ops/build/oci built the target of that name from its locks.
-BUILD_TYPE = "urn:fastapi-base:build-type:oci-image:1"
+BUILD_TYPE = "urn:fastapi-base:build-type:oci-image:2"
+#: The name of the dependency that is the source repository.
+SOURCE = "source"
+#: The end of a commit's name if files differed from it.
+DIRTY = "-dirty"
 
 Descriptor = Mapping[str, Any]
 
@@ -31,21 +37,21 @@ def image(
     locks: Mapping[str, bytes],
     builder: str,
     form: Mapping[str, Any],
+    source: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The statement for an image with this manifest digest.
 
     ``locks`` maps the path of each lock to its content. ``form`` has the other parameters on which
     the digest depends: ``compression`` and ``annotations``. ``builder`` is the URI of the trusted
-    build platform (SLSA, "builder.id").
+    build platform (SLSA, "builder.id"). ``source`` has ``commit`` and ``tree``, the names of Git's
+    objects, and ``uri``, the repository, if they are known.
     """
-    allowed: dict[tuple[str, str], list[str]] = {}
-    for content in locks.values():
-        allowed |= locked_hashes(content.decode())
+    hashes = Hashes(content.decode() for content in locks.values())
     return _statement(
         reference,
         digest,
-        {"target": origin, "platform": platform, **form},
-        [*_locks(locks), *_packages(layers, allowed)],
+        {"target": origin, "platform": platform, **form, **_external(source)},
+        [*_source(source), *_locks(locks), *_packages(layers, hashes)],
         [
             {
                 "name": one.comment,
@@ -66,13 +72,33 @@ def index(
     images: Mapping[str, str],
     builder: str,
     form: Mapping[str, Any],
+    source: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The statement for an index that joins ``images``, which maps platforms to digests."""
     joined = [
         {"name": platform, "digest": _digest(one)} for platform, one in sorted(images.items())
     ]
-    parameters = {"target": origin, **form}
-    return _statement(reference, digest, parameters, joined, [], builder)
+    parameters = {"target": origin, **form, **_external(source)}
+    inputs = [*_source(source), *joined]
+    return _statement(reference, digest, parameters, inputs, [], builder)
+
+
+def _external(source: Mapping[str, str]) -> dict[str, str]:
+    """The parameter that names the source repository, as whoever starts a build does."""
+    return {"source": _address(source)} if source.get("uri") else {}
+
+
+def _source(source: Mapping[str, str]) -> Iterator[Descriptor]:
+    """The commit that was built; nothing if files differed from it."""
+    commit, tree = source.get("commit", ""), source.get("tree", "")
+    if not commit or commit.endswith(DIRTY):
+        return
+    named = {"uri": _address(source, f"@{commit}")} if source.get("uri") else {}
+    yield {"name": SOURCE, **named, "digest": {"gitCommit": commit, "gitTree": tree}}
+
+
+def _address(source: Mapping[str, str], commit: str = "") -> str:
+    return f"git+{source['uri'].removeprefix('git+')}{commit}"
 
 
 def _statement(
@@ -105,15 +131,11 @@ def _locks(locks: Mapping[str, bytes]) -> Iterator[Descriptor]:
         yield {"name": path, "digest": {"sha256": sha256(content).hexdigest()}}
 
 
-def _packages(
-    layers: Iterable[Layer], allowed: Mapping[tuple[str, str], list[str]]
-) -> Iterator[Descriptor]:
+def _packages(layers: Iterable[Layer], known: Hashes) -> Iterator[Descriptor]:
     found: dict[str, Descriptor] = {}
-    for component in (one for each in layers for one in each.components):
+    for component in (one for each in layers for one in each.components if one.kind != "app"):
         uri = purl(component).to_string()
-        hashes = [component.sha256] if component.sha256 else []
-        if component.kind == "pypi":
-            hashes = allowed.get((component.name, component.version), [])
+        hashes = known.of(component)
         if len(hashes) == 1:
             found[uri] = {"uri": uri, "digest": {"sha256": hashes[0]}}
         else:

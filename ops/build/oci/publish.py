@@ -1,11 +1,12 @@
-"""Push an archive to a registry, with its referrers: bills of materials, provenance.
+"""Push an archive to a registry, with its referrers: bills of materials, provenance, signatures.
 
     python -m ops.build.oci.publish ARCHIVE HOST/NAME:TAG [--attach TYPE=FILE[@DIGEST] ...]
-        [--sign COMMAND]
+        [--key KEY.pem] [--sign COMMAND] [--mount NAME ...] [--move-tags]
 
 The registry then holds the exact bytes of the archive, under the digest of the build. The tag is
-moved last, after the documents were pushed and the signing command has succeeded: a pull by tag
-never gets an image without them. Credentials: see ops/build/oci/credentials.py.
+set last, after the documents were pushed and signed: a pull by tag never gets an image without
+them. A tag that names another image is not moved unless told. Credentials: see
+ops/build/oci/credentials.py.
 """
 
 import argparse
@@ -15,15 +16,18 @@ import os
 import re
 import sys
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
-from ops.build.oci import credentials
-from ops.build.oci.config import INDEX_TYPE, MANIFEST_TYPE, encode
+from ops.build.oci import credentials, dsse, statements
+from ops.build.oci.config import INDEX_TYPE, MANIFEST_TYPE, annotated, encode
 from ops.build.oci.errors import OciError
+from ops.build.oci.keys import PrivateKey
 from ops.build.oci.registry import Reference, Registry, fallback_tag
 from ops.build.oci.signing import sign
 
@@ -55,24 +59,68 @@ class Attachment:
         return cls(match["type"], Path(match["file"]).read_bytes(), match["subject"] or "")
 
 
+@dataclass(frozen=True)
+class Signers:
+    """Who signs: a key, a command, both or none."""
+
+    key: PrivateKey | None = None
+    command: str = ""
+
+
 def publish(
-    archive: Path, registry: Registry, attachments: Iterable[Attachment] = (), signer: str = ""
+    archive: Path,
+    registry: Registry,
+    attachments: Iterable[Attachment] = (),
+    signers: Signers = Signers(),
+    *,
+    move_tags: bool = False,
 ) -> Iterator[str]:
-    """Push, attach, sign, and move the tag; yields a line after each step.
+    """Push, attach, sign, and set the tag; yields a line after each step.
 
     Raises OciError at the first failure; the tag is then unchanged.
     """
-    digest = push(archive, registry)
-    reference = f"{registry.reference.host}/{registry.reference.name}@{digest}"
+    digest = top(archive)
+    if not move_tags:
+        check_tag(digest, registry)
+    push(archive, registry)
+    reference = f"{registry.reference.repository}@{digest}"
     yield reference
     for one in attachments:
-        place = attach(one.subject or digest, one.media_type, one.content, registry)
-        yield f"  {one.media_type} {place}"
-    if signer:
-        sign(signer, reference)
-        yield f"  signed by {signer}"
+        subject = one.subject or digest
+        yield f"  {one.media_type} {attach(subject, one.media_type, one.content, registry)}"
+        if signers.key:
+            yield f"  signed {_attach_signed(one, subject, registry, signers.key)}"
+    if signers.command:
+        sign(signers.command, reference)
+        yield f"  signed by {signers.command}"
     tag(digest, registry)
     yield f"  tag {registry.reference.tag}"
+
+
+def _attach_signed(one: Attachment, subject: str, registry: Registry, key: PrivateKey) -> str:
+    name = registry.reference.repository
+    payload = statements.statement(one.media_type, one.content, name, subject)
+    annotations = {statements.PREDICATE_KEY: statements.Statement.parse(payload).kind}
+    envelope = statements.sign(payload, key).encode()
+    return attach(subject, dsse.MEDIA_TYPE, envelope, registry, annotations)
+
+
+def check_tag(digest: str, registry: Registry) -> None:
+    """Raise OciError if the registry's tag names another image than ``digest``."""
+    there = registry.manifest(registry.reference.tag)
+    if there is not None and _digest(there) != digest:
+        raise OciError(
+            f"{registry.reference.repository}:{registry.reference.tag} is {_digest(there)} and "
+            f"would become {digest}: publish under another tag, or say that tags may move "
+            "(`make publish FORCE=1`, [oci-images].move_tags)"
+        )
+
+
+def top(archive: Path) -> str:
+    """The digest of the archive's image or index. Raises OciError."""
+    with _opened(archive) as tar:
+        (one,) = json.loads(_open(tar, "index.json").read())["manifests"]
+    return str(one["digest"])
 
 
 def push(archive: Path, registry: Registry) -> str:
@@ -80,13 +128,10 @@ def push(archive: Path, registry: Registry) -> str:
 
     Blobs that the registry already has are not sent again. Raises OciError.
     """
-    try:
-        with tarfile.open(archive) as tar:
-            (top,) = json.loads(_open(tar, "index.json").read())["manifests"]
-            _push(tar, top, registry)
-    except (OSError, tarfile.TarError) as error:
-        raise OciError(f"{archive}: cannot be read as an archive of an image: {error}") from error
-    return str(top["digest"])
+    with _opened(archive) as tar:
+        (one,) = json.loads(_open(tar, "index.json").read())["manifests"]
+        _push(tar, one, registry)
+    return str(one["digest"])
 
 
 def tag(digest: str, registry: Registry) -> None:
@@ -95,7 +140,13 @@ def tag(digest: str, registry: Registry) -> None:
     registry.put_manifest(registry.reference.tag, content, json.loads(content)["mediaType"])
 
 
-def attach(subject: str, media_type: str, content: bytes, registry: Registry) -> str:
+def attach(
+    subject: str,
+    media_type: str,
+    content: bytes,
+    registry: Registry,
+    annotations: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Push a document that refers to the manifest ``subject``; returns its own manifest's digest.
 
     Registries without the referrers API get the fallback tag. Attaching is idempotent. Raises
@@ -113,15 +164,22 @@ def attach(subject: str, media_type: str, content: bytes, registry: Registry) ->
             "config": _descriptor(_EMPTY, _EMPTY_TYPE),
             "layers": [_descriptor(content, media_type)],
             "subject": _descriptor(manifest, media),
+            **annotated(annotations),
         }
     )
     digest = _digest(document)
     if not registry.put_manifest(digest, document, MANIFEST_TYPE):
         known = [one for one in registry.referrers(subject) if one["digest"] != digest]
-        known.append({**_descriptor(document, MANIFEST_TYPE), "artifactType": media_type})
+        own = {**_descriptor(document, MANIFEST_TYPE), "artifactType": media_type}
+        known.append({**own, **annotated(annotations)})
         known.sort(key=lambda one: str(one["digest"]))
-        index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": known}
-        registry.put_manifest(fallback_tag(subject), encode(index), INDEX_TYPE)
+        index = encode({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": known})
+        registry.put_manifest(fallback_tag(subject), index, INDEX_TYPE)
+        if registry.manifest(fallback_tag(subject)) != index:
+            raise OciError(
+                f"{registry.reference.host} does not keep the tag {fallback_tag(subject)}, which "
+                f"lists the documents of {subject}: they are pushed, and nobody can find them"
+            )
     return digest
 
 
@@ -134,6 +192,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("archive", type=Path)
     parser.add_argument("reference", help="HOST/NAME:TAG")
+    parser.add_argument("--key", type=Path, help="the private key that signs each document")
+    parser.add_argument("--mount", action="append", default=[], metavar="NAME")
+    parser.add_argument("--move-tags", action="store_true")
     parser.add_argument("--attach", action="append", default=[], metavar="TYPE=FILE[@DIGEST]")
     parser.add_argument(
         "--sign",
@@ -144,15 +205,29 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         reference = Reference.parse(chosen.reference)
+        if not reference.tag:
+            raise OciError(f"{chosen.reference!r} is not HOST/NAME:TAG: name the tag to publish")
         known = credentials.find(reference.host, reference.name, os.environ)
         attachments = [Attachment.parse(text) for text in chosen.attach]
-        registry = Registry(reference, known)
-        for line in publish(chosen.archive, registry, attachments, chosen.sign):
+        registry = Registry(reference, known, tuple(chosen.mount))
+        key = PrivateKey.read(chosen.key) if chosen.key else None
+        signers = Signers(key, chosen.sign)
+        steps = publish(chosen.archive, registry, attachments, signers, move_tags=chosen.move_tags)
+        for line in steps:
             print(line, flush=True)
     except OciError as error:
         print(f"oci: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(archive) as tar:
+            yield tar
+    except (OSError, tarfile.TarError) as error:
+        raise OciError(f"{archive}: cannot be read as an archive of an image: {error}") from error
 
 
 def _push(tar: tarfile.TarFile, top: dict[str, Any], registry: Registry) -> None:

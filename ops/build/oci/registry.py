@@ -1,90 +1,85 @@
-"""A registry client: the parts of the OCI distribution specification 1.1 that a push needs."""
+"""A registry client: the parts of the OCI distribution specification 1.1 that this build needs."""
 
-import base64
-import http.client
 import json
 import re
 import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import IO, Any, Self
+from typing import IO, Any
 
+from ops.build.oci import upload
+from ops.build.oci.authorisation import Authorisation
+from ops.build.oci.config import INDEX_TYPE, MANIFEST_TYPE
 from ops.build.oci.errors import OciError
+from ops.build.oci.reference import Reference
+from ops.build.oci.transport import Body, Reply, Transport, Wait, loopback
+from ops.build.oci.upload import Upload
 
-_TIMEOUT = 60.0
+__all__ = ["Reference", "Registry", "fallback_tag"]
+
 _MEND = ": log in (`docker login` or `podman login`), or give USER:PASSWORD in OCI_CREDENTIALS"
-_REFERENCE = re.compile(
-    r"(?P<host>[a-zA-Z0-9.-]+(?::\d+)?)/(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*):(?P<tag>[\w.-]{1,128})"
-)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """``HOST[:PORT]/NAME:TAG``."""
-
-    host: str
-    name: str
-    tag: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse a reference. Raises OciError."""
-        match = _REFERENCE.fullmatch(text)
-        if not match:
-            raise OciError(f"{text!r} is not HOST/NAME:TAG, such as registry.example:5000/app:1.0")
-        return cls(**match.groupdict())
-
-    @property
-    def loopback(self) -> bool:
-        """Whether the registry is on loopback, where no TLS is used."""
-        return self.host.rsplit(":", 1)[0] in ("localhost", "127.0.0.1")
-
-
-type Body = bytes | IO[bytes] | None
-
-
-@dataclass(frozen=True)
-class Reply:
-    """The response of a registry."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+_DOCKER = "application/vnd.docker.distribution.manifest"
+_ACCEPT = ", ".join((INDEX_TYPE, MANIFEST_TYPE, f"{_DOCKER}.list.v2+json", f"{_DOCKER}.v2+json"))
 
 
 @dataclass
 class Registry:
-    """One repository of a registry. ``credentials`` is ``user:password``, if it requires any."""
+    """One repository of a registry. ``credentials`` is ``user:password``, if it requires any.
+
+    ``siblings`` are repositories of the same registry that may have the same layers. What is read
+    is compared with its digest.
+    """
 
     reference: Reference
     credentials: str = field(default="", repr=False)
-    _authorisation: str = field(default="", repr=False)
+    siblings: tuple[str, ...] = ()
+    wait: Wait | None = field(default=None, repr=False)
 
-    def has_blob(self, digest: str) -> bool:
-        """Whether the registry already has this blob."""
-        # A registry with external storage redirects, and only for blobs that it has.
-        reply = self._ask("HEAD", f"blobs/{digest}", expect=(200, 302, 303, 307, 404))
-        return reply.status != 404
+    def __post_init__(self) -> None:
+        self._transport = Transport(
+            self.reference.loopback, **({"wait": self.wait} if self.wait else {})
+        )
+        self._authorisation = Authorisation(self.reference.host, self._transport, self.credentials)
+
+    def has_blob(self, digest: str, repository: str = "") -> bool:
+        """Whether the registry already has this blob, in this repository or another one."""
+        # A registry with external storage redirects, and only for blobs that it has. Another
+        # repository need not be readable.
+        there, missing = (200, 302, 303, 307, 308), (401, 403, 404) if repository else (404,)
+        expected = (*there, *missing)
+        return (
+            self._ask("HEAD", f"blobs/{digest}", expect=expected, name=repository).status in there
+        )
+
+    def blob(self, digest: str) -> bytes:
+        """The content of a blob. Raises OciError if it is missing or not what its digest says."""
+        content = self._ask("GET", f"blobs/{digest}", expect=(200,)).body
+        return self._checked(digest, content)
 
     def put_blob(self, digest: str, size: int, content: IO[bytes]) -> None:
-        """Upload a blob from the start of a file, in one request. Raises OciError if the registry
-        received other content.
+        """Upload a blob from the start of a file, or take it from a sibling that has it.
+
+        Raises OciError if the registry received other content.
         """
-        start = self._ask("POST", "blobs/uploads/", expect=(202,))
-        place = urllib.parse.urlsplit(start.headers["location"])
-        query = f"{place.query}&" if place.query else ""
-        path = f"{place.path}?{query}digest={urllib.parse.quote(digest)}"
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        self._send("PUT", path, content, headers, expect=(201,), host=place.netloc)
+        query = ""
+        for name in self.siblings:
+            if self.has_blob(digest, name):
+                query = "?" + urllib.parse.urlencode({"mount": digest, "from": name})
+                break
+        # A registry that does not mount starts an upload instead.
+        start = self._ask("POST", f"blobs/uploads/{query}", expect=(201, 202))
+        if start.status == 202:
+            upload.send(Upload.started(start), digest, size, content, self._send)
 
     def manifest(self, tag: str) -> bytes | None:
-        """The manifest or index of a tag or digest, if it exists."""
-        accept = (
-            "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
-        )
-        reply = self._ask("GET", f"manifests/{tag}", {"Accept": accept}, expect=(200, 404))
-        return reply.body if reply.status == 200 else None
+        """The manifest or index of a tag or digest, if it exists. Raises OciError for another one
+        than the digest's.
+        """
+        reply = self._ask("GET", f"manifests/{tag}", {"Accept": _ACCEPT}, expect=(200, 404))
+        if reply.status == 404:
+            return None
+        return self._checked(tag, reply.body) if tag.startswith("sha256:") else reply.body
 
     def put_manifest(self, tag: str, content: bytes, media_type: str) -> bool:
         """Upload a manifest or index as ``tag``, or under its own digest.
@@ -102,9 +97,43 @@ class Registry:
         """Descriptors of the referrers of a manifest: from the registry's API, else from the
         fallback tag.
         """
-        reply = self._ask("GET", f"referrers/{digest}", expect=(200, 404))
-        found = reply.body if reply.status == 200 else self.manifest(fallback_tag(digest))
-        return list(json.loads(found)["manifests"]) if found else []
+        found: list[dict[str, Any]] = []
+        path = f"referrers/{digest}"
+        while path:
+            reply = self._ask("GET", path, {"Accept": INDEX_TYPE}, expect=(200, 400, 404))
+            index = _index(reply.body) if reply.status == 200 else None
+            # Some registries answer pages that do not know the API with a page of their own.
+            if index is None:
+                return self._listed(digest)
+            found += index
+            path = self._next(reply)
+        return found
+
+    def _listed(self, digest: str) -> list[dict[str, Any]]:
+        """What the fallback tag lists. A registry that has no such tag may resolve it to the
+        subject itself, which is then no list.
+        """
+        content = self.manifest(fallback_tag(digest))
+        if content is None or f"sha256:{sha256(content).hexdigest()}" == digest:
+            return []
+        return _index(content) or []
+
+    def _next(self, reply: Reply) -> str:
+        """The path of the next page of a list (RFC 8288), below the repository."""
+        match = re.match(r'<([^>]+)>;\s*rel="?next"?', reply.headers.get("link", ""))
+        if not match:
+            return ""
+        parts = urllib.parse.urlsplit(urllib.parse.urljoin(reply.url, match[1]))
+        start = f"/v2/{self.reference.name}/"
+        if not parts.path.startswith(start):
+            raise OciError(f"{self.reference.host}: the next page of a list is at {parts.path}")
+        return f"{parts.path.removeprefix(start)}?{parts.query}"
+
+    def _checked(self, digest: str, content: bytes) -> bytes:
+        found = f"sha256:{sha256(content).hexdigest()}"
+        if found != digest:
+            raise OciError(f"{self.reference.host}: what it has for {digest} is {found}")
+        return content
 
     def _ask(
         self,
@@ -114,90 +143,48 @@ class Registry:
         body: bytes | None = None,
         *,
         expect: Iterable[int],
+        name: str = "",
     ) -> Reply:
-        return self._send(
-            method, f"/v2/{self.reference.name}/{path}", body, headers or {}, expect=expect
-        )
+        scheme = "http" if self.reference.loopback else "https"
+        place = f"{scheme}://{self.reference.api_host}/v2/{name or self.reference.name}/{path}"
+        return self._send(method, place, body, headers or {}, expect=expect)
 
     def _send(
         self,
         method: str,
-        path: str,
+        url: str,
         body: Body,
         headers: Mapping[str, str],
         *,
         expect: Iterable[int],
-        host: str = "",
+        attempts: int = 5,
     ) -> Reply:
-        reply = self._once(method, path, body, headers, host)
-        if reply.status == 401 and self._authorise(reply.headers.get("www-authenticate", "")):
-            reply = self._once(method, path, body, headers, host)
+        reply = self._once(method, url, body, headers, attempts)
+        challenge = reply.headers.get("www-authenticate", "")
+        if reply.status == 401 and self._authorisation.answer(challenge):
+            reply = self._once(method, url, body, headers, attempts)
         if reply.status not in expect:
             said = reply.body.decode(errors="replace")[:500].strip()
             raise OciError(
-                f"{self.reference.host}: {method} {path.partition('?')[0]}: HTTP {reply.status}"
-                f"{_MEND if reply.status in (401, 403) else ''}{': ' + said if said else ''}"
+                f"{self.reference.host}: {method} {urllib.parse.urlsplit(url).path}: HTTP "
+                f"{reply.status}{_MEND if reply.status in (401, 403) else ''}"
+                f"{': ' + said if said else ''}"
             )
         return reply
 
     def _once(
-        self, method: str, path: str, body: Body, headers: Mapping[str, str], host: str
+        self, method: str, url: str, body: Body, headers: Mapping[str, str], attempts: int
     ) -> Reply:
         sent = dict(headers)
-        own = host in ("", self.reference.host)
         # If uploads go to another host, their URL carries the authorisation.
-        if self._authorisation and own:
-            sent["Authorization"] = self._authorisation
-        return _exchange(
-            self.reference.loopback, host or self.reference.host, method, path, body, sent
-        )
+        if self._authorisation.header and self._own(url):
+            sent["Authorization"] = self._authorisation.header
+        return self._transport.send(method, url, body, sent, attempts=attempts)
 
-    def _authorise(self, challenge: str) -> bool:
-        """Respond to a challenge (RFC 9110, 11.6.1); False if there is nothing new to try.
-
-        A token is valid for its scope and for a limited time: a read token is refused for a write,
-        with a challenge for another one.
-        """
-        scheme, _, rest = challenge.partition(" ")
-        basic = ""
-        if self.credentials:
-            basic = "Basic " + base64.b64encode(self.credentials.encode()).decode()
-        if scheme.lower() == "basic":
-            before, self._authorisation = self._authorisation, basic
-            return basic not in ("", before)
-        if scheme.lower() != "bearer":
-            return False
-        token = self._token(dict(re.findall(r'(\w+)="([^"]*)"', rest)), basic)
-        self._authorisation = f"Bearer {token}"
-        return bool(token)
-
-    def _token(self, wanted: dict[str, str], basic: str) -> str:
-        """A token of the registry's authorisation service (distribution, "Token Authentication").
-
-        Empty if the service refuses.
-        """
-        realm = urllib.parse.urlsplit(wanted.pop("realm", ""))
-        if realm.scheme != "https" and not (realm.scheme == "http" and self.reference.loopback):
-            raise OciError(
-                f"{self.reference.host} sends to {realm.geturl()!r} for a token; it must be https"
-            )
-        known = [(name, wanted[name]) for name in ("service", "scope") if name in wanted]
-        query = "&".join(filter(None, (realm.query, urllib.parse.urlencode(known))))
-        reply = _exchange(
-            realm.scheme == "http",
-            realm.netloc,
-            "GET",
-            f"{realm.path or '/'}?{query}",
-            None,
-            {"Authorization": basic} if basic else {},
-        )
-        if reply.status != 200:
-            return ""
-        try:
-            document = json.loads(reply.body)
-            return str(document.get("token") or document["access_token"])
-        except (ValueError, KeyError, AttributeError) as error:
-            raise OciError(f"{realm.netloc} answered with no token") from error
+    def _own(self, url: str) -> bool:
+        parts = urllib.parse.urlsplit(url)
+        secure = parts.scheme == "https" or loopback(parts.netloc)
+        return secure and parts.netloc == self.reference.api_host
 
 
 def fallback_tag(digest: str) -> str:
@@ -207,24 +194,12 @@ def fallback_tag(digest: str) -> str:
     return digest.replace(":", "-")
 
 
-def _exchange(
-    plain: bool,
-    host: str,
-    method: str,
-    path: str,
-    body: Body,
-    headers: Mapping[str, str],
-) -> Reply:
-    kind = http.client.HTTPConnection if plain else http.client.HTTPSConnection
-    connection = kind(host, timeout=_TIMEOUT)
-    if body and not isinstance(body, bytes):
-        body.seek(0)
+def _index(content: bytes) -> list[dict[str, Any]] | None:
+    """The descriptors of an index; None for anything else."""
     try:
-        connection.request(method, path, body, dict(headers))
-        reply = connection.getresponse()
-        found = {name.lower(): value for name, value in reply.getheaders()}
-        return Reply(reply.status, found, reply.read())
-    except (OSError, http.client.HTTPException) as error:
-        raise OciError(f"{host}: {method} {path.partition('?')[0]}: {error}") from error
-    finally:
-        connection.close()
+        document = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or not isinstance(document.get("manifests"), list):
+        return None
+    return list(document["manifests"])

@@ -2,11 +2,19 @@
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cyclonedx.contrib.license.factories import LicenseFactory
-from cyclonedx.model import HashAlgorithm, HashType, Property
+from cyclonedx.model import (
+    ExternalReference,
+    ExternalReferenceType,
+    HashAlgorithm,
+    HashType,
+    Property,
+    XsUri,
+)
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component as Part
 from cyclonedx.model.component import ComponentType
@@ -14,10 +22,31 @@ from cyclonedx.model.license import DisjunctiveLicense, License
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from ops.build.oci import edges, wheel_files
 from ops.build.oci.components import Component
+from ops.build.oci.embedded import Part as Embedded
 from ops.build.oci.layer import Layer
 
 _NAMESPACE = uuid.UUID("6e5f5d2c-6f0c-4c5b-9d6e-0f7d2a0c7b11")
+
+
+class Hashes:
+    """The hashes of wheels, from the texts of locks and of the lists beside them."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._allowed: dict[tuple[str, str], list[str]] = {}
+        self._files: dict[tuple[str, str], list[tuple[frozenset[str], str]]] = {}
+        for text in texts:
+            self._allowed |= locked_hashes(text)
+            self._files |= wheel_files.read(text)
+
+    def of(self, component: Component) -> list[str]:
+        """The SHA-256 of a component's file; several if the lock leaves open which one it was."""
+        if component.kind != "pypi":
+            return [component.sha256] if component.sha256 else []
+        allowed = self._allowed.get((component.name, component.version), [])
+        real = wheel_files.sha256(component, self._files)
+        return [real] if real in allowed else allowed
 
 
 def locked_hashes(lock: str) -> dict[tuple[str, str], list[str]]:
@@ -39,12 +68,10 @@ def cyclonedx(
 ) -> str:
     """The document for an image with this manifest digest; each package names its layer.
 
-    ``locks`` are texts of requirements locks, for the hashes of wheels. The serial number is
-    derived from the digest, and the time is that of the image, 1970.
+    ``locks`` are texts of requirements locks and of the lists of their wheels, for hashes. The
+    serial number is derived from the digest, and the time is that of the image, 1970.
     """
-    allowed: dict[tuple[str, str], list[str]] = {}
-    for lock in locks:
-        allowed |= locked_hashes(lock)
+    hashes = Hashes(locks)
     image = Part(
         name=reference.rpartition(":")[0],
         version=digest,
@@ -53,42 +80,83 @@ def cyclonedx(
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest.removeprefix("sha256:"))],
         properties=[Property(name="platform", value=platform)],
     )
-    parts = {
-        str(part.bom_ref): part
-        for one in layers
-        for part in (_part(component, one, allowed) for component in one.components)
-    }
+    read = list(layers)
+    known = [component for one in read for component in one.components]
+    licences = {_source(one): one.licences for one in known if one.licences}
+    parts: dict[edges.Key, Part] = {}
+    for one in read:
+        for component in one.components:
+            # Its documentation may be a link to that of a package in another layer.
+            shared = component.licences or licences.get(_source(component), ())
+            stated = replace(component, licences=shared)
+            parts[edges.key(component)] = _part(stated, one, hashes.of(component))
     bom = Bom(
         serial_number=uuid.uuid5(_NAMESPACE, digest),
         metadata=BomMetaData(component=image, timestamp=datetime.fromtimestamp(0, UTC)),
         components=parts.values(),
     )
-    bom.register_dependency(image, parts.values())
+    required = edges.edges(known, platform)
+    below = {name for names in required.values() for name in names}
+    # The image itself has what nothing in it requires.
+    bom.register_dependency(image, [parts[name] for name in parts if name not in below])
+    for name, names in required.items():
+        bom.register_dependency(parts[name], [*(parts[one] for one in names)])
+    for part in parts.values():
+        for inner in part.components:
+            bom.register_dependency(part, [inner])
     return JsonV1Dot6(bom).output_as_string(indent=1) + "\n"
 
 
-def _part(
-    component: Component, within: Layer, allowed: Mapping[tuple[str, str], list[str]]
-) -> Part:
-    name = purl(component)
-    checksums = [component.sha256] if component.sha256 else []
-    if component.kind == "pypi":
-        checksums = allowed.get((component.name, component.version), [])
+def _source(component: Component) -> tuple[str, str]:
+    """The source package that a binary package was built from."""
+    return component.kind, component.source.split(" ")[0] or component.name
+
+
+def _part(component: Component, within: Layer, checksums: list[str]) -> Part:
+    application = component.kind == "app"
+    name = None if application else purl(component)
     # A single hash is the file's; of several it is one.
     checksum = checksums[0] if len(checksums) == 1 else ""
+    reference = name.to_string() if name else f"app:{component.name}"
     return Part(
         name=component.name,
-        version=component.version,
-        type=ComponentType.LIBRARY,
-        bom_ref=name.to_string(),
+        version=component.version or None,
+        type=ComponentType.APPLICATION if application else ComponentType.LIBRARY,
+        bom_ref=reference,
         purl=name,
         licenses=_licences(component.licences),
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=checksum)] if checksum else None,
+        external_references=[
+            ExternalReference(
+                type=ExternalReferenceType.BOM,
+                url=XsUri(f"file:///{path}"),
+                hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)],
+            )
+            for path, sha256 in component.bills
+        ],
+        components=[_embedded(one, reference) for one in component.parts],
         properties=[
             Property(name="layer", value=within.digest),
             Property(name="layer:target", value=within.origin),
-            *(Property(name="locked:sha256", value=one) for one in checksums),
+            *(Property(name="locked:sha256", value=one) for one in checksums if not checksum),
         ],
+    )
+
+
+def _embedded(part: Embedded, within: str) -> Part:
+    try:
+        url = PackageURL.from_string(part.purl)
+    except ValueError:
+        url = None
+    return Part(
+        name=part.name,
+        version=part.version or None,
+        type=ComponentType.LIBRARY,
+        bom_ref=f"{within}#{part.purl or part.name}",
+        purl=url,
+        licenses=_licences([part.licence] if part.licence else []),
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=part.sha256)] if part.sha256 else None,
+        properties=[Property(name="sbom", value=part.bill)],
     )
 
 

@@ -7,6 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+#: Why an advisory does not affect a product (OpenVEX 0.2.0, "Status Justifications").
+JUSTIFICATIONS = (
+    "component_not_present",
+    "vulnerable_code_not_present",
+    "vulnerable_code_not_in_execute_path",
+    "vulnerable_code_cannot_be_controlled_by_adversary",
+    "inline_mitigations_already_exist",
+)
+
 
 class WaiverError(ValueError):
     """An invalid file of waivers; the message names the entry and the expected form."""
@@ -26,11 +35,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Waiver:
-    """Waives the finding of this name up to and including the day ``expires``."""
+    """Waives the finding of this name up to and including the day ``expires``.
+
+    ``justification`` is one of OpenVEX's, for an advisory that does not affect what is shipped.
+    """
 
     name: str
     reason: str
     expires: datetime.date
+    justification: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,16 +64,21 @@ def waivers(path: Path) -> list[Waiver]:
     read = []
     for number, entry in enumerate(entries, 1):
         where = f"{path}: waiver {number}"
-        if set(entry) != {"name", "reason", "expires"}:
+        if set(entry) - {"justification"} != {"name", "reason", "expires"}:
             raise WaiverError(f"{where}: must have name, reason and expires, not {sorted(entry)}")
         name, reason, expires = entry["name"], entry["reason"], entry["expires"]
+        justification = entry.get("justification", "")
+        if justification not in ("", *JUSTIFICATIONS):
+            raise WaiverError(
+                f"{where} ({name}): justification must be one of {', '.join(JUSTIFICATIONS)}"
+            )
         if not isinstance(name, str) or not re.fullmatch(r"\S+/\S.*", name):
             raise WaiverError(f"{where}: name must be the printed name of a finding, not {name!r}")
         if not isinstance(reason, str) or len(reason.split()) < 3:
             raise WaiverError(f"{where} ({name}): reason must have at least three words")
         if type(expires) is not datetime.date:
             raise WaiverError(f"{where} ({name}): expires must be a date such as 2027-01-31")
-        read.append(Waiver(name, reason, expires))
+        read.append(Waiver(name, reason, expires, justification))
     return read
 
 

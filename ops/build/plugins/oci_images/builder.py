@@ -20,7 +20,13 @@ from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
 from pants.engine.process import Process, ProcessResult
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
 from pants.option.global_options import NamedCachesDirOption
-from pants.option.option_types import DictOption, EnumOption, StrListOption, StrOption
+from pants.option.option_types import (
+    BoolOption,
+    DictOption,
+    EnumOption,
+    StrListOption,
+    StrOption,
+)
 from pants.option.subsystem import Subsystem
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
@@ -72,6 +78,13 @@ class OciImages(Subsystem):
             "`builder.id`). A build service sets its own."
         ),
     )
+    source = DictOption[str](
+        help=(
+            "The source that is built, for provenance: `commit` and `tree` (names of Git's "
+            "objects) and `uri`, the repository. `make publish` sets it. Images do not depend on "
+            "it."
+        )
+    )
     publisher = StrOption(
         default="ops/build/oci/publish.py", help="Address of the program that pushes to registries."
     )
@@ -101,6 +114,24 @@ class OciImages(Subsystem):
             "index of several platforms, else of the image. `tag` is added as the version, and the "
             "target's name and description as title and description. Empty values are left out."
         )
+    )
+    package_as_published = BoolOption(
+        default=False,
+        help=(
+            "Whether archives in dist/ have the compression and annotations of these options, so "
+            "that a rebuild gives the digest that was published."
+        ),
+    )
+    move_tags = BoolOption(
+        default=False,
+        help="Whether `./pants publish` may move a tag that names another image.",
+    )
+    signing_key = StrOption(
+        default=None,
+        help=(
+            "A file with the private key (Ed25519 or ECDSA, PEM) that signs each published "
+            "document. The password of an encrypted one is in SIGNING_KEY_PASSWORD."
+        ),
     )
     sign = StrOption(
         default=None,

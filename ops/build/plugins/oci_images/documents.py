@@ -26,6 +26,8 @@ from oci_images.layers import Layer
 
 BILL = "application/vnd.cyclonedx+json"
 PROVENANCE = "application/vnd.in-toto+json"
+#: The annotation that names the repository of the sources.
+SOURCE = "org.opencontainers.image.source"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,10 @@ async def write_documents(request: DocumentsRequest, options: OciImages) -> Docu
     spec = json.loads(request.spec)
     provenance = document_file(request.archive, "provenance.json")
     artifacts = [DocumentArtifact(provenance, (), PROVENANCE, spec["digest"])]
-    spec.update(provenance=provenance, builder_id=options.builder_id)
+    source = dict(options.source)
+    if source and SOURCE in options.annotations:
+        source.setdefault("uri", options.annotations[SOURCE])
+    spec.update(provenance=provenance, builder_id=options.builder_id, source=source)
     inputs = []
     if request.layers:
         bill = document_file(request.archive, "cdx.json")

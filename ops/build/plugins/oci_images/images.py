@@ -22,7 +22,7 @@ from pants.util.logging import LogLevel
 
 from oci_images import image_types
 from oci_images import target_types as fields
-from oci_images.builder import Compression, Step, StepResult, as_json
+from oci_images.builder import Compression, OciImages, Step, StepResult, as_json
 from oci_images.documents import Documents, DocumentsRequest, about
 from oci_images.layers import (
     CompressedLayer,
@@ -225,6 +225,12 @@ def _form(request: ImageRequest | IndexRequest) -> dict[str, Any]:
     }
 
 
+def _packaged_form(options: OciImages) -> Tuple[Compression, FrozenDict[str, str]]:
+    if options.package_as_published:
+        return options.compression, FrozenDict(options.annotations)
+    return Compression.NONE, _NONE
+
+
 @rule(desc="Build an OCI image", level=LogLevel.DEBUG)
 async def build_image(request: ImageRequest) -> Archive:
     image = request.field_set
@@ -285,8 +291,9 @@ async def build_image(request: ImageRequest) -> Archive:
 
 
 @rule
-async def package_image(field_set: ImageFieldSet) -> BuiltPackage:
-    return await Get(BuiltPackage, Archive, await Get(Archive, ImageRequest(field_set)))
+async def package_image(field_set: ImageFieldSet, options: OciImages) -> BuiltPackage:
+    request = ImageRequest(field_set, *_packaged_form(options))
+    return await Get(BuiltPackage, Archive, await Get(Archive, ImageRequest, request))
 
 
 @rule(desc="Build an OCI index", level=LogLevel.DEBUG)
@@ -343,8 +350,9 @@ async def build_index(request: IndexRequest) -> Archive:
 
 
 @rule
-async def package_index(field_set: IndexFieldSet) -> BuiltPackage:
-    return await Get(BuiltPackage, Archive, await Get(Archive, IndexRequest(field_set)))
+async def package_index(field_set: IndexFieldSet, options: OciImages) -> BuiltPackage:
+    request = IndexRequest(field_set, *_packaged_form(options))
+    return await Get(BuiltPackage, Archive, await Get(Archive, IndexRequest, request))
 
 
 @rule

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Mapping
+from typing import Iterable, Mapping
 
 from pants.backend.python.util_rules.pex import VenvPexProcess
 from pants.core.goals.publish import (
@@ -17,7 +17,13 @@ from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
 from pants.engine.fs import Digest, MergeDigests
 from pants.engine.process import InteractiveProcess, Process
 from pants.engine.rules import Get, MultiGet, collect_rules, rule
-from pants.engine.target import DescriptionField, WrappedTarget, WrappedTargetRequest
+from pants.engine.target import (
+    AllTargets,
+    AllTargetsRequest,
+    DescriptionField,
+    WrappedTarget,
+    WrappedTargetRequest,
+)
 from pants.util.frozendict import FrozenDict
 
 from oci_images import image_types
@@ -45,6 +51,7 @@ ENVIRONMENT = (
     "XDG_RUNTIME_DIR",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    "SIGNING_KEY_PASSWORD",
 )
 
 
@@ -71,6 +78,22 @@ def annotated(
     """The annotations of an image: those of the options over what its target says."""
     known = {TITLE: title(name), DESCRIPTION: description or "", VERSION: tag or "", **own}
     return {key: value for key, value in sorted(known.items()) if value}
+
+
+def _siblings(everything: AllTargets, name: str) -> list[str]:
+    """The repositories of the other images, which share layers with this one."""
+    named = {
+        str(target[image_types.ReferenceField].value).rpartition(":")[0]
+        for target in everything
+        if target.has_field(image_types.ReferenceField)
+    }
+    return sorted(named - {name.rpartition(":")[0]})
+
+
+def _mounts(repository: str, siblings: Iterable[str]) -> list[str]:
+    """The arguments that name the siblings below a registry's folder."""
+    folder = repository.partition("/")[2]
+    return [f"--mount={folder}/{one}" if folder else f"--mount={one}" for one in siblings]
 
 
 @rule
@@ -101,10 +124,11 @@ async def publish_image(request: PublishImageRequest, options: OciImages) -> Pub
     else:
         image = ImageFieldSet.create(wrapped.target)
         archive = await Get(Archive, ImageRequest(image, options.compression, annotations))
-    program, inputs, environment = await MultiGet(
+    program, inputs, environment, everything = await MultiGet(
         Get(Program, ProgramRequest(options.publisher, options.publisher_module)),
         Get(Digest, MergeDigests((archive.digest, archive.documents.digest))),
         Get(EnvironmentVars, EnvironmentVarsRequest((*ENVIRONMENT, *options.sign_env_vars))),
+        Get(AllTargets, AllTargetsRequest()),
     )
     words = [
         f"--attach={one.media_type}={one.relpath}@{one.subject}"
@@ -112,12 +136,22 @@ async def publish_image(request: PublishImageRequest, options: OciImages) -> Pub
     ]
     if options.sign:
         words.append(f"--sign={options.sign}")
+    if options.signing_key:
+        words.append(f"--key={options.signing_key}")
+    if options.move_tags:
+        words.append("--move-tags")
+    siblings = _siblings(everything, name)
     processes = await MultiGet(
         Get(
             Process,
             VenvPexProcess(
                 program.pex,
-                argv=(archive.file, f"{repository}/{name}", *words),
+                argv=(
+                    archive.file,
+                    f"{repository}/{name}",
+                    *words,
+                    *_mounts(repository, siblings),
+                ),
                 input_digest=inputs,
                 extra_env=environment,
                 description=repository,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Tuple
+from typing import Any, Iterable, Tuple
 
 from pants.backend.python.subsystems.setup import PythonSetup
-from pants.backend.python.target_types import PexCompletePlatformsField, PythonResolveField
+from pants.backend.python.target_types import (
+    PexCompletePlatformsField,
+    PythonRequirementsField,
+    PythonResolveField,
+)
 from pants.backend.python.util_rules import pex_venv, python_sources
 from pants.backend.python.util_rules.pex import CompletePlatforms, Pex, PexRequest
 from pants.backend.python.util_rules.pex_from_targets import PexFromTargetsRequest
+from pants.backend.python.util_rules.pex_requirements import PexRequirements
 from pants.backend.python.util_rules.pex_venv import PexVenv, PexVenvLayout, PexVenvRequest
 from pants.backend.python.util_rules.python_sources import (
     PythonSourceFilesRequest,
@@ -23,6 +28,7 @@ from pants.engine.fs import (
     Digest,
     DigestContents,
     DigestSubset,
+    GlobExpansionConjunction,
     GlobMatchErrorBehavior,
     MergeDigests,
     PathGlobs,
@@ -137,6 +143,7 @@ async def build_python_layers(
             SOURCES,
             "our Python sources",
             compiler.at(INTERPRETER),
+            requires=list(_requirements(transitive)),
         ),
     )
     results = await MultiGet(Get(StepResult, Step, step) for step in steps)
@@ -171,11 +178,23 @@ def _flat(packages: Pex, platform: CompletePlatforms, image: Address) -> PexVenv
     )
 
 
+def _requirements(transitive: TransitiveTargets) -> Iterable[str]:
+    """What the sources require of third parties, as their requirements files state it."""
+    return PexRequirements.req_strings_from_requirement_fields(
+        target[PythonRequirementsField]
+        for target in transitive.closure
+        if target.has_field(PythonRequirementsField)
+    )
+
+
 def _lock(pex: Target, python: PythonSetup) -> PathGlobs:
-    """The lockfile of the resolve of the target."""
+    """The lockfile of the resolve of the target, and the list of its wheels, if there is one."""
     lock = python.resolves[pex[PythonResolveField].normalized_value(python)]
     return PathGlobs(
-        [lock], GlobMatchErrorBehavior.error, description_of_origin="[python].resolves"
+        [lock, f"{PurePath(lock).with_suffix('.wheels')}"],
+        GlobMatchErrorBehavior.error,
+        GlobExpansionConjunction.any_match,
+        description_of_origin="[python].resolves",
     )
 
 
@@ -186,7 +205,7 @@ def _step(
     into: str,
     comment: str,
     programs: tuple[tuple[str, Digest], ...],
-    stripper: str = "",
+    **more: Any,
 ) -> Step:
     """The step that builds a layer from the digest's folder. Its first output is the record."""
     record, archive = layer_files(folder)
@@ -199,7 +218,7 @@ def _step(
         into=into,
         interpreter=INTERPRETER,
         installed=into == PACKAGES,
-        stripper=stripper,
+        **more,
     )
     what = f"Build the layer of {comment} of {request.image}"
     return Step("python", spec, digest, what, files=(record, archive), shared=programs)

@@ -46,6 +46,22 @@ def test_parameters_are_the_command_line_of_a_rebuild(tmp_path: Path) -> None:
     }
 
 
+def test_commit_and_tree_are_the_first_dependency(tmp_path: Path) -> None:
+    source = {"uri": "https://git.example/team/app", "commit": "a" * 40, "tree": "b" * 40}
+    layer, _ = samples.made(tmp_path, "layer", *content())
+    named = "//:api", DIGEST, "try/it:1", "linux/amd64"
+    text = provenance.image(*named, [layer], LOCKS, "urn:x", FORM, source)
+    assert definition(text)["resolvedDependencies"][0] == {
+        "name": "source",
+        "uri": f"git+https://git.example/team/app@{'a' * 40}",
+        "digest": {"gitCommit": "a" * 40, "gitTree": "b" * 40},
+    }
+    assert definition(text)["externalParameters"]["source"] == "git+https://git.example/team/app"
+    dirty = {**source, "commit": f"{'a' * 40}-dirty"}
+    text = provenance.image(*named, [layer], LOCKS, "urn:x", FORM, dirty)
+    assert "source" not in {one.get("name") for one in definition(text)["resolvedDependencies"]}
+
+
 def test_locks_are_recorded_by_hash(tmp_path: Path) -> None:
     inputs = definition(statement(tmp_path))["resolvedDependencies"]
     assert {one["name"]: one["digest"]["sha256"] for one in inputs if "name" in one} == {

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ops.build.oci import publish
+from ops.build.oci import dsse, publish, statements, transport
 from ops.build.oci.archive import index
 from ops.build.oci.errors import OciError
 from ops.build.oci.registry import Reference, Registry
-from tests.ops.build.oci import referrers, registries, tokens
+from tests.ops.build.oci import referrers, registries, signed, tokens
 from tests.ops.build.oci.samples import build
 
 BOM = "application/vnd.cyclonedx+json"
@@ -163,7 +163,7 @@ def test_tag_does_not_move_when_signing_fails(
     reference = f"{host}/try/unsigned:1"
     assert publish.main([str(archive), reference]) == 0
     after, archive = build(tmp_path / "two", content=b"2")
-    assert publish.main([str(archive), reference, "--sign", command]) == 1
+    assert publish.main([str(archive), reference, "--move-tags", "--sign", command]) == 1
     assert complaint in capfd.readouterr().err
     registry = Registry(Reference.parse(reference))
     assert registry.manifest("1") == registry.manifest(before.digest)
@@ -179,10 +179,54 @@ def test_invalid_attachment_is_refused(
     assert f"--attach {word}: expected is TYPE=FILE" in capsys.readouterr().err
 
 
-def test_unreachable_registry_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tag_of_another_image_moves_only_when_told(
+    tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, one = build(tmp_path / "one", content=b"1")
+    after, two = build(tmp_path / "two", content=b"2")
+    reference = f"{host}/try/moved:1"
+    registry = Registry(Reference.parse(reference))
+    for _ in range(2):
+        assert publish.main([str(one), reference]) == 0
+    assert publish.main([str(two), reference]) == 1
+    said = capsys.readouterr().err
+    assert f"try/moved:1 is {before.digest} and would become {after.digest}" in said
+    # Nothing of the other image was pushed.
+    assert registry.manifest(after.digest) is None
+    assert publish.main([str(two), reference, "--move-tags"]) == 0
+    assert registry.manifest("1") == registry.manifest(after.digest)
+
+
+def test_each_document_is_signed_by_the_key(
+    tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built, archive = build(tmp_path)
+    _, public = signed.keys(tmp_path)
+    bom = tmp_path / "bom.json"
+    bom.write_text('{"bomFormat": "CycloneDX"}')
+    arguments = [str(archive), f"{host}/try/keyed:1", "--attach", f"{BOM}={bom}"]
+    assert publish.main([*arguments, "--key", str(tmp_path / "none.pem")]) == 1
+    assert "none.pem: cannot be read as an Ed25519 or ECDSA key" in capsys.readouterr().err
+    assert publish.main([*arguments, "--key", str(tmp_path / "ours.pem")]) == 0
+    registry = Registry(Reference.parse(f"{host}/try/keyed:1"))
+    found = {one["artifactType"]: one for one in registry.referrers(built.digest)}
+    assert set(found) == {BOM, dsse.MEDIA_TYPE}
+    kind = "https://cyclonedx.org/bom"
+    assert found[dsse.MEDIA_TYPE]["annotations"] == {"in-toto.io/predicate-type": kind}
+    manifest = json.loads(registry.manifest(found[dsse.MEDIA_TYPE]["digest"]) or b"")
+    envelope = dsse.Envelope.parse(registry.blob(manifest["layers"][0]["digest"]))
+    assert envelope.signed_by(public)
+    statement = statements.Statement.parse(envelope.payload)
+    assert (set(statement.subjects), statement.kind) == ({built.digest}, kind)
+
+
+def test_unreachable_registry_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(transport, "_PAUSE", 0.01)
     _, archive = build(tmp_path)
     assert publish.main([str(archive), "127.0.0.1:1/try/it:1"]) == 1
-    assert "oci: 127.0.0.1:1: HEAD /v2/try/it/blobs/sha256:" in capsys.readouterr().err
+    assert "oci: 127.0.0.1:1: GET /v2/try/it/manifests/1: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["app:1", "host/app", "host/App:1", "https://host/app:1"])

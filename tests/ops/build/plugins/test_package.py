@@ -77,6 +77,8 @@ REQUIREMENTS = """
 python_requirement(name="a", requirements=["cyclonedx-python-lib"], modules=["cyclonedx"])
 python_requirement(name="b", requirements=["packageurl-python"], modules=["packageurl"])
 python_requirement(name="c", requirements=["zstandard"])
+python_requirement(name="d", requirements=["packaging"])
+python_requirement(name="e", requirements=["cryptography"])
 """
 SITE = """
 files(name="pages", sources=["*.md"])
@@ -135,6 +137,14 @@ def published(registry: Registry, tag: str) -> dict[str, Any]:
     return {"index": f"sha256:{sha256(index).hexdigest()}", "image": digest, "manifest": manifest}
 
 
+def provenance(registry: Registry, digest: str) -> Any:
+    """The build definition in the provenance of an image."""
+    found = {one["artifactType"]: one["digest"] for one in registry.referrers(digest)}
+    manifest = json.loads(registry.manifest(found["application/vnd.in-toto+json"]) or b"")
+    statement = json.loads(registry.blob(manifest["layers"][0]["digest"]))
+    return statement["predicate"]["buildDefinition"]
+
+
 def make_publish(pants: Workspace, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["make", "publish", *words],
@@ -157,13 +167,17 @@ def test_make_publish_pushes_images_with_their_documents(pants: Workspace, tmp_p
         for image in images:
             kinds = {one["artifactType"] for one in registry.referrers(image["digest"])}
             assert kinds == {"application/vnd.cyclonedx+json", "application/vnd.in-toto+json"}
-    head = ["git", "rev-parse", "HEAD"]
-    revision = subprocess.run(head, cwd=pants.root, check=True, capture_output=True, text=True)
+        source = provenance(registry, images[0]["digest"])["resolvedDependencies"][0]
+    head = ["git", "rev-parse", "HEAD", "HEAD^{tree}"]
+    revision, tree = subprocess.run(
+        head, cwd=pants.root, check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert source == {"name": "source", "digest": {"gitCommit": revision, "gitTree": tree}}
     described = {f"{IMAGE_KEY}.title": "hello", f"{IMAGE_KEY}.description": "Says hello"}
     assert index["annotations"] == {
         **described,
         f"{IMAGE_KEY}.version": "1.2.3",
-        f"{IMAGE_KEY}.revision": revision.stdout.strip(),
+        f"{IMAGE_KEY}.revision": revision,
         f"{IMAGE_KEY}.created": "2026-01-02T01:04:05Z",
     }
     done = pants.run("package", "ops/images:hello")
