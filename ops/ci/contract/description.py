@@ -16,14 +16,19 @@ type Json = dict[str, Any]
 
 
 def present() -> Json:
-    """The reduced description of this tree's application, independent of the environment."""
+    """The reduced description of this tree's application."""
+    return reduced(complete())
+
+
+def complete() -> Json:
+    """The description of this tree's application, independent of the environment."""
     # Only here: the application takes long to import.
     from fastapi_base.core.config import AppSettings, LogSettings, Settings
     from fastapi_base.main import create_app
 
     # Without the notice about keys, which are those of development here.
     settings = Settings(app=AppSettings(environment="test"), log=LogSettings(level="ERROR"))
-    return reduced(create_app(settings).openapi())
+    return create_app(settings).openapi()
 
 
 def reduced(document: Json) -> Json:

@@ -19,7 +19,17 @@ from pathlib import Path
 from ops.template.formatting import ruff
 
 #: Folders and files that may name a slice. The change log and the decisions stay as they are.
-PLACES = ("src", "tests", "ops", "docs", "README.md", "CONTRIBUTING.md", ".env.example", "Makefile")
+PLACES = (
+    "src",
+    "tests",
+    "ops",
+    "clients",
+    "docs",
+    "README.md",
+    "CONTRIBUTING.md",
+    ".env.example",
+    "Makefile",
+)
 SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".sh", ""}
 _KEPT = Path("docs/decisions")
 _MARK = re.compile(r"# slice: ([a-z_]+)$", re.MULTILINE)
