@@ -6,11 +6,13 @@ import tempfile
 from pathlib import Path
 
 from ops.ci.contract import description
-from ops.ci.openapi import python_client
+from ops.ci.openapi import python_client, typescript_client
 from ops.template.formatting import ruff
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON = "clients/python/src/fastapi_base_client"
+TYPESCRIPT = "clients/typescript/src"
+PACKAGE = "clients/typescript/package.json"
 
 
 def generated(document: description.Json, root: Path = ROOT) -> dict[str, str]:
@@ -22,10 +24,19 @@ def generated(document: description.Json, root: Path = ROOT) -> dict[str, str]:
         for name, text in python_client.modules(document).items():
             (folder / name).write_text(text, encoding="utf-8")
         ruff.format_tree(folder, ruff.program(root))
-        return {
+        python = {
             f"{PYTHON}/{file.name}": file.read_text(encoding="utf-8")
             for file in sorted(folder.glob("*.py"))
         }
+    package = root / PACKAGE
+    return {
+        **python,
+        **{
+            f"{TYPESCRIPT}/{name}": text
+            for name, text in typescript_client.modules(document, root.absolute()).items()
+        },
+        PACKAGE: typescript_client.package(package.read_text(encoding="utf-8"), document),
+    }
 
 
 def main() -> int:

@@ -1,28 +1,11 @@
-"""The Python client against the real service."""
-
-import re
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
+"""The Python client against the application, over a network that fails."""
 
 import httpx2
 import pytest
-from redis.asyncio import Redis
 
-from fastapi_base_client import (
-    ApiKey,
-    AsyncClient,
-    Client,
-    JobNotSucceeded,
-    Tokens,
-    operations,
-    problems,
-)
-from ops.dev.places import free_port
-from tests.integration.accounts import PASSWORD
+from fastapi_base_client import ApiKey, Tokens, operations, problems
 from tests.integration.clients.conftest import Caller
-from tests.integration.clients.faults import Cutting, problem
-from tests.integration.processes import CELERY, GUNICORN, RELAY, running, serves
+from tests.integration.clients.faults import problem
 
 pytestmark = pytest.mark.anyio
 
@@ -121,62 +104,3 @@ async def test_pages_follow_each_other(caller: Caller) -> None:
     pages = [page async for page in caller.api.pages(operations.list_jobs(limit=2, total=True))]
     assert [len(page["items"]) for page in pages] == [2, 2, 1]
     assert [job["id"] for page in pages for job in page["items"]] == made[::-1]
-
-
-# The examples of the README, in their order.
-README = Path("clients/python/README.md").read_text()
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-WORKER = (*CELERY, "worker", "--concurrency=1")
-
-
-@pytest.fixture
-def service(tmp_path: Path, fresh_database_url: str, redis: Redis, redis_url: str) -> Iterator[int]:
-    """The port of an API process; a relay and a worker run too."""
-    given = {"DATABASE_URL": fresh_database_url, "REDIS_URL": redis_url, "API_WORKERS": "1"}
-    port = free_port()
-    with ExitStack() as stack:
-        api = running(
-            GUNICORN, tmp_path / "api.log", API_PORT=str(port), AUTH_BCRYPT_ROUNDS="4", **given
-        )
-        stack.enter_context(api)
-        stack.enter_context(running(RELAY, tmp_path / "relay.log", **given))
-        stack.enter_context(running(WORKER, tmp_path / "worker.log", **given))
-        yield port
-
-
-async def test_jobs_are_followed_across_broken_streams(
-    service: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    await serves(service)
-    names: dict[str, object] = {}
-    url = f"http://127.0.0.1:{service}"
-    network = Cutting(times=2)
-    with Client(url, transport=network) as api:
-        api.send(operations.register({"email": "ada@example.com", "password": PASSWORD}))
-        api.log_in("ada@example.com", PASSWORD)
-        job = api.send(operations.create_word_count({"text": "one fish two fish"}))
-        done = api.wait_for_job(job["id"])
-        assert (done.get("result") or {})["words"] == 4
-        # Each stream began after the event with which the one before had broken.
-        assert network.resumed[0] is None
-        assert len(set(network.resumed)) == len(network.resumed)
-        assert api.wait_for_job(job["id"]) == done
-        assert [one["id"] for one in api.items(operations.list_jobs())] == [job["id"]]
-        tokens = api.session.credentials
-    assert EXAMPLES
-    monkeypatch.chdir(tmp_path)
-    for code in EXAMPLES:
-        exec(code.replace("https://api.example.com", url), names)  # noqa: S102
-    said = capsys.readouterr().out
-    assert "ada@example.com" in said
-    assert "'words': 4" in said
-    assert job["id"] in said
-    async with AsyncClient(url, tokens) as other:
-        assert await other.wait_for_job(job["id"]) == done
-        with pytest.raises(problems.Conflict):
-            await other.send(operations.cancel_job(job["id"]))
-    with pytest.raises(JobNotSucceeded, match="is cancelled"):
-        raise JobNotSucceeded({**done, "status": "cancelled"})
