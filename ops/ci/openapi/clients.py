@@ -1,6 +1,5 @@
 """`make clients`: writes the generated parts of the clients in this tree."""
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -13,14 +12,22 @@ ROOT = Path(__file__).resolve().parents[3]
 PYTHON = "clients/python/src/fastapi_base_client"
 TYPESCRIPT = "clients/typescript/src"
 PACKAGE = "clients/typescript/package.json"
+# As in pyproject.toml, as far as it matters for generated code.
+_FORMAT = """
+line-length = 100
+target-version = "py313"
+[lint]
+select = ["F", "I"]
+[lint.isort]
+known-first-party = ["fastapi_base_client"]
+"""
 
 
 def generated(document: description.Json, root: Path = ROOT) -> dict[str, str]:
     """The text of each generated file by its path in the repository, formatted."""
     with tempfile.TemporaryDirectory(prefix="clients-") as place:
         folder = Path(place)
-        # Its settings decide the format.
-        shutil.copy(root / "pyproject.toml", folder)
+        (folder / "ruff.toml").write_text(_FORMAT, encoding="utf-8")
         for name, text in python_client.modules(document).items():
             (folder / name).write_text(text, encoding="utf-8")
         ruff.format_tree(folder, ruff.program(root))
