@@ -12,13 +12,13 @@ SINCE, SUNSET = date(2026, 12, 1), date(2027, 6, 1)
 
 
 def test_header_fields_have_the_formats_of_the_standards() -> None:
-    mark = deprecated(since=SINCE, sunset=SUNSET, link="https://example.com/items-v2")
+    mark = deprecated(since=SINCE, sunset=SUNSET, link="https://example.com/things-v2")
     assert mark.headers == [
         # RFC 9745: a structured date. RFC 8594: an HTTP date.
         (b"deprecation", b"@1796083200"),
         (b"sunset", b"Tue, 01 Jun 2027 00:00:00 GMT"),
-        (b"link", b'<https://example.com/items-v2>; rel="deprecation"'),
-        (b"link", b'<https://example.com/items-v2>; rel="sunset"'),
+        (b"link", b'<https://example.com/things-v2>; rel="deprecation"'),
+        (b"link", b'<https://example.com/things-v2>; rel="sunset"'),
     ]
     assert deprecated(since=SINCE).headers == [(b"deprecation", b"@1796083200")]
 
@@ -30,7 +30,7 @@ def test_a_sunset_is_not_before_the_deprecation() -> None:
 
 
 @pytest.mark.parametrize(
-    "link", ["items-v2", "javascript:x", "/a b", '/a>; rel="next"', "/\u00e9", ""]
+    "link", ["things-v2", "javascript:x", "/a b", '/a>; rel="next"', "/\u00e9", ""]
 )
 def test_a_link_can_stand_in_a_header(link: str) -> None:
     with pytest.raises(ValueError, match="must be a URL"):
