@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up venv migration test test-cache test-verify repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest vex image-diff reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up venv migration test test-cache test-verify repeat coverage check contract clients lint-openapi fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest vex image-diff reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -38,6 +38,15 @@ coverage: test ## run all tests with coverage; fails below the thresholds; repor
 
 check: ## check lint, formatting, layers and types
 	@./pants tailor --check lint check ::
+
+contract: ## report what changes for callers since the last release (RELEASE=1: take over the description)
+	@exec ops/dev/python.sh -m ops.ci.contract.cli $(if $(RELEASE),--release)
+
+clients: ## write the generated parts of the API's clients (clients/)
+	@exec ops/dev/python.sh -m ops.ci.openapi.clients
+
+lint-openapi: ## lint the OpenAPI description with Redocly and Spectral
+	@exec ops/dev/python.sh -m ops.ci.openapi.lint
 
 fmt: ## fix and format code and BUILD files
 	@./pants fix ::

@@ -16,6 +16,7 @@ from fastapi_base.api.middleware.admission import AdmissionMiddleware
 from fastapi_base.api.middleware.body import BodyLimits, BodyMiddleware
 from fastapi_base.api.middleware.compression import CompressionMiddleware
 from fastapi_base.api.middleware.deadline import DeadlineMiddleware
+from fastapi_base.api.middleware.deprecation import DeprecationMiddleware
 from fastapi_base.api.middleware.forwarded import ForwardedMiddleware
 from fastapi_base.api.middleware.head import HeadMiddleware
 from fastapi_base.api.middleware.media_type import MediaTypeMiddleware
@@ -55,12 +56,14 @@ REQUEST_HEADERS = (
 # Response headers exposed to cross-origin pages, in addition to the safelisted ones.
 REPLY_HEADERS = (
     "Content-Disposition",
+    "Deprecation",
     "ETag",
     "Link",
     "Location",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "Sunset",
     "WWW-Authenticate",
     "X-Request-ID",
 )
@@ -171,6 +174,7 @@ def _middleware(settings: Settings, table: Table) -> list[Middleware]:
             AccessLogMiddleware, observe=RequestMetrics() if settings.metrics.port else None
         ),
         Middleware(SecurityHeadersMiddleware, hsts=production, pages=pages),
+        Middleware(DeprecationMiddleware),
     ]
     if settings.api.cors_origins:
         chain.append(

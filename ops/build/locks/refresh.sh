@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Refreshes all locks: Python packages (uv), then Debian packages (apt's own solver). `make lock` calls it.
+# Refreshes all locks: Python packages (uv), npm packages (npm), then Debian packages (apt's own solver). `make lock` calls it.
 #   KEEP=1   keep each pin that still satisfies its requirements, and add or drop only what changed
 # A lock holds names, versions and hashes, and no URL: it works with any mirror (docs/decisions/0002).
 set -euo pipefail
@@ -34,8 +34,11 @@ compile 3rdparty/python/tools.txt 3rdparty/python/tools.lock 3.13
 compile 3rdparty/python/docs.txt 3rdparty/python/docs.lock 3.13
 compile 3rdparty/python/cache.txt 3rdparty/python/cache.lock 3.13
 compile 3rdparty/python/mutants.txt 3rdparty/python/mutants.lock 3.13 3rdparty/python/app.lock
+compile 3rdparty/python/node.txt 3rdparty/python/node.lock 3.13
 compile 3rdparty/pants/requirements.txt 3rdparty/pants/pants.lock 3.9
 compile 3rdparty/pants/coverage.txt 3rdparty/pants/coverage.lock 3.9
+
+ops/build/locks/npm.sh
 
 say "3rdparty/debian/*.lock"
 PYTHONPATH=. "$python" -m ops.build.debian.resolve 3rdparty/debian/*.toml

@@ -19,8 +19,18 @@ from pathlib import Path
 from ops.template.formatting import ruff
 
 #: Folders and files that may name a slice. The change log and the decisions stay as they are.
-PLACES = ("src", "tests", "ops", "docs", "README.md", "CONTRIBUTING.md", ".env.example", "Makefile")
-SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".sh", ""}
+PLACES = (
+    "src",
+    "tests",
+    "ops",
+    "clients",
+    "docs",
+    "README.md",
+    "CONTRIBUTING.md",
+    ".env.example",
+    "Makefile",
+)
+SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".sh", ".ts", ""}
 _KEPT = Path("docs/decisions")
 _MARK = re.compile(r"# slice: ([a-z_]+)$", re.MULTILINE)
 _REVISION = re.compile(r"^(revision|down_revision)\b[^=]*= (.*)$", re.MULTILINE)
@@ -78,7 +88,7 @@ def _is_foreign(file: Path) -> bool:
 
 
 def _files(root: Path, name: str) -> Iterator[Path]:
-    mine = re.compile(rf"(test_|\d{{4}}_)?({name}|{name.removesuffix('s')})(_[a-z]+)?\.py")
+    mine = re.compile(rf"(test_|\d{{4}}_)?({name}|{name.removesuffix('s')})(_[a-z]+)?\.(py|ts)")
     for file in _texts(root, "src", "tests", "ops"):
         if file.parent.name == name or mine.fullmatch(file.name):
             yield file

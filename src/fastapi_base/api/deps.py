@@ -119,12 +119,16 @@ async def _principal(
 ) -> Principal:
     if value := cookies.cookie_of(request, resources):
         browser = await cookies.browser_of(request, resources, value)
-        return await resources.auth.identify_session(browser.user_id, browser.session_id)
-    if not token:
+        known = await resources.auth.identify_session(browser.user_id, browser.session_id)
+    elif not token:
         raise NotAuthenticated
-    if api_key.claims_to_be(token):
+    elif api_key.claims_to_be(token):
         raise SessionNeeded
-    return await resources.auth.identify(token)
+    else:
+        known = await resources.auth.identify(token)
+    # For middleware, and for dependencies that accept other callers as well.
+    request.state.principal = known
+    return known
 
 
 # The account and session of the caller. API keys are refused: they work only on routes that name a
@@ -174,9 +178,9 @@ async def _any_principal(
     if known is None:
         if token and api_key.claims_to_be(token):
             known = await api_keys.identify(resources.database, resources.key_uses, token)
+            request.state.principal = known
         else:
             known = await _principal(request, resources, token, None)
-        request.state.principal = known
     return known
 
 

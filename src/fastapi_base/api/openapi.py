@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from fastapi_base.api import deprecation
 from fastapi_base.api.dependencies.cookies import CSRF_HEADER
 from fastapi_base.api.errors import MEDIA_TYPE, status_of, type_uri
 from fastapi_base.core.config import Settings
@@ -182,6 +183,7 @@ def schema(app: FastAPI) -> Callable[[], dict[str, Any]]:
                     separate_input_output_schemas=app.separate_input_output_schemas,
                 )
             )
+            deprecation.describe(app.openapi_schema, app.routes)
         return app.openapi_schema
 
     return build

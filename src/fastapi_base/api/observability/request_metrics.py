@@ -1,9 +1,9 @@
 """Requests by method, route template and status: rate, errors, duration."""
 
-from fastapi.routing import iter_route_contexts
 from prometheus_client import Histogram
 from starlette.types import Scope
 
+from fastapi_base.api.observability.templates import Templates
 from fastapi_base.core.observability import metrics
 
 REQUESTS = metrics.histogram(
@@ -14,7 +14,6 @@ REQUESTS = metrics.histogram(
     "status",
 )
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-NO_ROUTE = "none"
 
 
 class RequestMetrics:
@@ -26,9 +25,7 @@ class RequestMetrics:
     """
 
     def __init__(self) -> None:
-        # By id, because routes have no hash. Each route is kept with its template: the id of a
-        # removed one must not belong to another.
-        self._templates: dict[int, tuple[object, str]] = {}
+        self._templates = Templates()
         self._series: dict[tuple[int, str, int], Histogram] = {}
 
     def __call__(self, scope: Scope, status: int, seconds: float) -> None:
@@ -44,19 +41,8 @@ class RequestMetrics:
 
     def _new(self, scope: Scope, status: int) -> Histogram:
         method: str = scope["method"]
-        route = scope.get("route")
         return REQUESTS.child(
             method if method in _METHODS else "other",
-            NO_ROUTE if route is None else self._template(route, scope),
+            self._templates(scope),
             str(status),
         )
-
-    def _template(self, route: object, scope: Scope) -> str:
-        if id(route) not in self._templates:
-            # Routes may be added at any time.
-            for found in iter_route_contexts(scope["app"].routes):
-                if found.path:
-                    known = found.original_route
-                    self._templates[id(known)] = (known, found.path)
-            self._templates.setdefault(id(route), (route, NO_ROUTE))
-        return self._templates[id(route)][1]
