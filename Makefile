@@ -4,6 +4,8 @@
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
+# --NAME='value' if NAME=value is on the command line of make.
+option = $(if $(filter command,$(firstword $(origin $(1)))),--$(1)=$(call quoted,$(1)))
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,8 +73,8 @@ cache: ## serve a remote build cache (REAPI) for other checkouts (LISTEN=127.0.0
 	@CACHE_LISTEN=$(or $(LISTEN),127.0.0.1:8980) CACHE_FOLDER=$(CURDIR)/.local/cache \
 		./pants run ops/ci/cache:server -- server start $(CURDIR)/ops/ci/cache/server.yml
 
-lock: ## refresh all lockfiles (KEEP=1: only for changed manifests)
-	@exec ops/build/locks/refresh.sh
+lock: ## refresh all lockfiles (KEEP=1: only for changed manifests); or ADD=stripe UPGRADE=jinja2 REMOVE=stripe DEB=redis
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.build.locks.cli $(foreach one,ADD UPGRADE REMOVE DEB TO,$(call option,$(one))) $(ARGS)
 
 fuzz: ## fuzz the API against its OpenAPI description (SECONDS=300 for each of the four parts)
 	@API_FUZZ_SECONDS=$(or $(SECONDS),300) ./pants test tests/integration/contract:: -- -k replies

@@ -1,0 +1,1 @@
+"""Lockfiles of Python and Debian packages: refreshed, or changed one package at a time."""
