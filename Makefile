@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up venv migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up venv migration seed test test-cache watch repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -22,11 +22,17 @@ venv: ## create .venv from the locks, for editors, pytest and the commands (done
 migration: ## write a migration for changed models (MESSAGE="add colour to items")
 	@exec ops/dev/python.sh -m ops.dev.migration $(call quoted,MESSAGE)
 
+seed: ## fill the database of the running `make up` with believable rows (ROWS=1000 SEED=1)
+	@exec ops/dev/python.sh -m ops.dev.seed.cli $(call quoted,ROWS) $(call quoted,SEED)
+
 test: ## run all tests (ARGS=tests/unit:: selects some)
 	@exec ops/ci/test.sh
 
 test-cache: ## test the remote cache against a real server (takes minutes; not part of `make test`)
 	@./pants test tests/ops/ci/cache::
+
+watch: ## run the unit tests that a saved file affects, at each save (ARGS="tests/unit tests/integration" selects others)
+	@exec ops/dev/python.sh -m ops.dev.watch $(ARGS)
 
 repeat: ## run tests repeatedly on a busy machine (TIMES=20 ARGS=tests/integration/test_nginx.py)
 	$(if $(ARGS),,$(error ARGS is required: make repeat TIMES=20 ARGS=tests/integration/test_nginx.py))

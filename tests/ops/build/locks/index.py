@@ -16,6 +16,7 @@ from pathlib import Path
 
 #: What `make lock` runs, and what it reads.
 _TREE = ("ops/build/bootstrap", "ops/build/debian", "ops/build/locks", "ops/ci/scan")
+_READ = ("3rdparty/python/tools.lock", "3rdparty/python/BUILD", "pyproject.toml")
 _FILES = ("ops/__init__.py", "ops/build/__init__.py", "ops/ci/__init__.py")
 ANY = "py3-none-any"
 
@@ -119,7 +120,7 @@ class Checkout:
         for name in _FILES:
             if Path(name).exists():
                 shutil.copy(name, folder / name)
-        for name in ("3rdparty/python/tools.lock", "3rdparty/python/BUILD", "pyproject.toml"):
+        for name in (*_READ, "Makefile"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(name, folder / name)
 
@@ -138,15 +139,19 @@ class Checkout:
         return {str(file.relative_to(self.folder)): file.read_bytes() for file in files}
 
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
-        """Start `make lock` with options such as ``--ADD=acme``."""
-        kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        """Start the command with options such as ``--ADD=acme``, or ``make`` with ``ADD=acme``."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        kept.pop("PYTHONPATH", None)
         kept |= {
             "UV_DEFAULT_INDEX": f"{self.index.url}/simple",
             "UV_CACHE_DIR": str(self.folder / "cache"),
             "SCAN_INDEX": "",
         }
+        command = [sys.executable, "-m", "ops.build.locks.cli"]
+        if not arguments[0].startswith("-"):
+            command = ["make", "lock"]
         return subprocess.Popen(
-            [sys.executable, "-m", "ops.build.locks.cli", *arguments],
+            [*command, *arguments],
             cwd=self.folder,
             env={**kept, **environ},
             stdout=subprocess.PIPE,

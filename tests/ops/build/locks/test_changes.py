@@ -66,7 +66,7 @@ def test_added_library_is_bounded_sorted_importable_and_moves_no_other_pin(
     index.add("py-acme", "0.4.1", "helper>=3", files=("acme/__init__.py", "acme/core.py"))
     before, old = checkout.state(), checkout.read("app.lock")
 
-    code, out = checkout.run("--ADD=py-acme")
+    code, out = checkout.run("ADD=py-acme")
 
     assert code == 0, out
     assert checkout.read("app.txt") == _MANIFEST.replace("zebra", "py-acme<0.5\nzebra", 1)
@@ -83,7 +83,7 @@ def test_added_library_is_bounded_sorted_importable_and_moves_no_other_pin(
     }
     assert "not checked for known vulnerabilities: SCAN_INDEX is not set" in out
 
-    code, out = checkout.run("--REMOVE=py-acme")
+    code, out = checkout.run("REMOVE=py-acme")
     assert code == 0, out
     assert checkout.state() == before
 
@@ -92,7 +92,7 @@ def test_stubs_of_an_untyped_library_are_added_for_tests(checkout: Checkout, ind
     index.add("acme", "2.0")
     index.add("types-acme", "2.0.1", files=("acme-stubs/__init__.pyi",))
     before = checkout.state()
-    code, out = checkout.run("--ADD=acme>=1")
+    code, out = checkout.run("ADD=acme>=1")
     assert code == 0, out
     text = checkout.read("app.txt")
     assert "acme>=1,<3\nattrs2<2\n" in text
