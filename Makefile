@@ -80,7 +80,7 @@ cache: ## serve a remote build cache (REAPI) for other checkouts (LISTEN=127.0.0
 		./pants run ops/ci/cache:server -- server start $(CURDIR)/ops/ci/cache/server.yml
 
 lock: ## refresh all lockfiles (KEEP=1: only for changed manifests); or ADD=stripe UPGRADE=jinja2 REMOVE=stripe DEB=redis
-	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.build.locks.cli $(foreach one,ADD UPGRADE REMOVE DEB TO,$(call option,$(one))) $(ARGS)
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.ci.lock $(foreach one,ADD UPGRADE REMOVE DEB TO,$(call option,$(one))) $(ARGS)
 
 fuzz: ## fuzz the API against its OpenAPI description (SECONDS=300 for each of the four parts)
 	@API_FUZZ_SECONDS=$(or $(SECONDS),300) ./pants test tests/integration/contract:: -- -k replies

@@ -1,4 +1,4 @@
-"""Refresh the lockfiles, or change one package in them. `make lock` calls it.
+"""Refresh the lockfiles, or change one package in them.
 
     make lock                         refresh everything to the newest versions that fit
     make lock KEEP=1                  keep each pin that still fits; only for changed manifests
@@ -15,8 +15,7 @@ Either everything is written or nothing. A lock holds names, versions and hashes
 import argparse
 import os
 import signal
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ops.build.locks import console, debian
@@ -25,14 +24,18 @@ from ops.build.locks.errors import LockingError
 from ops.build.locks.locks import LOCKS, PLACES, pins
 from ops.build.locks.resolver import Resolver
 from ops.build.locks.workspace import Workspace, opened
-from ops.ci.scan import advisories
-from ops.ci.scan.findings import UnavailableError
 
 ROOT = Path(__file__).parents[3]
 
+#: Names and versions of packages.
+type Pins = set[tuple[str, str]]
 
-def main(arguments: list[str] | None = None) -> int:
-    """Returns 0, 1 with a sentence if nothing was changed, or 130 after Ctrl-C."""
+
+def main(arguments: list[str], advise: Callable[[Pins], None]) -> int:
+    """Returns 0, 1 with a sentence if nothing was changed, or 130 after Ctrl-C.
+
+    ``advise`` gets the new pins, once they are written.
+    """
     options = _options(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -45,11 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.say("interrupted; nothing was changed")
         return 130
-    _summarise(work, written)
+    if changed := _summarise(work, written):
+        advise(changed)
     return 0
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
+def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make lock",
         description=__doc__,
@@ -93,9 +97,9 @@ def _change(work: Workspace, options: argparse.Namespace) -> None:
         debian.refresh_all(work, keep=keep)
 
 
-def _summarise(work: Workspace, written: Iterable[str]) -> None:
-    """Say which pins changed, and what is known to be vulnerable in them."""
-    changed: set[tuple[str, str]] = set()
+def _summarise(work: Workspace, written: Iterable[str]) -> Pins:
+    """Say which pins changed; returns the new ones."""
+    changed: Pins = set()
     for name in written:
         if not name.endswith(".lock") or name.startswith("3rdparty/debian"):
             console.say(f"written: {name}")
@@ -108,21 +112,4 @@ def _summarise(work: Workspace, written: Iterable[str]) -> None:
         changed |= {(package, now) for package, now in new.items() if old.get(package) != now}
     if not written:
         console.say("nothing had to change")
-    elif changed:
-        _advise(changed)
-
-
-def _advise(changed: set[tuple[str, str]]) -> None:
-    try:
-        found = list(advisories.scan(os.environ.get("SCAN_INDEX", ""), changed))
-    except UnavailableError as error:
-        console.say(f"not checked for known vulnerabilities: {error}")
-        return
-    for one in found:
-        console.say(f"VULNERABLE {one.name.split('/')[1]} {one.text} ({one.name})")
-    if not found:
-        console.say("no known vulnerability in the new versions")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return changed
