@@ -35,8 +35,10 @@ class Imports:
             return
         self._imports[file] = set(_imported(tree)) | self._conftests(file)
 
-    def tests(self, changed: Iterable[Path]) -> list[Path]:
+    def tests(self, changed: Iterable[Path], steps: int | None = None) -> list[Path]:
         """The test files that depend on these files; the nearest first.
+
+        With ``steps``, only those that need at most so many imports to reach one.
 
         A file that is no module, such as a template, stands for the modules of its folder, or of
         the nearest one above that has any.
@@ -47,7 +49,8 @@ class Imports:
                 users.setdefault(used, set()).add(file)
         start = {module for file in changed for module in self._modules(file)}
         level, seen = start, dict.fromkeys(sorted(start))
-        while level:
+        while level and steps != 0:
+            steps = None if steps is None else steps - 1
             level = {user for file in level for user in users.get(file, ())} - seen.keys()
             seen |= dict.fromkeys(sorted(level))
         return [file for file in seen if file.name.startswith("test_") and file.exists()]

@@ -7,6 +7,7 @@ until the first failure; saving again starts over. Ctrl-C ends it.
 """
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -41,17 +42,18 @@ def main(arguments: list[str]) -> int:
             _stop(running)
             for file in changed:
                 imports.read(file)
-            tests = [
-                str(test.relative_to(root))
-                for test in imports.tests(changed)
-                if any(test.is_relative_to(place) for place in places)
-            ]
+            near, far = (
+                [
+                    str(test.relative_to(root))
+                    for test in imports.tests(changed, steps)
+                    if any(test.is_relative_to(place) for place in places)
+                ]
+                for steps in (1, None)
+            )
             names = ", ".join(sorted(file.name for file in changed))
-            _say(f"{names}: {_listed(tests)}")
-            if tests:
-                running = subprocess.Popen(
-                    [sys.executable, "-m", "pytest", "-q", "-x", *tests], start_new_session=True
-                )
+            _say(f"{names}: {_listed(far)}")
+            # The nearest alone: their result is there before the others are collected.
+            running = _start(near, [test for test in far if test not in near])
     except KeyboardInterrupt:
         pass
     finally:
@@ -76,6 +78,13 @@ def _saved(root: Path) -> Iterator[set[Path]]:
         if changes or not ready:
             ready = True
             yield {Path(name) for _, name in changes}
+
+
+def _start(*groups: list[str]) -> subprocess.Popen[bytes] | None:
+    """Run groups of tests one after the other, until one fails."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x"]
+    steps = " && ".join(shlex.join([*command, *group]) for group in groups if group)
+    return subprocess.Popen(["sh", "-c", steps], start_new_session=True) if steps else None
 
 
 def _listed(tests: list[str]) -> str:

@@ -75,6 +75,8 @@ def test_saved_file_runs_its_tests_again(tree: Path, watching: Run) -> None:
     assert "test_other" not in line
     watching.expect("1 failed")
     (tree / "src/shop/prices.py").write_text("VALUE = 1\n")
+    # Its own test, then that of what imports it.
     watching.expect("1 passed")
+    watching.expect("no tests ran")
     (tree / "src/shop/unused.py").write_text("")
     watching.expect("unused.py: no test depends on it")
