@@ -103,7 +103,7 @@ async def test_seed_is_repeatable_complete_and_added_once(fresh_database_url: st
     engine = create_async_engine(url, poolclass=NullPool)
     async with engine.begin() as connection:
         hashed = await connection.scalar(text("SELECT password_hash FROM users LIMIT 1"))
-        assert verify_password(fill.PASSWORD, hashed)
+        assert verify_password(fill.PASSPHRASE, hashed)
         for name in LARGE & later.keys():
             await connection.execute(text(f"ALTER TABLE {name} DISABLE TRIGGER USER"))
             await connection.execute(text(f"TRUNCATE {name} CASCADE"))
@@ -129,7 +129,7 @@ def test_command_fills_the_database_of_make_up(fresh_database_url: str, tmp_path
     )
     assert done.returncode == 0, done.stderr
     assert "seed: added 2 users, " in done.stdout
-    assert f"password is '{fill.PASSWORD}'" in done.stdout
+    assert f"password is '{fill.PASSPHRASE}'" in done.stdout
     assert done.stdout.splitlines()[-1].endswith(".1-0@example.com")
 
 

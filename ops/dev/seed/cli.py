@@ -91,7 +91,7 @@ def _fill(url: str, total: int, seed: int) -> int:
         ) from None
     added = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())
     say(f"added {added} in {time.monotonic() - begun:.0f} s")
-    say(f"every account's password is '{fill.PASSWORD}'; the first one's e-mail address is")
+    say(f"every account's password is '{fill.PASSPHRASE}'; the first one's e-mail address is")
     print(asyncio.run(fill.first(url, seed)))
     return 0
 

@@ -16,7 +16,7 @@ from ops.dev.seed import rows
 from ops.dev.seed.dice import Dice, Row
 
 #: The password of every account.
-PASSWORD = "correct horse battery staple"
+PASSPHRASE = "correct horse battery staple"
 _ROUNDS = 10
 _CHUNK = 20_000
 
@@ -34,7 +34,7 @@ async def fill(url: str, total: int, seed: int, progress: Callable[[str], None])
     """
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     dice = Dice(seed, midnight)
-    parts = rows.tables(hash_password(PASSWORD, _ROUNDS))
+    parts = rows.tables(hash_password(PASSPHRASE, _ROUNDS))
     counts = rows.counts(total, parts)
     engine = create_async_engine(url, poolclass=NullPool)
     async with engine.begin() as connection:
