@@ -1,9 +1,11 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up venv migration test test-cache test-verify repeat coverage check contract clients lint-openapi fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest vex image-diff reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up venv migration seed test test-cache watch test-verify repeat coverage check contract clients lint-openapi fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest vex image-diff reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
+# --NAME='value' if NAME=value is on the command line of make.
+option = $(if $(filter command,$(firstword $(origin $(1)))),--$(1)=$(call quoted,$(1)))
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +22,9 @@ venv: ## create .venv from the locks, for editors, pytest and the commands (done
 migration: ## write a migration for changed models (MESSAGE="add colour to items")
 	@exec ops/dev/python.sh -m ops.dev.migration $(call quoted,MESSAGE)
 
+seed: ## fill the database of the running `make up` with believable rows (ROWS=1000 SEED=1)
+	@exec ops/dev/python.sh -m ops.dev.seed.cli $(call quoted,ROWS) $(call quoted,SEED)
+
 test: ## run all tests (ARGS=tests/unit:: selects some)
 	@exec ops/ci/test.sh
 
@@ -28,6 +33,9 @@ test-cache: ## test the remote cache against a real server (takes minutes; not p
 
 test-verify: ## test signing, rebuilding and attesting with Pants itself (takes minutes; not part of `make test`)
 	@./pants test tests/ops/build/plugins/test_verify.py
+
+watch: ## run the unit tests that a saved file affects, at each save (ARGS="tests/unit tests/integration" selects others)
+	@exec ops/dev/python.sh -m ops.dev.watch $(ARGS)
 
 repeat: ## run tests repeatedly on a busy machine (TIMES=20 ARGS=tests/integration/test_nginx.py)
 	$(if $(ARGS),,$(error ARGS is required: make repeat TIMES=20 ARGS=tests/integration/test_nginx.py))
@@ -108,8 +116,8 @@ cache: ## serve a remote build cache (REAPI) for other checkouts (LISTEN=127.0.0
 	@CACHE_LISTEN=$(or $(LISTEN),127.0.0.1:8980) CACHE_FOLDER=$(CURDIR)/.local/cache \
 		./pants run ops/ci/cache:server -- server start $(CURDIR)/ops/ci/cache/server.yml
 
-lock: ## refresh all lockfiles (KEEP=1: only for changed manifests)
-	@exec ops/build/locks/refresh.sh
+lock: ## refresh all lockfiles (KEEP=1: only for changed manifests); or ADD=stripe UPGRADE=jinja2 REMOVE=stripe DEB=redis
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.ci.lock $(foreach one,ADD UPGRADE REMOVE DEB TO,$(call option,$(one))) $(ARGS)
 
 fuzz: ## fuzz the API against its OpenAPI description (SECONDS=300 for each of the four parts)
 	@API_FUZZ_SECONDS=$(or $(SECONDS),300) ./pants test tests/integration/contract:: -- -k replies

@@ -11,8 +11,17 @@ current() { [ "$(cat .venv/.made-from 2> /dev/null)" = "$id" ] && .venv/bin/pyth
 current && exit
 
 mkdir -p .local
+python=$(ops/build/bootstrap/python.sh 3.13)
+# The lock belongs to the open file, so it stays with this shell when Python ends; macOS has no flock command.
 exec 9> .local/venv.lock
-command -v flock > /dev/null && flock 9
+"$python" -c '
+import fcntl, sys
+try:
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    print("venv: waiting for another run, which creates .venv", file=sys.stderr, flush=True)
+    fcntl.flock(9, fcntl.LOCK_EX)
+'
 # Another run may have created it meanwhile.
 current && exit
 if [ -e .venv ] && [ ! -e .venv/.made-from ]; then
@@ -21,7 +30,6 @@ if [ -e .venv ] && [ ! -e .venv/.made-from ]; then
 fi
 
 say "creating .venv from the locks"
-python=$(ops/build/bootstrap/python.sh 3.13)
 uv=$(ops/build/bootstrap/uv.sh)
 index=${PIP_INDEX_URL:-$("$python" -m pip config get global.index-url 2> /dev/null || true)}
 [ -z "$index" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}

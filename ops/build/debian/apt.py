@@ -60,7 +60,7 @@ class Apt:
         installed = self.root / "var/lib/dpkg/status"
         installed.write_text("", encoding="utf-8")
         # Held: the archive's record of the same version has dependencies, and would replace this.
-        installed.write_text("".join(map(self._installed, exclude)), encoding="utf-8")
+        installed.write_text(self._installed(exclude), encoding="utf-8")
         printed = self._run("apt-get", "install", "--yes", "--print-uris", *packages)
         found = [self._package(match) for match in _PRINTED.finditer(printed)]
         if unwanted := {package.name for package in found} & set(exclude):
@@ -113,16 +113,12 @@ class Apt:
         )
         self._run("apt-get", "update", "--error-on=any")
 
-    def _installed(self, name: str) -> str:
-        record = self._run("apt-cache", "show", "--no-all-versions", name).strip().split("\n\n")[0]
-        kept = re.sub(
-            r"^(?:Depends|Pre-Depends|Recommends|Suggests|Conflicts|Breaks|Filename|SHA256"
-            r"|MD5sum|Size|Description|Description-md5|Status):.*\n(?: .*\n)*",
-            "",
-            record + "\n",
-            flags=re.MULTILINE,
-        )
-        return f"{kept.rstrip()}\nDescription: stands in\nStatus: hold ok installed\n\n"
+    def _installed(self, names: tuple[str, ...]) -> str:
+        """Records of installed packages, by one call: apt reads its lists at each."""
+        if not names:
+            return ""
+        shown = self._run("apt-cache", "show", "--no-all-versions", *names).strip()
+        return "".join(map(_stand_in, re.split(r"\n\n+", shown)))
 
     def _package(self, match: re.Match[str]) -> Package:
         name, version, _ = urllib.parse.unquote(match["file"]).removesuffix(".deb").split("_")
@@ -152,6 +148,18 @@ class Apt:
             ]
             raise AptError("; ".join(said) or done.stderr.strip() or f"{command[0]} failed")
         return done.stdout
+
+
+def _stand_in(record: str) -> str:
+    """The status of an installed package without dependencies, from its record in an index."""
+    kept = re.sub(
+        r"^(?:Depends|Pre-Depends|Recommends|Suggests|Conflicts|Breaks|Filename|SHA256"
+        r"|MD5sum|Size|Description|Description-md5|Status):.*\n(?: .*\n)*",
+        "",
+        record + "\n",
+        flags=re.MULTILINE,
+    )
+    return f"{kept.rstrip()}\nDescription: stands in\nStatus: hold ok installed\n\n"
 
 
 def _has(mirror: str, suite: str) -> bool:

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Refreshes the locks of 3rdparty/npm with the locked npm. ops/build/locks/refresh.sh calls it after that of Node.
+# Refreshes the locks of 3rdparty/npm with the locked npm, in this repository or below FOLDER: npm.sh [FOLDER]
 #   KEEP=1   keep each pin that still satisfies its requirements
 set -euo pipefail
+within=$(realpath "${1:-.}")
 cd "$(dirname "$0")/../../.."
+[ "$#" -gt 0 ] || within=$PWD
 python=$(ops/build/bootstrap/python.sh 3.13)
 node=$(ops/build/bootstrap/npm.sh redocly)
 export PATH=$node:$PATH NODE_USE_SYSTEM_CA=1
 npm=$(dirname "$(realpath "$node/node")")/../lib/node_modules/npm/bin/npm-cli.js
-for folder in 3rdparty/npm/*/; do
-  printf 'lock: %spackage-lock.json\n' "$folder" >&2
+for folder in "$within"/3rdparty/npm/*/; do
+  printf 'lock: resolving %s\n' "${folder#"$within"/}package-lock.json" >&2
   work=$(mktemp -d)
   cp "$folder/package.json" "$work"
   [ -z "${KEEP:-}" ] || cp "$folder/package-lock.json" "$work" 2> /dev/null || true

@@ -1,16 +1,11 @@
 """Lists the wheels of a lock: their hashes and file names, without addresses.
 
-    python -m ops.build.locks.wheels PYLOCK.toml < LOCK > LIST
-
-PYLOCK.toml is the lock as uv exports it (PEP 751). Only wheels that the lock allows and that fit
-CPython 3.13 on Linux are listed, in the format of sha256sum(1).
+Only wheels that the lock allows and that fit CPython 3.13 on Linux are listed, in the format of
+sha256sum(1).
 """
 
 import re
-import sys
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -20,7 +15,7 @@ _FITTING = re.compile(
 
 
 def listed(pylock: Mapping[str, Any], lock: str) -> Iterator[str]:
-    """The lines of the list, sorted by file name."""
+    """The lines of the list, by file name; ``pylock`` is the lock as uv exports it (PEP 751)."""
     allowed = set(re.findall(r"--hash=sha256:([0-9a-f]{64})", lock))
     found = {
         file: sha256
@@ -36,19 +31,3 @@ def _wheels(packages: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
         for wheel in package.get("wheels", ()):
             place = wheel.get("name") or unquote(urlsplit(wheel["url"]).path).rpartition("/")[2]
             yield place, wheel["hashes"]["sha256"]
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Write the list to standard output; returns the exit code."""
-    words = sys.argv[1:] if arguments is None else arguments
-    if len(words) != 1:
-        print("wheels: expected is one argument, the exported lock", file=sys.stderr)
-        return 2
-    exported = tomllib.loads(Path(words[0]).read_text(encoding="utf-8"))
-    for line in listed(exported, sys.stdin.read()):
-        print(line)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

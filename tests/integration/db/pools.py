@@ -1,6 +1,5 @@
 """A database with a pool, and an account in it."""
 
-import uuid
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -9,6 +8,7 @@ from fastapi_base.core.config import DatabaseSettings, Settings
 from fastapi_base.db.engine import create_engine
 from fastapi_base.db.session import EngineDatabase
 from fastapi_base.models import User
+from ops.dev.seed.factories import UserFactory
 
 
 @pytest.fixture
@@ -27,4 +27,4 @@ async def database(given: DatabaseSettings) -> AsyncIterator[EngineDatabase]:
 
 def user() -> User:
     """A new account, not yet stored."""
-    return User(email=f"{uuid.uuid4()}@example.com", password_hash="x")
+    return UserFactory.build()

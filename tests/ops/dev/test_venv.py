@@ -1,5 +1,6 @@
 """`make venv`, and the commands of docs/developing.md in it, in a copy of the repository."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -93,9 +94,19 @@ def test_commands_of_the_page_run_and_no_run_leaves_half_an_environment(copy: Pa
     assert run(copy, ".venv/bin/pytest", "--version").returncode == 0
 
 
-def test_other_environment_is_not_replaced(copy: Path) -> None:
+def test_other_environment_is_not_replaced_and_runs_wait_for_each_other(copy: Path) -> None:
     (copy / ".venv").mkdir()
-    done = run(copy, "make", "venv")
-    assert done.returncode != 0
-    assert ".venv is not from `make venv`: remove or rename it first" in done.stderr
+    (copy / ".local").mkdir()
+    with (copy / ".local/venv.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with subprocess.Popen(
+            ["make", "venv"], cwd=copy, env=environ(), stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr
+            said = process.stderr.readline()
+            assert said == "venv: waiting for another run, which creates .venv\n"
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            _, stderr = process.communicate(timeout=SECONDS)
+    assert process.returncode != 0
+    assert ".venv is not from `make venv`: remove or rename it first" in stderr
     assert list((copy / ".venv").iterdir()) == []

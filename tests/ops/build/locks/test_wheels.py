@@ -1,8 +1,6 @@
-import io
 import re
+import tomllib
 from pathlib import Path
-
-import pytest
 
 from ops.build.locks import wheels
 from ops.build.oci import wheel_files
@@ -27,18 +25,12 @@ hashes = {{ sha256 = "{"4" * 64}" }}
 """
 
 
-def test_list_has_the_allowed_wheels_for_linux_without_addresses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    exported = tmp_path / "pylock.toml"
-    exported.write_text(PYLOCK)
+def test_list_has_the_allowed_wheels_for_linux_without_addresses() -> None:
     lock = "".join(f" --hash=sha256:{digit * 64}" for digit in "123")
-    monkeypatch.setattr("sys.stdin", io.StringIO(lock))
-    assert wheels.main([str(exported)]) == 0
-    assert capsys.readouterr().out == (
-        f"{'1' * 64}  one-1.0+local-py3-none-any.whl\n"
-        f"{'2' * 64}  one-1.0-cp313-cp313-manylinux_2_17_x86_64.whl\n"
-    )
+    assert list(wheels.listed(tomllib.loads(PYLOCK), lock)) == [
+        f"{'1' * 64}  one-1.0+local-py3-none-any.whl",
+        f"{'2' * 64}  one-1.0-cp313-cp313-manylinux_2_17_x86_64.whl",
+    ]
 
 
 def test_list_in_the_repository_is_that_of_the_lock() -> None:

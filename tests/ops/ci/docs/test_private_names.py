@@ -141,7 +141,7 @@ def test_each_row_names_an_existing_test(row: Row) -> None:
 def test_each_library_has_a_version_bound_that_processes_check() -> None:
     manifest = Path("3rdparty/python/app.txt").read_text()
     bounds = dict(re.findall(r"^([\w-]+)(?:\[\w+\])?<([\d.]+)$", manifest, re.MULTILINE))
-    assert bounds == TESTED
+    assert TESTED.items() <= bounds.items()
     assert {row.library for row in ROWS} == set(TESTED)
 
 

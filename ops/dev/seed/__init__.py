@@ -1,0 +1,1 @@
+"""Believable rows for development databases (`make seed`), and factories of models for tests."""
