@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up venv migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up venv migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new resource remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -91,6 +91,9 @@ chaos: ## inject faults under load; count jobs and stale reads (ARGS="--jobs 100
 
 new: ## create your own repository (NAME=shop INTO=../shop DESCRIPTION="Sells."); again: update it
 	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.new.cli $(foreach one,NAME INTO DESCRIPTION,$(call quoted,$(one)))
+
+resource: ## add a resource with routes, migration and tests (NAME=order FIELDS="number:str! due:date?"; without them: the types)
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.resource.cli $(foreach one,NAME FIELDS PLURAL,$(call quoted,$(one)))
 
 remove-slice: ## remove an example from the tree (SLICE=NAME; without it, the slices are listed)
 	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.slices.remove $(call quoted,SLICE)

@@ -15,5 +15,8 @@ NAMING_CONVENTION = {
 # operator class: Alembic would report an expression with a collation as a different index.
 BY_CODE_POINTS = 'COLLATE "C"'
 
+# The key in a constraint's `info` for what the caller is told when the constraint is violated.
+CONFLICT = "conflict"
+
 metadata = SQLModel.metadata
 metadata.naming_convention = NAMING_CONVENTION
