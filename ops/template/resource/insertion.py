@@ -20,10 +20,13 @@ def marked(line: str, slice_name: str) -> str:
 def with_import(text: str, module: str, names: str, slice_name: str) -> str:
     """The text with `from module import names`, in Ruff's order."""
     one = f"from {module} import {names}  # slice: {slice_name}\n"
-    if len(one) > WIDTH:
-        # Ruff would wrap the line, and keep the mark of one part only.
-        parts = (f"from {module} import (", f"    {names},", ")")
-        one = "".join(f"{part}  # slice: {slice_name}\n" for part in parts)
+    if long := len(one) > WIDTH:
+        # Ruff would wrap the line, and keep the mark at one part of it.
+        one = f"from {module} import {names}\n"
+        if len(one) > WIDTH:
+            one = f"from {module} import (\n    {names},\n)\n"
+        # The empty lines are Ruff's.
+        one = f"# begin slice: {slice_name}\n{one}\n# end slice: {slice_name}\n"
     package = module.partition(".")[0]
     found = list(
         re.finditer(rf"^from ({package}[\w.]*) import (\([^)]*\)[^\n]*|[^\n]*)\n", text, re.M)
@@ -31,6 +34,8 @@ def with_import(text: str, module: str, names: str, slice_name: str) -> str:
     if not found:
         raise ResourceError(f"there are no imports from {package}")
     place = next((match.start() for match in found if match[1] > module), found[-1].end())
+    if long and not text[:place].endswith("\n\n"):
+        one = f"\n{one}"
     return text[:place] + one + text[place:]
 
 

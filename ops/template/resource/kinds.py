@@ -283,7 +283,7 @@ KINDS: dict[str, Builder] = {
             wrong=('"x"', '"ftp://example.com"', "7"),
             row="'https://example.com/' || n",
             each='f"https://example.com/{n}"',
-            sa_type="String(URL_MAX)",
+            sa_type="String(base.URL_MAX)",
         )
     ),
     "json": _fixed(

@@ -134,7 +134,7 @@ def _field(piece: str, names: Names, existing: Mapping[str, Names]) -> Field:
             f"{kind} cannot be unique; these types can: {', '.join(sorted(UNIQUE))}"
         )
     column = f"{name}_id" if kind == "ref" else name
-    if why := reserved.of_field(name) or reserved.of_field(column):
+    if why := reserved.of_field(column):
         raise ResourceError(f"the name is {why}; choose another, such as {names.singular}_{name}")
     given = [one.strip() for one in inside[1:-1].split(",")] if inside else []
     built = KINDS[kind](Place(column, names, existing), given)

@@ -1,13 +1,14 @@
 """Reads what exists in a tree, and writes a resource into it: all of it, or nothing."""
 
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ops.template.formatting import ruff
+from ops.template.resource import collisions
 from ops.template.resource.files import (
     api_tests,
     endpoints,
+    manifest,
     migration,
     model,
     rows,
@@ -54,7 +55,7 @@ def new_files(root: Path, package: str, resource: Resource) -> dict[str, str]:
         f"{source}/services/{many}": f'"""The rules of {names.many}."""\n',
         f"{source}/api/v1/endpoints/{many}": f'"""Routes of {names.many}."""\n',
     }
-    return {
+    files = {
         **{f"{place}/__init__.py": said for place, said in packages.items()},
         **{f"{place}/BUILD": _BUILD for place in packages},
         f"{source}/models/{many}/{one}.py": model.render(resource, package),
@@ -68,6 +69,10 @@ def new_files(root: Path, package: str, resource: Resource) -> dict[str, str]:
         f"tests/integration/{many}_rows.py": rows.render(resource, package),
         f"tests/integration/api/test_{many}.py": api_tests.render(resource, package),
     }
+    if (root / collisions.MANIFESTS).is_dir():
+        described = manifest.render(resource, files)
+        files[f"{collisions.MANIFESTS}/{many}.toml"] = described
+    return files
 
 
 def _revisions(versions: Path) -> tuple[str, str]:
@@ -81,53 +86,10 @@ def _revisions(versions: Path) -> tuple[str, str]:
     return f"{max(numbers) + 1:04}", heads.pop()
 
 
-def check(root: Path, package: str, resource: Resource, files: Mapping[str, str]) -> None:
-    """Raise ResourceError if the tree already has something with a name of the resource."""
-    names = resource.names
-    for file in files:
-        if (root / file).exists():
-            raise ResourceError(f"NAME={names.singular}: {file} exists already")
-    # `make remove-slice` would remove them with the resource.
-    mine = re.compile(
-        rf"(test_|\d{{4}}_)?({names.plural}|{names.plural.removesuffix('s')})(_[a-z]+)?\.py"
-    )
-    for place in ("src", "tests", "ops"):
-        for path in (root / place).rglob("*.py"):
-            if mine.fullmatch(path.name) or path.parent.name == names.plural:
-                raise ResourceError(
-                    f"NAME={names.singular}: {path.relative_to(root)} has a name that belongs to"
-                    f" the slice {names.plural}; choose another, such as shop_{names.singular}"
-                )
-    for taken, file in _taken(root / f"src/{package}", resource):
-        raise ResourceError(
-            f"NAME={names.singular}: {taken} exists already, in {file.relative_to(root)}; choose"
-            f" another, such as shop_{names.singular}"
-        )
-
-
-def _taken(source: Path, resource: Resource) -> Iterator[tuple[str, Path]]:
-    names = resource.names
-    one, many = names.singular, names.plural
-    verbs = [f"{verb}_{one}" for verb in ("create", "read", "update", "delete")]
-    functions = [*verbs, f"create_{many}", f"list_{many}"]
-    suffixes = "Create|Created|Read|Update|Filter|Page|Sort"
-    taken = re.compile(
-        rf"^class ((?:{names.model}|{names.models})(?:{suffixes})?)\b"
-        rf"|^async def ({'|'.join(functions)})\("
-        rf'|prefix="(/{names.path})"'
-        rf'|^    __tablename__ = "({many})"$'
-        rf"|^ *from \S+ import (?:.*\b)?({many})(?:,|$)",
-        re.M,
-    )
-    for file in sorted(source.rglob("*.py")):
-        for match in taken.finditer(file.read_text("utf-8")):
-            yield next(found for found in match.groups() if found), file
-
-
 def write(root: Path, resource: Resource, package: str) -> list[Path]:
     """Write and format the resource; returns the new files. On any error, nothing has changed."""
     files = new_files(root, package, resource)
-    check(root, package, resource, files)
+    collisions.check(root, package, resource, files)
     program = ruff.program(root)
     edited: dict[Path, tuple[bytes, str]] = {}
     for name, edit in edits(resource, package).items():

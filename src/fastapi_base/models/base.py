@@ -18,5 +18,8 @@ BY_CODE_POINTS = 'COLLATE "C"'
 # The key in a constraint's `info` for what the caller is told when the constraint is violated.
 CONFLICT = "conflict"
 
+# The length of columns for URLs.
+URL_MAX = 2000
+
 metadata = SQLModel.metadata
 metadata.naming_convention = NAMING_CONVENTION

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter, ValidationError
 
-URL_MAX = 2000
+from fastapi_base.models.base import URL_MAX
+
 _http = TypeAdapter(HttpUrl)
 
 

@@ -100,7 +100,7 @@ def render(resource: Resource, package: str) -> str:
     return _MODEL.substitute(
         given,
         An=given["an"].capitalize(),
-        constants="\n".join(field.kind.constants for field in resource.fields),
+        constants="\n".join(f.kind.constants for f in resource.fields if f.kind.constants),
         constraints=lines(_model_constraints(resource), 8),
         indexes=lines(
             [

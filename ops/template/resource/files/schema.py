@@ -35,7 +35,7 @@ class ${Model}Create(BaseModel):
 
 
 class ${Model}Update(Changes):
-    """Changes to $an (RFC 7396): absent members stay unchanged, null clears a member."""
+    """Changes to $an (RFC 7396)."""
 
     $updated
 
