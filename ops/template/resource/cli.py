@@ -43,6 +43,9 @@ def main(arguments: list[str]) -> int:
     except (ResourceError, ruff.FormatError) as error:
         print(f"make resource: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"make resource: {error}; nothing has changed", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("make resource: interrupted; nothing has changed", file=sys.stderr)
         return 130

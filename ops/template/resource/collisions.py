@@ -13,15 +13,11 @@ MANIFESTS = Path("ops/template/slices/manifests")
 
 def check(root: Path, package: str, resource: Resource, files: Iterable[str]) -> None:
     """Raise ResourceError if one of the new files, classes, routes or tables exists."""
-    names = resource.names
+    for what, where in _taken(root / f"src/{package}", resource):
+        raise _refusal(resource, f"{what} exists already, in {where.relative_to(root)}")
     for file in files:
         if (root / file).exists():
-            raise ResourceError(f"NAME={names.singular}: {file} exists already")
-    for what, where in _taken(root / f"src/{package}", resource):
-        raise ResourceError(
-            f"NAME={names.singular}: {what} exists already, in {where.relative_to(root)}; choose"
-            f" another, such as shop_{names.singular}"
-        )
+            raise _refusal(resource, f"{file} exists already")
     if not (root / MANIFESTS).is_dir():
         _check_slices(root, package, resource, files)
 
@@ -50,14 +46,20 @@ def _check_slices(root: Path, package: str, resource: Resource, files: Iterable[
     mine = resource.names.plural
     text = (root / f"src/{package}/models/__init__.py").read_text("utf-8")
     slices = set(re.findall(r"# slice: (\w+)$", text, re.M))
-    there = (file for place in ("src", "tests", "ops") for file in (root / place).rglob("*.py"))
+    there = (
+        file.relative_to(root)
+        for place in ("src", "tests", "ops")
+        for file in (root / place).rglob("*.py")
+    )
     for name, others in [(mine, there), *((one, map(Path, files)) for one in slices)]:
         for file in others:
             if file.parent.name == name or _pattern(name).fullmatch(file.name):
-                raise ResourceError(
-                    f"NAME={resource.names.singular}: {file.name} is named like a file of the slice"
-                    f" {name}; choose another, such as shop_{resource.names.singular}"
-                )
+                raise _refusal(resource, f"{file} is named like a file of the slice {name}")
+
+
+def _refusal(resource: Resource, why: str) -> ResourceError:
+    name = resource.names.singular
+    return ResourceError(f"NAME={name}: {why}; choose another name, such as shop_{name}")
 
 
 def _pattern(name: str) -> re.Pattern[str]:

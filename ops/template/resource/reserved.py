@@ -18,7 +18,14 @@ IMPORTED = frozenset({"base", "col", "date", "datetime", "text", "uuid", "uuid7"
 MODEL = frozenset(
     {
         *("construct", "copy", "dict", "from_orm", "json", "metadata", "parse_file", "parse_obj"),
-        *("parse_raw", "schema", "schema_json", "update_forward_refs", "validate"),
+        *(
+            "parse_raw",
+            "schema",
+            "schema_json",
+            "sqlmodel_update",
+            "update_forward_refs",
+            "validate",
+        ),
     }
 )
 #: The prefix of Pydantic's other attributes.
@@ -40,6 +47,8 @@ SQL = frozenset(
         *("symmetric", "system_user", "table", "tablesample", "then", "to", "trailing"),
         *("true", "union", "unique", "user", "using", "variadic", "verbose", "when", "where"),
         *("window", "with"),
+        # Reserved by earlier versions and by SQLAlchemy.
+        *("between", "new", "of", "off", "old", "over"),
     }
 )
 #: Modules, functions and variables that the generated code or the files that it joins use.

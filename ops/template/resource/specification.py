@@ -111,7 +111,7 @@ def _names(name: str, plural: str) -> Names:
             f"NAME={name}: looks like a plural; give the singular, or PLURAL={names.plural}"
         )
     if why := reserved.of_resource(names.singular, names.plural):
-        raise ResourceError(f"NAME={name}: {why}; choose another, such as shop_{name}")
+        raise ResourceError(f"NAME={name}: {why}; choose another name, such as shop_{name}")
     return names
 
 
