@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up venv migration test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new resource remove-slice clean
+.PHONY: help doctor up venv migration resource test test-cache repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -19,6 +19,9 @@ venv: ## create .venv from the locks, for editors, pytest and the commands (done
 
 migration: ## write a migration for changed models (MESSAGE="add colour to items")
 	@exec ops/dev/python.sh -m ops.dev.migration $(call quoted,MESSAGE)
+
+resource: ## add a resource with routes, migration and tests (NAME=order FIELDS="number:str! due:date?"; without them: the types)
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.resource.cli $(foreach one,NAME FIELDS PLURAL,$(call quoted,$(one)))
 
 test: ## run all tests (ARGS=tests/unit:: selects some)
 	@exec ops/ci/test.sh
@@ -91,9 +94,6 @@ chaos: ## inject faults under load; count jobs and stale reads (ARGS="--jobs 100
 
 new: ## create your own repository (NAME=shop INTO=../shop DESCRIPTION="Sells."); again: update it
 	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.new.cli $(foreach one,NAME INTO DESCRIPTION,$(call quoted,$(one)))
-
-resource: ## add a resource with routes, migration and tests (NAME=order FIELDS="number:str! due:date?"; without them: the types)
-	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.resource.cli $(foreach one,NAME FIELDS PLURAL,$(call quoted,$(one)))
 
 remove-slice: ## remove an example from the tree (SLICE=NAME; without it, the slices are listed)
 	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.slices.remove $(call quoted,SLICE)

@@ -1,7 +1,7 @@
 """The contents of a new repository: this tree under another name, with texts of its own.
 
-What only a template needs is left out: `make new` itself, the translations of the README, the
-sections about the template.
+What only a template needs is left out: `make new` itself, the tutorial, the translations of the
+README, the sections about the template.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 from ops.template.new import names
 
 DESCRIPTION = "An HTTP service on FastAPI, PostgreSQL, Redis and Celery."
-_LEFT_OUT = re.compile(r"(tests/)?ops/template/new/.*|docs/README-[a-z]+\.md")
+_LEFT_OUT = re.compile(r"(tests/)?ops/template/new/.*|docs/(README-[a-z]+|tutorial)\.md")
 #: Its notice names the holders of the rights, and copies must include it unchanged.
 _LICENSE = "LICENSE"
 #: Sections of the README that are about the template.
@@ -76,7 +76,7 @@ def describe(target: Path, name: str, description: str) -> None:
     _edit(target / "CHANGELOG.md", lambda text: re.sub(r"(?s)(## Unreleased\n).*", r"\1", text))
     _edit(target / "docs/developing.md", _with_updates)
     _edit(target / "docs/zensical.toml", description_of("site_description"))
-    _edit(target / "docs/zensical.toml", _without_translations)
+    _edit(target / "docs/zensical.toml", _without_pages)
     _edit(target / "Makefile", _without_new)
 
 
@@ -102,7 +102,8 @@ def _with_updates(text: str) -> str:
     return re.sub(r"(?ms)^## Create a new service\n.*?(?=^## |\Z)", lambda _: _UPDATES, text)
 
 
-def _without_translations(text: str) -> str:
+def _without_pages(text: str) -> str:
+    text = re.sub(r'(?m)^  \{ "Tutorial" = .*\n', "", text)
     return re.sub(r'(?ms)^  \{ "Other languages" = \[\n.*?^  \] \},\n', "", text)
 
 

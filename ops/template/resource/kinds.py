@@ -102,17 +102,23 @@ def _text(place: Place, given: Sequence[str]) -> Kind:
 
 def _integer(bits: int) -> Builder:
     sort = "Integer" if bits == 32 else "BigInteger"
+    limits = (
+        "# Values of PostgreSQL's integer."
+        if bits == 32
+        else "# Integers that are exact in every JSON parser (RFC 8259, 6)."
+    )
 
     def build(place: Place, given: Sequence[str]) -> Kind:
         _none(given)
-        edge = f"2**{bits - 1}"
+        # JSON numbers above 2**53 are not exact in every program (RFC 8259, 6).
+        edge = "2**31" if bits == 32 else "2**53"
         return Kind(
             *("int", f"sa.{sort}()", place.type, "int"),
             *("3", "4", (edge, f"-{edge} - 1", '"x"', "1.5", "True")),
             row="n",
             each="n",
             sa_type=None if bits == 32 else sort,
-            types=f"# Values of PostgreSQL's {'integer' if bits == 32 else 'bigint'}.\n"
+            types=f"{limits}\n"
             f"{place.type} = Annotated[int, Field(strict=True, ge=-({edge}), le={edge} - 1)]",
         )
 

@@ -21,6 +21,7 @@ from ops.template.resource.lists import edits
 from ops.template.resource.names import Names
 from ops.template.resource.specification import Resource
 
+_KEYS = "api/v1/endpoints/identity/api_keys.py"
 _BUILD = "python_sources()\n"
 _REVISION = re.compile(r'^revision\b[^=]*= "([^"]+)"', re.M)
 _DOWN = re.compile(r'^down_revision\b[^=]*= "([^"]+)"', re.M)
@@ -67,7 +68,9 @@ def new_files(root: Path, package: str, resource: Resource) -> dict[str, str]:
         ),
         f"tests/unit/schemas/test_{many}.py": schema_tests.render(resource, package),
         f"tests/integration/{many}_rows.py": rows.render(resource, package),
-        f"tests/integration/api/test_{many}.py": api_tests.render(resource, package),
+        f"tests/integration/api/test_{many}.py": api_tests.render(
+            resource, package, keys=(root / source / _KEYS).exists()
+        ),
     }
     if (root / collisions.MANIFESTS).is_dir():
         described = manifest.render(resource, files)

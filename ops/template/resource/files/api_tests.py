@@ -120,24 +120,7 @@ async def test_${many}_of_other_accounts_are_not_found(ada: httpx2.AsyncClient) 
     assert await listed(ada) == []
 
 
-async def test_api_key_is_limited_to_its_scopes(ada: httpx2.AsyncClient) -> None:
-    made, body = await new_$one(ada), await ${one}_body(ada)
-    key = {"name": "reader", "scopes": ["$path:read"]}
-    reader = authorization((await ada.post("/api/v1/api-keys", json=key)).json()["key"])
-    url = f"{PATH}/{made['id']}"
-    for path in (PATH, url):
-        assert (await ada.get(path, headers=reader)).status_code == 200, path
-    for reply in (
-        await ada.post(PATH, json=body, headers=reader),
-        await ada.post(f"{PATH}/bulk", json={"items": [body]}, headers=reader),
-        await ada.patch(url, json={"$first": $other}, headers=reader | {"If-Match": "*"}),
-        await ada.delete(url, headers=reader | {"If-Match": "*"}),
-    ):
-        assert reply.status_code == 403
-    assert await listed(ada) == [made["id"]]
-
-
-async def test_lists_are_sorted_filtered_and_paged(ada: httpx2.AsyncClient) -> None:
+${keys}async def test_lists_are_sorted_filtered_and_paged(ada: httpx2.AsyncClient) -> None:
     made = [(await new_$one(ada))["id"] for _ in range(3)]
     with counted() as statements:
         assert await listed(ada) == made[::-1]
@@ -175,6 +158,26 @@ async def test_${many}_are_removed_with_their_account(
         await connection.execute(text("DELETE FROM users"))
         assert await connection.scalar(text("SELECT count(*) FROM $many")) == 0
 ''')
+
+_KEYS = Template("""
+async def test_api_key_is_limited_to_its_scopes(ada: httpx2.AsyncClient) -> None:
+    made, body = await new_$one(ada), await ${one}_body(ada)
+    key = {"name": "reader", "scopes": ["$path:read"]}
+    reader = authorization((await ada.post("/api/v1/api-keys", json=key)).json()["key"])
+    url = f"{PATH}/{made['id']}"
+    for path in (PATH, url):
+        assert (await ada.get(path, headers=reader)).status_code == 200, path
+    for reply in (
+        await ada.post(PATH, json=body, headers=reader),
+        await ada.post(f"{PATH}/bulk", json={"items": [body]}, headers=reader),
+        await ada.patch(url, json={"$first": $other}, headers=reader | {"If-Match": "*"}),
+        await ada.delete(url, headers=reader | {"If-Match": "*"}),
+    ):
+        assert reply.status_code == 403
+    assert await listed(ada) == [made["id"]]
+
+
+""")
 
 _CLEARED = Template("""
 
@@ -280,8 +283,8 @@ def _ref(field: Field, given: dict[str, str]) -> str:
     )
 
 
-def render(resource: Resource, package: str) -> str:
-    """The integration tests of the routes."""
+def render(resource: Resource, package: str, *, keys: bool) -> str:
+    """The integration tests of the routes; `keys` says whether the service has API keys."""
     given = names(resource, package)
     first = resource.first
     optional = next((field for field in resource.fields if field.optional), None)
@@ -296,6 +299,7 @@ def render(resource: Resource, package: str) -> str:
         first=first.name,
         wrong=first.kind.wrong[0],
         other=first.kind.other,
+        keys=_KEYS.substitute(given, first=first.name, other=first.kind.other) if keys else "",
         cleared=_CLEARED.substitute(given, name=optional.name) if optional else "",
         filtered="".join(_filtered(field, given) for field in resource.filters),
         unique="".join(_unique(field, given) for field in resource.fields if field.unique),
