@@ -110,7 +110,6 @@ def _integer(bits: int) -> Builder:
 
     def build(place: Place, given: Sequence[str]) -> Kind:
         _none(given)
-        # JSON numbers above 2**53 are not exact in every program (RFC 8259, 6).
         edge = "2**31" if bits == 32 else "2**53"
         return Kind(
             *("int", f"sa.{sort}()", place.type, "int"),
@@ -119,7 +118,7 @@ def _integer(bits: int) -> Builder:
             each="n",
             sa_type=None if bits == 32 else sort,
             types=f"{limits}\n"
-            f"{place.type} = Annotated[int, Field(strict=True, ge=-({edge}), le={edge} - 1)]",
+            f"{place.type} = Annotated[Integer, Field(ge=-({edge}), le={edge} - 1)]",
         )
 
     return build

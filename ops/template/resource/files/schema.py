@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 $constants
 from $package.schemas.changes import Changes, absent
-from $package.schemas.decimals import FixedPoint
 from $package.schemas.identity.user import Email
 from $package.schemas.moment import Day, Moment
+from $package.schemas.numbers import FixedPoint, Integer
 from $package.schemas.text import Text, one_line
 from $package.schemas.url import Url
 

@@ -8,6 +8,7 @@ import pytest
 
 from ops.template.formatting import ruff
 from ops.template.resource import cli, tree
+from ops.template.resource.specification import Resource, parse
 from ops.template.slices import remove
 from tests.ops.template.resource import trees
 from tests.ops.template.resource.trees import CUSTOMER, LINE, ORDER, contents, made, make
@@ -62,8 +63,8 @@ def test_next_migration_follows_the_latest(whole: Path, tmp_path: Path) -> None:
     assert f'revision: str = "{int(head.name[:4]) + 1:04}"' in migration
 
 
-def _resource(root: Path) -> cli.Resource:
-    return cli.specification.parse("thing", "title:str", "", tree.existing(root, "fastapi_base"))
+def _resource(root: Path) -> Resource:
+    return parse("thing", "title:str", "", tree.existing(root, "fastapi_base"))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_resource_in_a_renamed_package(whole: Path, tmp_path: Path) -> None:
         file.write_text(file.read_text().replace("fastapi_base", name))
     ruff.format_tree(other, ruff.program(whole))
     before = contents(other)
-    resource = cli.specification.parse("customer", "name:str email:email?", "", {})
+    resource = parse("customer", "name:str email:email?", "", {})
     tree.write(other, resource, tree.package_of(other))
     source = (other / "src" / name / "models/__init__.py").read_text()
     assert re.search(rf"from {name}\.models\.customers\.customer import Customer", source)

@@ -1,13 +1,24 @@
-"""Decimal numbers of limited size, exact from the request to the database."""
+"""Numbers that clients send: integers, and decimals that are exact up to the database."""
 
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+
+
+def _numeric(value: Any) -> Any:
+    # Pydantic also accepts true and text.
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    return value
+
+
+# Also 1.0, which is an integer in JSON Schema.
+Integer = Annotated[int, BeforeValidator(_numeric)]
 
 
 @dataclass(frozen=True, slots=True)
