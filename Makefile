@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up venv migration resource test test-cache test-tutorial repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up venv migration resource test test-cache test-nightly repeat coverage check fmt package docs load publish scan sbom-diff cache lock fuzz mutants reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -29,8 +29,8 @@ test: ## run all tests (ARGS=tests/unit:: selects some)
 test-cache: ## test the remote cache against a real server (takes minutes; not part of `make test`)
 	@./pants test tests/ops/ci/cache::
 
-test-tutorial: ## run the commands of docs/tutorial.md (takes minutes; not part of `make test`)
-	@./pants test tests/ops/template/new/test_tutorial_run.py
+test-nightly: ## run the tutorial, and the tests of generated resources (takes minutes; not part of `make test`)
+	@./pants --tag=nightly test ::
 
 repeat: ## run tests repeatedly on a busy machine (TIMES=20 ARGS=tests/integration/test_nginx.py)
 	$(if $(ARGS),,$(error ARGS is required: make repeat TIMES=20 ARGS=tests/integration/test_nginx.py))

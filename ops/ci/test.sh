@@ -158,11 +158,11 @@ command -v curl > /dev/null || install curl || {
 targets=(${ARGS:-::})
 filter=()
 missed=
-# They build in empty caches repeatedly, or install a whole environment; nightly.yml runs them.
+# They build in empty caches repeatedly, or run the tests of generated code; nightly.yml runs them.
 later=
 if [ "${ARGS:-::}" = :: ]; then
-  filter=(--tag=-cache,tutorial)
-  later="tests/ops/ci/cache (\`make test-cache\`), the tutorial (\`make test-tutorial\`)"
+  filter=(--tag=-cache,nightly)
+  later="\`make test-cache\`, \`make test-nightly\`"
 fi
 if find_engine || start_engine; then
   say "integration tests use containers (${DOCKER_HOST:-/var/run/docker.sock})"
@@ -191,5 +191,5 @@ fi
 if [ -n "$missed" ]; then
   say "NOT RUN, for want of a container engine ($reason): $missed"
 fi
-[ -z "$later" ] || say "left to the night: $later"
+[ -z "$later" ] || say "left to nightly.yml: $later"
 exit "$status"

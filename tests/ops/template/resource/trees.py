@@ -4,9 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ops.dev import places
+from tests.integration.processes import environment
+
+SECONDS = 1500
 
 # Also what Pants adds to the tree in which it runs a test.
 _NOT_COPIED = (".git", ".local", ".pants.d", ".pids", ".venv", "dist")
@@ -61,3 +65,22 @@ def contents(root: Path) -> dict[str, bytes]:
         for file in root.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
+
+
+def run_tests(root: Path, tests: Sequence[str]) -> None:
+    """Run tests of a copy with its own modules, and embedded servers."""
+    here, found = Path.cwd(), environment()["PYTHONPATH"].split(":")
+    ours = [here, here / "src", here / "ops/build/plugins"]
+    own = [str(root / place.relative_to(here)) for place in ours if str(place) in found]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+        cwd=root,
+        # The images' archives are next to these tests, not in that tree.
+        env=environment() | {"PYTHONPATH": ":".join([*own, *found]), "TEST_SERVERS": "embedded"},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout
