@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
 
 
 def _numeric(value: Any) -> Any:
@@ -39,14 +38,12 @@ class FixedPoint:
         fraction = rf"(\.[0-9]{{1,{self.places}}})?" if self.places else ""
         return rf"^-?[0-9]{{1,{whole}}}{fraction}$"
 
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         """Called by Pydantic."""
-        return core_schema.no_info_before_validator_function(self._read, handler(source))
+        return BeforeValidator(self._read).__get_pydantic_core_schema__(source, handler)
 
     def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+        self, schema: Any, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """Called by Pydantic."""
         return {"anyOf": [{"type": "string", "pattern": self.pattern}, {"type": "number"}]}

@@ -237,7 +237,7 @@ async def test_${name}_is_of_the_same_account(ada: httpx2.AsyncClient) -> None:
             assert reply.json()["detail"] == "The $field does not exist or is in use"
 
 
-async def test_${target}_of_a_${one}_cannot_be_removed(ada: httpx2.AsyncClient) -> None:
+async def test_what_${name}_refers_to_cannot_be_removed(ada: httpx2.AsyncClient) -> None:
     made = await new_$one(ada)
     url = f"/api/v1/$place/{made['$name']}"
     reply = await ada.delete(url, headers={"If-Match": "*"})
