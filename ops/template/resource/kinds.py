@@ -260,7 +260,7 @@ KINDS: dict[str, Builder] = {
             *('"2026-01-31T12:00:00Z"', '"2026-02-28T12:00:00Z"'),
             wrong=('"2026-01-31T12:00:00"', '"2026-01-31"', "7"),
             row="now() - n * interval '1 minute'",
-            each='f"2026-01-31T12:00:{n:02}Z"',
+            each='f"{2000 + n}-01-31T12:00:00Z"',
             sa_type="DateTime(timezone=True)",
         )
     ),
