@@ -2,12 +2,14 @@
 
 import re
 import shutil
-from pathlib import Path
+import tomllib
+from pathlib import Path, PurePath
 
 import pytest
 
 from ops.template.formatting import ruff
-from ops.template.resource import cli, tree
+from ops.template.resource import cli, collisions, tree
+from ops.template.resource.names import Names
 from ops.template.resource.specification import Resource, parse
 from ops.template.slices import remove
 from tests.ops.template.resource import trees
@@ -65,6 +67,25 @@ def test_next_migration_follows_the_latest(whole: Path, tmp_path: Path) -> None:
 
 def _resource(root: Path) -> Resource:
     return parse("thing", "title:str", "", tree.existing(root, "fastapi_base"))
+
+
+def test_slice_is_described_where_slices_have_manifests(tmp_path: Path) -> None:
+    (tmp_path / collisions.MANIFESTS).mkdir(parents=True)
+    versions = tmp_path / PACKAGE / "migrations/versions"
+    versions.mkdir(parents=True)
+    (versions / "0007_a.py").write_text('revision: str = "0007"\ndown_revision = None\n')
+    customers = {"customer": Names("customer", "customers")}
+    resource = parse("order", "title:str customer:ref(customer)", "", customers)
+    files = tree.new_files(tmp_path, "fastapi_base", resource)
+    described = tomllib.loads(files.pop(f"{collisions.MANIFESTS}/orders.toml"))
+    assert described["needs"] == ["customers"]
+    assert described["migrations"] == ["0008_orders"]
+    left = [name for name in files if "/migrations/" not in name]
+    for pattern in described["files"]:
+        matching = [name for name in left if PurePath(name).full_match(pattern)]
+        assert matching, pattern
+        left = [name for name in left if name not in matching]
+    assert left == []
 
 
 @pytest.mark.parametrize(
