@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up venv migration seed test test-cache watch test-verify repeat coverage check contract clients lint-openapi fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest vex image-diff reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up venv migration resource seed test test-cache test-nightly watch test-verify repeat coverage check contract clients lint-openapi fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest vex image-diff reproduce bench chaos new remove-slice clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -25,6 +25,9 @@ migration: ## write a migration for changed models (MESSAGE="add colour to items
 seed: ## fill the database of the running `make up` with believable rows (ROWS=1000 SEED=1)
 	@exec ops/dev/python.sh -m ops.dev.seed.cli $(call quoted,ROWS) $(call quoted,SEED)
 
+resource: ## add a resource with routes, migration and tests (NAME=order FIELDS="number:str! due:date?"; without them: the types)
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.resource.cli $(foreach one,NAME FIELDS PLURAL,$(call quoted,$(one)))
+
 test: ## run all tests (ARGS=tests/unit:: selects some)
 	@exec ops/ci/test.sh
 
@@ -36,6 +39,9 @@ test-verify: ## test signing, rebuilding and attesting with Pants itself (takes 
 
 watch: ## run the unit tests that a saved file affects, at each save (ARGS="tests/unit tests/integration" selects others)
 	@exec ops/dev/python.sh -m ops.dev.watch $(ARGS)
+
+test-nightly: ## run the tutorial, and the tests of generated resources (takes minutes; not part of `make test`)
+	@./pants --tag=nightly test ::
 
 repeat: ## run tests repeatedly on a busy machine (TIMES=20 ARGS=tests/integration/test_nginx.py)
 	$(if $(ARGS),,$(error ARGS is required: make repeat TIMES=20 ARGS=tests/integration/test_nginx.py))

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 _LOCK = "3rdparty/python/tools.lock"
@@ -38,10 +39,21 @@ def program(root: Path) -> Path:
     return file
 
 
-def format_tree(target: Path, ruff: Path, *further: tuple[str, ...]) -> None:
-    """Apply fixes such as sorting imports, and format; then further steps. Raises FormatError."""
+def format_tree(
+    target: Path, ruff: Path, *further: tuple[str, ...], files: Sequence[str] = (".",)
+) -> None:
+    """Apply fixes such as sorting imports, and format; then further steps. Raises FormatError.
+
+    Without ``files``, this concerns all files.
+    """
     for step in (*_STEPS, *further):
-        _run([str(ruff), *step, "--quiet", "--no-cache", "."], target)
+        _run([str(ruff), *step, "--quiet", "--no-cache", *files], target)
+
+
+def check(target: Path, ruff: Path, files: Sequence[str]) -> None:
+    """Raise FormatError unless these files are formatted and pass lint."""
+    for step in (("check", "--output-format=concise"), ("format", "--check")):
+        _run([str(ruff), *step, "--quiet", "--no-cache", *files], target)
 
 
 def _cache() -> Path:

@@ -1,7 +1,7 @@
 """The contents of a new repository: this tree under another name, with texts of its own.
 
-What only a template needs is left out: `make new` itself, the translations of the README, the
-sections about the template.
+What only a template needs is left out: `make new` itself, the tutorial, the translations of the
+README, the sections about the template.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from ops.template.new import names
 DESCRIPTION = "An HTTP service on FastAPI, PostgreSQL, Redis and Celery."
 # A new service has no callers yet, and so no release to compare with (ops/ci/contract).
 _LEFT_OUT = re.compile(
-    r"(tests/)?ops/template/new/.*|docs/README-[a-z]+\.md"
+    r"(tests/)?ops/template/new/.*|docs/(README-[a-z]+|tutorial)\.md"
     r"|ops/ci/contract/release/(description\.json|declared\.toml)"
 )
 #: Its notice names the holders of the rights, and copies must include it unchanged.
@@ -80,7 +80,7 @@ def describe(target: Path, name: str, description: str) -> None:
     _edit(target / "CHANGELOG.md", lambda text: re.sub(r"(?s)(## Unreleased\n).*", r"\1", text))
     _edit(target / "docs/developing.md", _with_updates)
     _edit(target / "docs/zensical.toml", description_of("site_description"))
-    _edit(target / "docs/zensical.toml", _without_translations)
+    _edit(target / "docs/zensical.toml", _without_pages)
     _edit(target / "Makefile", _without_new)
 
 
@@ -106,7 +106,8 @@ def _with_updates(text: str) -> str:
     return re.sub(r"(?ms)^## Create a new service\n.*?(?=^## |\Z)", lambda _: _UPDATES, text)
 
 
-def _without_translations(text: str) -> str:
+def _without_pages(text: str) -> str:
+    text = re.sub(r'(?m)^  \{ "Tutorial" = .*\n', "", text)
     return re.sub(r'(?ms)^  \{ "Other languages" = \[\n.*?^  \] \},\n', "", text)
 
 

@@ -27,6 +27,7 @@ from fastapi_base.core.errors import (
 )
 from fastapi_base.core.observability import metrics, reporting
 from fastapi_base.models import metadata
+from fastapi_base.models.base import CONFLICT
 from fastapi_base.models.identity.email_change import ONE_CHANGE
 from fastapi_base.models.identity.external_identity import UNIQUE_ISSUER, UNIQUE_SUBJECT
 from fastapi_base.models.identity.invitation import OPEN_INVITATION
@@ -39,8 +40,9 @@ NO_CONNECTION = metrics.counter(
 )
 
 # The only mapping of constraints to domain errors. Services insert and rely on the constraint: a
-# check beforehand would lose the race against a concurrent request. A violation of any other
-# constraint is a bug.
+# check beforehand would lose the race against a concurrent request. A constraint of a model may
+# instead carry the detail of its Conflict: `info={CONFLICT: "Another order has this number"}`. A
+# violation of any other constraint is a bug.
 CONSTRAINTS: dict[str, type[DomainError]] = {
     UNIQUE_EMAIL: EmailTaken,
     UNIQUE_CREDENTIAL: Conflict,
@@ -124,9 +126,22 @@ def _translation(error: Exception) -> DomainError | None:
 def _violated(name: str, state: str) -> DomainError | None:
     if kind := CONSTRAINTS.get(name):
         return kind()
+    if detail := _conflicts().get(name):
+        return Conflict(detail)
     if state == _FOREIGN_KEY_VIOLATION and name in _owners():
         return NotAuthenticated()
     return None
+
+
+@cache
+def _conflicts() -> dict[str, str]:
+    """The details of the conflicts that models declare, by constraint."""
+    return {
+        str(constraint.name): constraint.info[CONFLICT]
+        for table in metadata.tables.values()
+        for constraint in table.constraints
+        if CONFLICT in constraint.info
+    }
 
 
 @cache

@@ -15,5 +15,11 @@ NAMING_CONVENTION = {
 # operator class: Alembic would report an expression with a collation as a different index.
 BY_CODE_POINTS = 'COLLATE "C"'
 
+# The key in a constraint's `info` for what the caller is told when the constraint is violated.
+CONFLICT = "conflict"
+
+# The length of columns for URLs.
+URL_MAX = 2000
+
 metadata = SQLModel.metadata
 metadata.naming_convention = NAMING_CONVENTION

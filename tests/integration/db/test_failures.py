@@ -5,23 +5,25 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
-from sqlalchemy import insert, text
+from sqlalchemy import Column, Integer, MetaData, Table, UniqueConstraint, insert, text
 from sqlalchemy.exc import IntegrityError
 
 from fastapi_base.api.deps import SessionDep
 from fastapi_base.core.config import Settings
 from fastapi_base.core.config.observability import LogSettings
 from fastapi_base.core.errors import Conflict, NotAuthenticated
+from fastapi_base.db import failures
 from fastapi_base.db.session import EngineDatabase
 from fastapi_base.main import create_app
 from fastapi_base.models import ApiKey, EmailChange, FileChunk, User
+from fastapi_base.models.base import CONFLICT
 from fastapi_base.models.jobs.job import Job
 from tests.calling import calling
 from tests.integration.db import pools
@@ -142,6 +144,30 @@ async def test_owner_of_a_row_may_have_been_deleted(database: EngineDatabase) ->
     with pytest.raises(NotAuthenticated):
         async with database.transaction() as session:
             session.add(key(uuid.uuid4()))
+
+
+@pytest.fixture
+def declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[MetaData]:
+    """A table with a constraint that declares its conflict."""
+    tables = MetaData()
+    one = UniqueConstraint("id", name="uq_things_id", info={CONFLICT: "Another thing has this id"})
+    Table("things", tables, Column("id", Integer), one)
+    monkeypatch.setattr(failures, "metadata", tables)
+    failures._conflicts.cache_clear()
+    yield tables
+    failures._conflicts.cache_clear()
+
+
+async def test_declared_conflict_has_its_detail(
+    database: EngineDatabase, declared: MetaData
+) -> None:
+    (table,) = declared.tables.values()
+    async with database.transaction() as session:
+        await (await session.connection()).run_sync(declared.create_all)
+        await session.exec(insert(table).values(id=1))
+    with pytest.raises(Conflict, match="Another thing has this id"):
+        async with database.transaction() as session:
+            await session.exec(insert(table).values(id=1))
 
 
 async def test_concurrent_requests_conflict(database: EngineDatabase) -> None:

@@ -2,11 +2,12 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from fastapi_base.models.items.item import DESCRIPTION_LENGTH, TITLE_LENGTH
+from fastapi_base.schemas.changes import Changes, absent
 from fastapi_base.schemas.text import Text, one_line
 
 BULK_MAX = 1000
@@ -28,24 +29,11 @@ class ItemCreate(BaseModel):
     description: Description | None = Field(default=None, examples=["Short and stout"])
 
 
-class ItemUpdate(BaseModel):
+class ItemUpdate(Changes):
     """Changes to an item (RFC 7396): absent members stay unchanged, null clears a member."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
-
-    # Optional but not nullable; the default is never read.
-    title: Title = Field(default_factory=str, examples=["Teapot"])
+    title: Title = Field(default_factory=absent, examples=["Teapot"])
     description: Description | None = Field(default=None, examples=[None])
-
-    @model_validator(mode="after")
-    def _something(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("must contain at least one member to change")
-        return self
-
-    def changes(self) -> dict[str, str | None]:
-        """The members that the client sent."""
-        return self.model_dump(exclude_unset=True)
 
 
 class ItemRead(BaseModel):

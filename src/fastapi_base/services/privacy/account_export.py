@@ -4,6 +4,7 @@ import io
 import uuid
 import zipfile
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import IO, Any
 
 import orjson
@@ -62,16 +63,16 @@ async def _rows(job: JobContext, part: Part, out: "_Out", entry: IO[bytes]) -> N
     before = b"[\n"
     async with connection.stream(statement) as result:
         async for rows in result.partitions():
-            lines = b",\n".join(orjson.dumps(dict(row._mapping), _id) for row in rows)
+            lines = b",\n".join(orjson.dumps(dict(row._mapping), _text) for row in rows)
             out.count(entry.write(before + lines))
             await out.hand_over()
             before = b",\n"
     entry.write(b"\n]\n" if before == b",\n" else b"[]\n")
 
 
-def _id(value: object) -> str:
-    """The driver's ids as text. Any other type raises: bytes cannot leak by mistake."""
-    if not isinstance(value, uuid.UUID):
+def _text(value: object) -> str:
+    """Ids and decimals as text. Any other type raises: bytes cannot leak by mistake."""
+    if not isinstance(value, uuid.UUID | Decimal):
         raise TypeError
     return str(value)
 

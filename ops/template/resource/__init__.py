@@ -1,0 +1,1 @@
+"""New resources: vertical slices of the service."""

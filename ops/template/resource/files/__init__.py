@@ -1,0 +1,1 @@
+"""The files of a resource, one module for each kind."""
