@@ -86,10 +86,12 @@ ROWS = {
             'https://' || n || '.example.com', n, 'p'
         FROM generate_series(1, :rows / 8) AS n
     """,
+    # begin slice: statistics
     "day_statistics": """
         INSERT INTO day_statistics (day, figures, computed_at)
         SELECT date '3000-01-01' - n, '{}', now() FROM generate_series(1, :rows / 8) AS n
     """,
+    # end slice: statistics
     "email_changes": """
         INSERT INTO email_changes (user_id, old_email, new_email, expires_at)
         SELECT id, email, email, now() + interval '1 day' FROM users

@@ -18,13 +18,13 @@ from fastapi_base.models.items.item import Item  # slice: items
 from fastapi_base.models.jobs.job import Job
 from fastapi_base.models.jobs.schedule import ScheduleState
 from fastapi_base.models.privacy.file import File, FileChunk
-from fastapi_base.models.statistics.statistics import DayStatistics
+from fastapi_base.models.statistics.statistics import DayStatistics  # slice: statistics
 
 __all__ = [
     "ApiKey",
     "AuditEvent",
     "CacheStamp",
-    "DayStatistics",
+    "DayStatistics",  # slice: statistics
     "EmailChange",
     "ExternalIdentity",
     "File",

@@ -23,14 +23,14 @@ from fastapi_base.api.v1.endpoints.identity import (
 from fastapi_base.api.v1.endpoints.items import items, items_import  # slice: items
 from fastapi_base.api.v1.endpoints.jobs import jobs
 from fastapi_base.api.v1.endpoints.privacy import exports
-from fastapi_base.api.v1.endpoints.statistics import statistics
+from fastapi_base.api.v1.endpoints.statistics import statistics  # slice: statistics
 
 router = APIRouter(prefix="/api/v1", dependencies=[WithinBounds])
 # Most frequent first: the router tries them in this order.
 router.include_router(users.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(admin.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(audit_log.router, dependencies=[WritableUnlessReadOnly])
-router.include_router(statistics.router, dependencies=[WritableUnlessReadOnly])
+router.include_router(statistics.router, dependencies=[WritableUnlessReadOnly])  # slice: statistics
 router.include_router(jobs.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(api_keys.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(items.router, dependencies=[WritableUnlessReadOnly])  # slice: items
