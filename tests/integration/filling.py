@@ -73,6 +73,7 @@ ROWS = {
             CASE WHEN n % 2 = 1 AND n % 200 > 1 THEN now() END
         FROM generate_series(1, :rows) AS n
     """,
+    # begin slice: passkeys
     # More than the service allows for one account.
     "passkeys": """
         INSERT INTO passkeys (id, user_id, credential_id, public_key, sign_count, name, backed_up)
@@ -80,12 +81,15 @@ ROWS = {
             decode(md5(n::text), 'hex'), '', 0, 'k', false
         FROM generate_series(1, :rows / 8) AS n
     """,
+    # end slice: passkeys
+    # begin slice: oidc
     "external_identities": """
         INSERT INTO external_identities (id, user_id, issuer, subject, provider)
         SELECT gen_random_uuid(), CASE WHEN n % 5 > 0 THEN ':heavy' ELSE ':light' END::uuid,
             'https://' || n || '.example.com', n, 'p'
         FROM generate_series(1, :rows / 8) AS n
     """,
+    # end slice: oidc
     # begin slice: statistics
     "day_statistics": """
         INSERT INTO day_statistics (day, figures, computed_at)

@@ -140,7 +140,8 @@ def _words(
     base = _base(file, owners, known)
     text = file.read_text("utf-8").splitlines()
     for name, one in known.items():
-        for word in map(re.compile, one.words):
+        if one.words:
+            word = re.compile("|".join(one.words))
             for number, (line, has) in enumerate(zip(text, lines, strict=True), 1):
                 named = word.search(line) and not _REASON.search(line)
                 if named and not _implies((*base, *has), frozenset({name}), known):

@@ -7,10 +7,10 @@ from fastapi_base.models.flags.flag import FlagOverride
 from fastapi_base.models.idempotency import IdempotencyKey
 from fastapi_base.models.identity.api_key import ApiKey
 from fastapi_base.models.identity.email_change import EmailChange
-from fastapi_base.models.identity.external_identity import ExternalIdentity
+from fastapi_base.models.identity.external_identity import ExternalIdentity  # slice: oidc
 from fastapi_base.models.identity.invitation import Invitation
 from fastapi_base.models.identity.one_time_token import OneTimeToken
-from fastapi_base.models.identity.passkey import Passkey
+from fastapi_base.models.identity.passkey import Passkey  # slice: passkeys
 from fastapi_base.models.identity.second_factor import RecoveryCode, TotpFactor
 from fastapi_base.models.identity.session import LoginSession, RefreshToken
 from fastapi_base.models.identity.user import User
@@ -26,7 +26,7 @@ __all__ = [
     "CacheStamp",
     "DayStatistics",  # slice: statistics
     "EmailChange",
-    "ExternalIdentity",
+    "ExternalIdentity",  # slice: oidc
     "File",
     "FileChunk",
     "FlagOverride",
@@ -36,7 +36,7 @@ __all__ = [
     "Job",
     "LoginSession",
     "OneTimeToken",
-    "Passkey",
+    "Passkey",  # slice: passkeys
     "RecoveryCode",
     "RefreshToken",
     "ScheduleState",

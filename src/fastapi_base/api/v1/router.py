@@ -13,8 +13,8 @@ from fastapi_base.api.v1.endpoints.identity import (
     email_change,
     invitations,
     lifecycle,
-    oidc,
-    passkeys,
+    oidc,  # slice: oidc
+    passkeys,  # slice: passkeys
     recovery,
     sessions,
     totp,
@@ -45,7 +45,7 @@ router.include_router(exports.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(lifecycle.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(recovery.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(totp.router, dependencies=[WritableUnlessReadOnly])
-router.include_router(passkeys.router, dependencies=[WritableUnlessReadOnly])
-router.include_router(passkeys.login)
-router.include_router(oidc.router)
-router.include_router(oidc.links, dependencies=[WritableUnlessReadOnly])
+router.include_router(passkeys.router, dependencies=[WritableUnlessReadOnly])  # slice: passkeys
+router.include_router(passkeys.login)  # slice: passkeys
+router.include_router(oidc.router)  # slice: oidc
+router.include_router(oidc.links, dependencies=[WritableUnlessReadOnly])  # slice: oidc

@@ -37,11 +37,11 @@ class Action(StrEnum):
     EMAIL_CHANGE_BEGUN = "email-change.begun"
     EMAIL_CHANGE_CANCELLED = "email-change.cancelled"
     EMAIL_CHANGED = "email.changed"
-    PASSKEY_ADDED = "passkey.added"
-    PASSKEY_REMOVED = "passkey.removed"
-    PASSKEY_REFUSED = "passkey.refused"
-    IDENTITY_LINKED = "identity.linked"
-    IDENTITY_UNLINKED = "identity.unlinked"
+    PASSKEY_ADDED = "passkey.added"  # slice: passkeys
+    PASSKEY_REMOVED = "passkey.removed"  # slice: passkeys
+    PASSKEY_REFUSED = "passkey.refused"  # slice: passkeys
+    IDENTITY_LINKED = "identity.linked"  # slice: oidc
+    IDENTITY_UNLINKED = "identity.unlinked"  # slice: oidc
     REACTIVATED = "account.reactivated"
     DELETION_ASKED = "account.deletion-asked"
     DELETED = "account.deleted"
