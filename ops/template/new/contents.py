@@ -14,7 +14,9 @@ from pathlib import Path
 from ops.template.new import names
 
 DESCRIPTION = "An HTTP service on FastAPI, PostgreSQL, Redis and Celery."
-_LEFT_OUT = re.compile(r"(tests/)?ops/template/new/.*|docs/README-[a-z]+\.md")
+_LEFT_OUT = re.compile(
+    r"(tests/)?ops/template/new/.*|tests/ops/template/update/.*|docs/README-[a-z]+\.md"
+)
 #: Its notice names the holders of the rights, and copies must include it unchanged.
 _LICENSE = "LICENSE"
 #: Sections of the README that are about the template.
@@ -22,14 +24,16 @@ TEMPLATE_SECTIONS = ("Make it your product", "Features", "Speed", "When not to u
 _UPDATES = """## Take updates of the template
 
 The branch `base` contains only the template that this repository was created from
-([decision 10](decisions/0010-new-services-by-renaming.md)). To adopt later changes of the template,
-run the command that created this repository again, in an up-to-date clone of the template. It adds
-a commit to `base`. Then, here:
+([decision 10](decisions/0010-new-services-by-renaming.md)). Never commit to it yourself. To adopt
+later changes of the template:
 
-    git merge base
+    make update
     make fmt check test
 
-Never commit to `base` yourself.
+The first command adds a commit to `base` and merges it into your branch, with the subjects of the
+template's commits in the message. Conflicts are left for you to resolve; `git merge --abort` undoes
+the merge. Slices that you removed stay removed. `FROM=` names the template's folder or URL, if it
+is not where it was at the last time.
 
 """
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -107,4 +111,4 @@ def _without_translations(text: str) -> str:
 
 
 def _without_new(makefile: str) -> str:
-    return re.sub(r"(?ms)^new: .*?\n\n", "", makefile).replace(" new remove", " remove", 1)
+    return re.sub(r"(?ms)^new: .*?\n\n", "", makefile).replace(" new update", " update", 1)

@@ -24,7 +24,7 @@ from ops.template.slices.manifest import (
 from ops.template.slices.marks import Conditions
 from ops.template.slices.remove import EXAMPLE, LOCK, REQUIREMENTS
 
-#: The tests of `make new` and of slices, which have examples.
+#: The tests of these commands, which have examples.
 _OWN_TESTS = Path("tests/ops/template")
 #: Ends a line that may refer to a slice, and gives the reason.
 _REASON = re.compile(r"# not the slice: \w")

@@ -1,4 +1,4 @@
-"""Presets of `make new`: which slices a new repository has."""
+"""Presets: which slices a new repository has."""
 
 from collections.abc import Mapping
 

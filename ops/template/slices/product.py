@@ -1,4 +1,4 @@
-"""What a repository that `make new` created knows of its creation: its name and removed slices."""
+"""What a repository knows of its creation from the base: its name and the removed slices."""
 
 import json
 import tomllib
@@ -14,7 +14,7 @@ _HEAD = "# How this repository was created. `make update` and `make remove-slice
 
 @dataclass(frozen=True)
 class Product:
-    """The name given to `make new`, and the slices that are removed."""
+    """The name that was given, and the slices that are removed."""
 
     name: str
     without: tuple[str, ...]
