@@ -79,6 +79,7 @@ def describe(target: Path, name: str, description: str) -> None:
     _edit(target / "README.md", lambda text: _readme(text, name, description))
     _edit(target / "CHANGELOG.md", lambda text: re.sub(r"(?s)(## Unreleased\n).*", r"\1", text))
     _edit(target / "docs/developing.md", _with_updates)
+    _edit(target / "docs/slices.md", _without_presets)
     _edit(target / "docs/zensical.toml", description_of("site_description"))
     _edit(target / "docs/zensical.toml", _without_translations)
     _edit(target / "Makefile", _without_new)
@@ -104,6 +105,10 @@ def _readme(text: str, name: str, description: str) -> str:
 
 def _with_updates(text: str) -> str:
     return re.sub(r"(?ms)^## Create a new service\n.*?(?=^## |\Z)", lambda _: _UPDATES, text)
+
+
+def _without_presets(text: str) -> str:
+    return re.sub(r"(?ms)^## Presets\n.*?(?=^## |\Z)", "", text)
 
 
 def _without_translations(text: str) -> str:

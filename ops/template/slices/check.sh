@@ -16,6 +16,6 @@ if [ ! -x "$tools/bin/mypy" ]; then
   "$uv" venv --quiet --no-config --relocatable --clear --python "$python" "$new"
   "$uv" pip install --quiet --no-config --no-deps --only-binary :all: --require-hashes --python "$new/bin/python" \
     --requirement "$lock"
-  mv -T "$new" "$tools"
+  [ -e "$tools" ] || mv "$new" "$tools"
 fi
 exec ops/dev/python.sh -m ops.template.slices.prove "$tools/bin/mypy" "$@"

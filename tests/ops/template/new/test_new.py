@@ -194,6 +194,21 @@ def test_unknown_slices_and_presets_are_reported(template: Path) -> None:
     assert not (template.parent / "a").exists()
 
 
+def test_commands_of_the_page_about_slices_work(template: Path, tmp_path: Path) -> None:
+    page = (template / "docs/slices.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```bash slices\n(.*?)```", page, re.S)
+    listing, removal, check = (line.partition("#")[0].split()[1:] for line in block.splitlines())
+    assert re.search(r"^items +\d+ ", templates.make(template, *listing).stdout, re.M)
+    # The nightly workflow runs it for each slice, in minutes.
+    assert check == ["slices-check", "SLICE=oidc"]
+    tree = tmp_path / "tree"
+    git(template, "clone", "--quiet", str(template), str(tree))
+    removed = templates.make(tree, *removal)
+    assert removed.returncode == 0, removed.stderr
+    assert removed.stdout.endswith("Next: make check test\n")
+    assert not (tree / "src/fastapi_base/services/items").exists()
+
+
 def test_slices_are_left_out_and_stay_removed_by_an_update(
     made: tuple[Path, str], template: Path, home: dict[str, str]
 ) -> None:

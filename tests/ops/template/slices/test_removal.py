@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 from ops.template.slices import prove, texts
@@ -31,6 +32,12 @@ TESTS = (
 def test_manifests_and_marks_are_right() -> None:
     assert NAMES
     assert problems(Path()) == []
+
+
+def test_nightly_run_proves_every_slice() -> None:
+    text = Path(".github/workflows/nightly.yml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text)["jobs"]["slices"]["strategy"]["matrix"]["slice"] == NAMES
+    assert f"# begin slice: {', '.join(NAMES)}\n" in text
 
 
 @pytest.fixture(scope="module")
