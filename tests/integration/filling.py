@@ -96,10 +96,12 @@ ROWS = {
         SELECT date '3000-01-01' - n, '{}', now() FROM generate_series(1, :rows / 8) AS n
     """,
     # end slice: statistics
+    # begin slice: email-change
     "email_changes": """
         INSERT INTO email_changes (user_id, old_email, new_email, expires_at)
         SELECT id, email, email, now() + interval '1 day' FROM users
     """,
+    # end slice: email-change
 }
 ROWS["items"] = ITEMS  # slice: items
 

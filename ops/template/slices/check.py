@@ -182,8 +182,8 @@ def _migrations(
 ) -> Iterator[str]:
     """Lines of kept migrations that name a table of a slice."""
     every = [file for file in root.glob(f"{VERSIONS}/*.py") if file in conditions]
-    for name, one in known.items():
-        for table in _tables(file for file in every if file.stem in one.migrations):
+    for name in known:
+        for table in _tables(name, every, conditions, owned[name]):
             word = re.compile(rf"\b{table}\b")
             for file in sorted(set(every) - owned[name]):
                 for line, text in _strings(file):
@@ -203,11 +203,18 @@ def _strings(file: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-def _tables(migrations: Iterable[Path]) -> set[str]:
+def _tables(
+    slice_: str, migrations: Iterable[Path], conditions: Mapping[Path, Conditions], mine: set[Path]
+) -> set[str]:
+    """The tables that a slice creates, in its own migrations and in lines that are its own."""
     found = set()
     for file in migrations:
         text = file.read_text("utf-8")
-        for quoted, constant in _TABLE.findall(text):
+        for made in _TABLE.finditer(text):
+            has = conditions[file][text.count("\n", 0, made.start())]
+            if file not in mine and frozenset({slice_}) not in has:
+                continue
+            quoted, constant = made.groups()
             value = re.search(rf'^{constant} = "(\w+)"', text, re.MULTILINE) if constant else None
             found.add(value[1] if value else quoted)
-    return found - {""}
+    return found - {"", None}

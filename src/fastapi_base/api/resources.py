@@ -30,7 +30,7 @@ from fastapi_base.services.identity.auth import Auth
 from fastapi_base.services.identity.browsers import Browsers
 from fastapi_base.services.identity.callers import Callers, find_callers
 from fastapi_base.services.identity.challenges import Challenges
-from fastapi_base.services.identity.email_change import EmailChange
+from fastapi_base.services.identity.email_change import EmailChange  # slice: email-change
 from fastapi_base.services.identity.lifecycle import Lifecycle
 from fastapi_base.services.identity.second_factor import SecondFactor
 from fastapi_base.services.identity.throttle import Throttle
@@ -103,11 +103,13 @@ class Resources:
             self.database, self.hasher, self.mail_throttle, self.mailer, self.settings.auth
         )
 
+    # begin slice: email-change
     @property
     def email_change(self) -> EmailChange:
         """Changes of e-mail addresses."""
         return EmailChange(self.auth, self.mail_throttle)
 
+    # end slice: email-change
     # begin slice: oidc
     @property
     def oidc(self) -> "Oidc":

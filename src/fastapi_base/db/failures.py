@@ -27,7 +27,7 @@ from fastapi_base.core.errors import (
 )
 from fastapi_base.core.observability import metrics, reporting
 from fastapi_base.models import metadata
-from fastapi_base.models.identity.email_change import ONE_CHANGE
+from fastapi_base.models.identity.email_change import ONE_CHANGE  # slice: email-change
 
 # begin slice: oidc
 from fastapi_base.models.identity.external_identity import UNIQUE_ISSUER, UNIQUE_SUBJECT
@@ -51,7 +51,7 @@ CONSTRAINTS: dict[str, type[DomainError]] = {
     UNIQUE_SUBJECT: Conflict,  # slice: oidc
     UNIQUE_ISSUER: Conflict,  # slice: oidc
     # Two concurrent requests, and the other one committed first.
-    ONE_CHANGE: Conflict,
+    ONE_CHANGE: Conflict,  # slice: email-change
     OPEN_INVITATION: Conflict,
     # The account was deleted between the check of its password and the insert of the session.
     SESSION_USER: InvalidCredentials,

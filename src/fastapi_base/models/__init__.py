@@ -6,7 +6,7 @@ from fastapi_base.models.cache_stamp import CacheStamp
 from fastapi_base.models.flags.flag import FlagOverride
 from fastapi_base.models.idempotency import IdempotencyKey
 from fastapi_base.models.identity.api_key import ApiKey
-from fastapi_base.models.identity.email_change import EmailChange
+from fastapi_base.models.identity.email_change import EmailChange  # slice: email-change
 from fastapi_base.models.identity.external_identity import ExternalIdentity  # slice: oidc
 from fastapi_base.models.identity.invitation import Invitation
 from fastapi_base.models.identity.one_time_token import OneTimeToken
@@ -25,7 +25,7 @@ __all__ = [
     "AuditEvent",
     "CacheStamp",
     "DayStatistics",  # slice: statistics
-    "EmailChange",
+    "EmailChange",  # slice: email-change
     "ExternalIdentity",  # slice: oidc
     "File",
     "FileChunk",

@@ -108,13 +108,13 @@ async def test_unconfirmed_account_cannot_add_credentials(
     client: httpx2.AsyncClient, inbox: Inbox
 ) -> None:
     headers = await new_user(client, VICTIM)
-    change = {"new_email": "eve@example.org", "current_password": PASSWORD}
+    change = {"new_email": "eve@example.org", "current_password": PASSWORD}  # slice: email-change
     refused = [
         await post(client, "api-keys", headers, name="x", scopes=["profile:read"]),
         await post(client, "auth/passkey-options", headers),  # slice: passkeys
         await post(client, "auth/totp", headers, password=PASSWORD),
         await post(client, "auth/oidc/real/link/begin", headers),  # slice: oidc
-        await post(client, "users/me/email-change", headers, **change),
+        await post(client, "users/me/email-change", headers, **change),  # slice: email-change
     ]
     for reply in refused:
         assert (reply.status_code, reply.json()["type"]) == (403, UNPROVEN), reply.url

@@ -74,11 +74,13 @@ async def test_overlong_text_is_a_wrong_password(client: httpx2.AsyncClient) -> 
         ("PUT", "users/me/password", {"current_password": PASSWORD, "new_password": long}),
         ("POST", "users/me/deactivation", {"current_password": long}),
         ("POST", "users/me/deletion", {"current_password": long}),
+        # begin slice: email-change
         (
             "POST",
             "users/me/email-change",
             {"current_password": long, "new_email": "eve@example.com"},
         ),
+        # end slice: email-change
         ("POST", "auth/totp", {"password": long}),
         ("POST", "auth/totp/disable", {"password": long, "code": "123456"}),
         ("POST", "auth/passkey-options", {"password": long}),  # slice: passkeys

@@ -21,7 +21,12 @@ from fastapi_base.core.config.observability import LogSettings
 from fastapi_base.core.errors import Conflict, NotAuthenticated
 from fastapi_base.db.session import EngineDatabase
 from fastapi_base.main import create_app
-from fastapi_base.models import ApiKey, EmailChange, FileChunk, User
+from fastapi_base.models import (
+    ApiKey,
+    EmailChange,  # slice: email-change
+    FileChunk,
+    User,
+)
 from fastapi_base.models.jobs.job import Job
 from tests.calling import calling
 from tests.integration.db import pools
@@ -144,6 +149,7 @@ async def test_owner_of_a_row_may_have_been_deleted(database: EngineDatabase) ->
             session.add(key(uuid.uuid4()))
 
 
+# begin slice: email-change
 async def test_concurrent_requests_conflict(database: EngineDatabase) -> None:
     ada = user()
     async with database.transaction() as session:
@@ -161,6 +167,7 @@ async def test_concurrent_requests_conflict(database: EngineDatabase) -> None:
         await twice()
 
 
+# end slice: email-change
 async def test_http_request_gets_500_and_is_logged_once_with_its_traceback(
     make_settings: Callable[[str], Settings],
     fresh_database_url: str,

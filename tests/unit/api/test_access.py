@@ -24,7 +24,7 @@ PUBLIC = {
     "POST /api/v1/auth/verify-email/confirm",
     "POST /api/v1/auth/password-reset",
     "POST /api/v1/auth/password-reset/confirm",
-    "POST /api/v1/auth/email-change/confirm",
+    "POST /api/v1/auth/email-change/confirm",  # slice: email-change
     "GET /.well-known/jwks.json",
     "GET /health/live",
     "GET /health/ready",

@@ -10,7 +10,7 @@ from fastapi_base.api.v1.endpoints.identity import (
     admin,
     api_keys,
     auth,
-    email_change,
+    email_change,  # slice: email-change
     invitations,
     lifecycle,
     oidc,  # slice: oidc
@@ -39,7 +39,9 @@ router.include_router(items_import.router, dependencies=[WritableUnlessReadOnly]
 router.include_router(auth.router)
 router.include_router(sessions.router)
 router.include_router(flags.router)
+# begin slice: email-change
 router.include_router(email_change.router, dependencies=[WritableUnlessReadOnly])
+# end slice: email-change
 router.include_router(invitations.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(exports.router, dependencies=[WritableUnlessReadOnly])
 router.include_router(lifecycle.router, dependencies=[WritableUnlessReadOnly])

@@ -34,9 +34,9 @@ class Action(StrEnum):
     PASSWORD_RESET = "password.reset"
     INVITED = "invitation.sent"
     INVITATION_REVOKED = "invitation.revoked"
-    EMAIL_CHANGE_BEGUN = "email-change.begun"
-    EMAIL_CHANGE_CANCELLED = "email-change.cancelled"
-    EMAIL_CHANGED = "email.changed"
+    EMAIL_CHANGE_BEGUN = "email-change.begun"  # slice: email-change
+    EMAIL_CHANGE_CANCELLED = "email-change.cancelled"  # slice: email-change
+    EMAIL_CHANGED = "email.changed"  # slice: email-change
     PASSKEY_ADDED = "passkey.added"  # slice: passkeys
     PASSKEY_REMOVED = "passkey.removed"  # slice: passkeys
     PASSKEY_REFUSED = "passkey.refused"  # slice: passkeys

@@ -26,7 +26,7 @@ from fastapi_base.core.errors import EmailNotVerified, InvalidLink, NotAuthentic
 from fastapi_base.core.security.caller import Origin
 from fastapi_base.models.idempotency import IdempotencyKey
 from fastapi_base.models.identity.api_key import ApiKey
-from fastapi_base.models.identity.email_change import EmailChange
+from fastapi_base.models.identity.email_change import EmailChange  # slice: email-change
 from fastapi_base.models.identity.external_identity import ExternalIdentity  # slice: oidc
 from fastapi_base.models.identity.one_time_token import OneTimeToken
 from fastapi_base.models.identity.passkey import Passkey  # slice: passkeys
@@ -50,7 +50,7 @@ REMOVED: tuple[tuple[type[SQLModel], str], ...] = (
     (TotpFactor, "user_id"),
     (RecoveryCode, "user_id"),
     (ExternalIdentity, "user_id"),  # slice: oidc
-    (EmailChange, "user_id"),
+    (EmailChange, "user_id"),  # slice: email-change
     (OneTimeToken, "user_id"),
     (IdempotencyKey, "owner_id"),
     (File, "owner_id"),

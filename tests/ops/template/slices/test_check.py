@@ -114,6 +114,16 @@ def test_marks_that_would_leave_a_broken_tree(
     assert found in (f"{file}:{message}", f"{file}: {message}")
 
 
+def test_table_that_marked_lines_create_belongs_to_the_slice(tree: Path) -> None:
+    (tree / VERSIONS / "0003_c.py").write_text(
+        '"""C."""\n# begin slice: items\nop.create_table(\n    "carts",\n)\n# end slice: items\n'
+        'op.create_index("carts")\n'
+    )
+    assert problems(tree) == [
+        f"{VERSIONS}/0003_c.py:7: names the table carts, which only the slice items creates"
+    ]
+
+
 def test_words_of_a_slice_are_for_its_lines(tree: Path) -> None:
     manifest(tree, "others", 'needs = ["items"]', "words = ['/others\\b']")
     line = 'get("/others")'
