@@ -98,10 +98,10 @@ update: ## in a repository that the base created: merge the base's changes since
 slices: ## list the removable features: their size, and which of them need each other
 	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.slices.overview
 
-remove-slice: ## remove features from the tree (SLICE=items,passkeys)
+remove-slice: ## remove features from the tree (SLICE=NAME,NAME)
 	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.slices.remove $(call quoted,SLICE)
 
-slices-check: ## prove in scratch copies that the tree works without each slice (SLICE=items,oidc; PRESET=minimal)
+slices-check: ## prove in scratch copies that the tree works without each slice (SLICE=NAME,NAME; PRESET=minimal)
 	@exec ops/template/slices/check.sh $(call quoted,SLICE) $(call quoted,PRESET)
 
 clean: ## remove build output, .venv and the data of `make up`

@@ -188,7 +188,9 @@ def test_repository_without_the_formatter_says_so(
 
 def test_unknown_slices_and_presets_are_reported(template: Path) -> None:
     done = templates.make(template, "new", "NAME=a", "WITHOUT=statistics,none")
-    assert "make new: the slice 'none' does not exist; there are: items," in done.stderr
+    assert (
+        "make new: the slice 'none' does not exist; there are: email-change, items," in done.stderr
+    )
     done = templates.make(template, "new", "NAME=a", "PRESET=small")
     assert "PRESET=small: does not exist; there are: full, standard, minimal" in done.stderr
     assert not (template.parent / "a").exists()
