@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them with their options.
 .DEFAULT_GOAL := help
-.PHONY: help doctor up venv migration resource seed test test-cache test-nightly watch test-verify repeat coverage check contract clients lint-openapi fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest vex image-diff reproduce bench chaos new remove-slice clean
+.PHONY: help doctor up venv migration resource seed test test-cache test-nightly watch test-verify repeat coverage check contract clients lint-openapi fmt package docs load publish scan sbom-diff cache lock fuzz mutants signing-key verify attest vex image-diff reproduce bench chaos new update slices remove-slice slices-check clean
 export ARGS RELOAD KEEP COVERAGE SCAN_REQUIRE SCAN_INDEX
 # The value of a variable as one word of the shell, whatever it contains.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -140,11 +140,20 @@ bench: ## benchmark the API against the baseline (ARGS="--seconds 3 --rounds 3 -
 chaos: ## inject faults under load; count jobs and stale reads (ARGS="--jobs 1000 --times 10")
 	@./pants run ops/measure/chaos/run.py -- $(ARGS)
 
-new: ## create your own repository (NAME=shop INTO=../shop DESCRIPTION="Sells."); again: update it
-	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.new.cli $(foreach one,NAME INTO DESCRIPTION,$(call quoted,$(one)))
+new: ## create your own repository (NAME=shop INTO=../shop DESCRIPTION="Sells." PRESET=standard WITHOUT=passkeys)
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.new.cli $(foreach one,NAME INTO DESCRIPTION WITHOUT PRESET,$(call quoted,$(one)))
 
-remove-slice: ## remove an example from the tree (SLICE=NAME; without it, the slices are listed)
+update: ## in a repository that the base created: merge the base's changes since the last time (FROM=../base)
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.update.merge $(call quoted,FROM)
+
+slices: ## list the removable features: their size, and which of them need each other
+	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.slices.overview
+
+remove-slice: ## remove features from the tree (SLICE=NAME,NAME)
 	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.slices.remove $(call quoted,SLICE)
+
+slices-check: ## prove in scratch copies that the tree works without each slice (SLICE=NAME,NAME; PRESET=minimal)
+	@exec ops/template/slices/check.sh $(call quoted,SLICE) $(call quoted,PRESET)
 
 clean: ## remove build output, .venv and the data of `make up`
 	rm -rf dist .local .venv .pants.d .pids

@@ -81,7 +81,7 @@ def create_app(
     configure_logging(settings.log)
     emails.allow_special_domains(settings.auth.email_allow_special_domains)
     log_notices(settings)
-    _preload(settings)
+    _preload(settings)  # slice: oidc, passkeys
     # Before resources are opened, so that they are instrumented.
     observed = telemetry.start(settings)
 
@@ -148,14 +148,20 @@ def _problem_pages(settings: Settings) -> list[Middleware]:
 
 
 # end slice: console
+# begin slice: oidc, passkeys
 def _preload(settings: Settings) -> None:
     """Import what is loaded on demand before workers are forked, so that they share its memory."""
+    # begin slice: passkeys
     if settings.passkey.rp_id:
         import_module("fastapi_base.services.identity.passkeys")
+    # end slice: passkeys
+    # begin slice: oidc
     if settings.oidc.providers:
         import_module("fastapi_base.services.identity.oidc")
+    # end slice: oidc
 
 
+# end slice: oidc, passkeys
 def _middleware(settings: Settings, table: Table) -> list[Middleware]:
     """The middleware, outermost first."""
     production = settings.app.environment == "production"

@@ -28,7 +28,7 @@ from fastapi_base.core.config import (
     Settings,
 )
 from fastapi_base.core.config.jobs import CelerySettings
-from fastapi_base.core.config.login import ThrottleSettings
+from fastapi_base.core.config.throttle import ThrottleSettings
 from fastapi_base.migrations import runner
 from tests import servers
 from tests.calling import calling

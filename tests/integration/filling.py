@@ -73,6 +73,7 @@ ROWS = {
             CASE WHEN n % 2 = 1 AND n % 200 > 1 THEN now() END
         FROM generate_series(1, :rows) AS n
     """,
+    # begin slice: passkeys
     # More than the service allows for one account.
     "passkeys": """
         INSERT INTO passkeys (id, user_id, credential_id, public_key, sign_count, name, backed_up)
@@ -80,20 +81,27 @@ ROWS = {
             decode(md5(n::text), 'hex'), '', 0, 'k', false
         FROM generate_series(1, :rows / 8) AS n
     """,
+    # end slice: passkeys
+    # begin slice: oidc
     "external_identities": """
         INSERT INTO external_identities (id, user_id, issuer, subject, provider)
         SELECT gen_random_uuid(), CASE WHEN n % 5 > 0 THEN ':heavy' ELSE ':light' END::uuid,
             'https://' || n || '.example.com', n, 'p'
         FROM generate_series(1, :rows / 8) AS n
     """,
+    # end slice: oidc
+    # begin slice: statistics
     "day_statistics": """
         INSERT INTO day_statistics (day, figures, computed_at)
         SELECT date '3000-01-01' - n, '{}', now() FROM generate_series(1, :rows / 8) AS n
     """,
+    # end slice: statistics
+    # begin slice: email-change
     "email_changes": """
         INSERT INTO email_changes (user_id, old_email, new_email, expires_at)
         SELECT id, email, email, now() + interval '1 day' FROM users
     """,
+    # end slice: email-change
 }
 ROWS["items"] = ITEMS  # slice: items
 

@@ -13,11 +13,14 @@ import json, sys
 from fastapi_base.main import create_app
 create_app()
 heavy = ("sdk.trace", "exporter", "instrumentation")
-rare = ("sentry_sdk", "authlib", "webauthn", "zxcvbn")
+rare = ("sentry_sdk", "authlib", "webauthn", "zxcvbn")  # not the slice: names of packages
 heavy = (*(f"opentelemetry.{part}" for part in heavy), *rare)
 print(json.dumps([name for name in sys.modules if name.startswith(heavy)]), file=sys.stderr)
 """
+# begin slice: passkeys
 PASSKEYS = {"PASSKEY_RP_ID": "example.com", "PASSKEY_ORIGINS": "https://example.com"}
+# end slice: passkeys
+# begin slice: oidc
 PROVIDERS = {
     "OIDC_PROVIDERS": json.dumps(
         {
@@ -30,6 +33,7 @@ PROVIDERS = {
         }
     )
 }
+# end slice: oidc
 TRACES = {"TRACING_ENDPOINT": "http://127.0.0.1:9/v1/traces"}
 
 
@@ -37,11 +41,10 @@ TRACES = {"TRACING_ENDPOINT": "http://127.0.0.1:9/v1/traces"}
     ("settings", "loaded"),
     [
         ({}, set()),
-        (PASSKEYS, {"webauthn"}),
-        (PROVIDERS, {"authlib"}),
+        (PASSKEYS, {"webauthn"}),  # slice: passkeys
+        (PROVIDERS, {"authlib"}),  # slice: oidc
         (TRACES, {"opentelemetry.sdk.trace", "opentelemetry.exporter"}),
     ],
-    ids=["nothing", "passkeys", "providers", "traces"],
 )
 def test_disabled_features_are_not_imported(
     tmp_path: Path, settings: dict[str, str], loaded: set[str]

@@ -90,7 +90,7 @@ async def test_seed_is_repeatable_complete_and_added_once(fresh_database_url: st
     position = [column.name for column in jobs.c if column.name != "seq"].index("state")
     assert {row[position] for row in first["jobs"]} == set(STATES)
     assert first["flag_overrides"]
-    assert len(first["day_statistics"]) == 90
+    assert len(first["day_statistics"]) == 90  # slice: statistics
 
     with pytest.raises(fill.AlreadyThereError, match="SEED=3 is already there, with"):
         await seeded(url, ROWS, 3)

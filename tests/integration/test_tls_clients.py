@@ -22,20 +22,20 @@ from redis.exceptions import RedisError
 
 from fastapi_base.core.config import Settings
 from fastapi_base.core.config.database import RedisSettings, TlsSettings
-from fastapi_base.core.config.login import OidcProvider
 from fastapi_base.core.config.observability import SentrySettings, TracingSettings
+from fastapi_base.core.config.oidc import OidcProvider  # slice: oidc
 from fastapi_base.core.errors import Unavailable
 from fastapi_base.core.messaging.publisher import Publisher
 from fastapi_base.core.messaging.queues import Queue
 from fastapi_base.core.messaging.redis import create_blocking_redis, create_redis
 from fastapi_base.core.observability import reporting, tracing
 from fastapi_base.core.security.tls import client_context
-from fastapi_base.services.identity.oidc_provider import Provider
+from fastapi_base.services.identity.oidc_provider import Provider  # slice: oidc
 from fastapi_base.services.jobs.outbox import Message
 from ops.measure.bench.collector import receiving
 from tests import servers
 from tests.integration.certificates import write_certificate
-from tests.integration.providers import RogueProvider, rogue_provider
+from tests.integration.providers import RogueProvider, rogue_provider  # slice: oidc
 
 pytestmark = pytest.mark.anyio
 
@@ -162,6 +162,7 @@ async def test_traces_verify_their_server(files: Files) -> None:
         await judged(files, reaches, received.traces_url)
 
 
+# begin slice: oidc
 async def test_identity_providers_are_verified(files: Files) -> None:
     with rogue_provider(files.server) as provider:
 
@@ -193,3 +194,6 @@ def claims(provider: RogueProvider, nonce: str) -> dict[str, object]:
         "iat": now,
         "exp": now + 60,
     }
+
+
+# end slice: oidc

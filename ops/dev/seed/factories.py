@@ -12,9 +12,9 @@ from fastapi_base.models import (
     ApiKey,
     AuditEvent,
     CacheStamp,
-    DayStatistics,
-    EmailChange,
-    ExternalIdentity,
+    DayStatistics,  # slice: statistics
+    EmailChange,  # slice: email-change
+    ExternalIdentity,  # slice: oidc
     File,
     FileChunk,
     FlagOverride,
@@ -23,7 +23,7 @@ from fastapi_base.models import (
     Job,
     LoginSession,
     OneTimeToken,
-    Passkey,
+    Passkey,  # slice: passkeys
     RecoveryCode,
     RefreshToken,
     ScheduleState,
@@ -31,7 +31,7 @@ from fastapi_base.models import (
     User,
 )
 from fastapi_base.services.audit.audit import Action
-from fastapi_base.services.statistics.statistics import FIGURES
+from fastapi_base.services.statistics.statistics import FIGURES  # slice: statistics
 from fastapi_base.services.words import WORD_COUNT
 from ops.dev.seed.base import Factory
 from ops.dev.seed.items import ItemFactory as ItemFactory  # slice: items
@@ -119,6 +119,7 @@ class InvitationFactory(Factory[Invitation]):
     expires_at = Use(lambda: Factory.later())
 
 
+# begin slice: email-change
 class EmailChangeFactory(Factory[EmailChange]):
     """A pending change."""
 
@@ -127,6 +128,7 @@ class EmailChangeFactory(Factory[EmailChange]):
     expires_at = Use(lambda: Factory.later())
 
 
+# end slice: email-change
 class OneTimeTokenFactory(Factory[OneTimeToken]):
     """A valid token."""
 
@@ -134,6 +136,7 @@ class OneTimeTokenFactory(Factory[OneTimeToken]):
     expires_at = Use(lambda: Factory.later())
 
 
+# begin slice: oidc
 class ExternalIdentityFactory(Factory[ExternalIdentity]):
     """An identity at an invented provider."""
 
@@ -142,6 +145,8 @@ class ExternalIdentityFactory(Factory[ExternalIdentity]):
     subject = Use(lambda: Factory.digest().hex())
 
 
+# end slice: oidc
+# begin slice: passkeys
 class PasskeyFactory(Factory[Passkey]):
     """A passkey with which nobody can log in."""
 
@@ -149,6 +154,7 @@ class PasskeyFactory(Factory[Passkey]):
     name = Use(lambda: Factory.__faker__["en_US"].color_name()[:64])
 
 
+# end slice: passkeys
 class TotpFactorFactory(Factory[TotpFactor]):
     """A factor that is not confirmed."""
 
@@ -171,6 +177,7 @@ class FlagOverrideFactory(Factory[FlagOverride]):
     percentage = 50.0
 
 
+# begin slice: statistics
 class DayStatisticsFactory(Factory[DayStatistics]):
     """The figures of a past day."""
 
@@ -184,6 +191,7 @@ class DayStatisticsFactory(Factory[DayStatistics]):
         return {name: cls.__random__.randrange(100) for name in FIGURES}
 
 
+# end slice: statistics
 class ScheduleStateFactory(Factory[ScheduleState]):
     """A schedule that is due later."""
 

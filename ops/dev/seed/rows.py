@@ -13,15 +13,17 @@ from fastapi_base.services.words import WORD_COUNT, count_words
 from ops.dev.seed import items  # slice: items
 from ops.dev.seed.dice import Dice, Row
 from ops.dev.seed.factories import (
-    DayStatisticsFactory,
+    DayStatisticsFactory,  # slice: statistics
     FlagOverrideFactory,
     JobFactory,
     LoginSessionFactory,
     UserFactory,
 )
 
+# begin slice: statistics
 #: Days of the daily statistics.
 _DAYS = 90
+# end slice: statistics
 #: More would all be retried at once by a relay that runs.
 _RUNNING = 3
 
@@ -178,8 +180,10 @@ def small(dice: Dice) -> Iterator[tuple[str, dict[str, Any]]]:
     """Table and columns of single rows: a flag, and the statistics of the past days."""
     flag = FlagOverrideFactory.build()
     yield "flag_overrides", {"name": flag.name, "value": flag.value, "percentage": flag.percentage}
+    # begin slice: statistics
     for day in range(1, _DAYS + 1):
         figures = DayStatisticsFactory.figures()
         at = dice.now - timedelta(days=day - 1)
         row = {"day": (dice.now - timedelta(days=day)).date(), "figures": figures}
         yield "day_statistics", {**row, "computed_at": at}
+    # end slice: statistics

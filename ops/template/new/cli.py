@@ -13,17 +13,21 @@ _ROOT = Path(__file__).resolve().parents[3]
 # A longer name can make lines longer than their limit that no formatter splits.
 _TOO_LONG = ("check", "--select", "E501", "--add-noqa")
 _USAGE = """usage: make new NAME=customer-portal-api [INTO=FOLDER] [DESCRIPTION="One sentence."]
+                [PRESET=minimal|standard|full] [WITHOUT=SLICE,SLICE]
 
   NAME         the service: lower-case words with dashes. Its package has underscores instead.
   INTO         the folder to create, relative to this repository (default: ../NAME)
   DESCRIPTION  what the service does, for its README and its API
+  PRESET       full: every slice (default); standard: without examples; minimal: no slice
+  WITHOUT      slices to leave out; `make slices` lists them
 
 In the folder of an earlier run, it commits this version to the branch `base`."""
 
 
 def main(arguments: list[str]) -> int:
-    """Takes the three values of the usage. Exits with status 2 and a sentence if one is invalid."""
-    name, into, description = (*arguments, "", "", "")[:3]
+    """Takes the five values of the usage. Exits with status 2 and a sentence if one is invalid."""
+    name, into, description, without, preset = (*arguments, *([""] * 5))[:5]
+    wanted = repository.Wanted(name, description, without, preset)
     if not name:
         print(_USAGE, file=sys.stderr)
         return 2
@@ -40,7 +44,7 @@ def main(arguments: list[str]) -> int:
             unformatted = str(error)
 
     try:
-        made = repository.make(_ROOT, chosen, name, description, formatter)
+        made = repository.make(_ROOT, chosen, wanted, formatter)
     except names.NewError as error:
         print(f"make new: {error}", file=sys.stderr)
         return 2

@@ -16,8 +16,8 @@ from ops.template.new import names
 DESCRIPTION = "An HTTP service on FastAPI, PostgreSQL, Redis and Celery."
 # A new service has no callers yet, and so no release to compare with (ops/ci/contract).
 _LEFT_OUT = re.compile(
-    r"(tests/)?ops/template/new/.*|docs/(README-[a-z]+|tutorial)\.md"
-    r"|ops/ci/contract/release/(description\.json|declared\.toml)"
+    r"(tests/)?ops/template/new/.*|tests/ops/template/update/.*"
+    r"|docs/(README-[a-z]+|tutorial)\.md|ops/ci/contract/release/(description\.json|declared\.toml)"
 )
 #: Its notice names the holders of the rights, and copies must include it unchanged.
 _LICENSE = "LICENSE"
@@ -26,14 +26,16 @@ TEMPLATE_SECTIONS = ("Make it your product", "Features", "Speed", "When not to u
 _UPDATES = """## Take updates of the template
 
 The branch `base` contains only the template that this repository was created from
-([decision 10](decisions/0010-new-services-by-renaming.md)). To adopt later changes of the template,
-run the command that created this repository again, in an up-to-date clone of the template. It adds
-a commit to `base`. Then, here:
+([decision 10](decisions/0010-new-services-by-renaming.md)). Never commit to it yourself. To adopt
+later changes of the template:
 
-    git merge base
+    make update
     make fmt check test
 
-Never commit to `base` yourself.
+The first command adds a commit to `base` and merges it into your branch, with the subjects of the
+template's commits in the message. Conflicts are left for you to resolve; `git merge --abort` undoes
+the merge. Slices that you removed stay removed. `FROM=` names the template's folder or URL, if it
+is not where it was at the last time.
 
 """
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -79,6 +81,7 @@ def describe(target: Path, name: str, description: str) -> None:
     _edit(target / "README.md", lambda text: _readme(text, name, description))
     _edit(target / "CHANGELOG.md", lambda text: re.sub(r"(?s)(## Unreleased\n).*", r"\1", text))
     _edit(target / "docs/developing.md", _with_updates)
+    _edit(target / "docs/slices.md", _without_presets)
     _edit(target / "docs/zensical.toml", description_of("site_description"))
     _edit(target / "docs/zensical.toml", _without_pages)
     _edit(target / "Makefile", _without_new)
@@ -106,10 +109,14 @@ def _with_updates(text: str) -> str:
     return re.sub(r"(?ms)^## Create a new service\n.*?(?=^## |\Z)", lambda _: _UPDATES, text)
 
 
+def _without_presets(text: str) -> str:
+    return re.sub(r"(?ms)^## Presets\n.*?(?=^## |\Z)", "", text)
+
+
 def _without_pages(text: str) -> str:
     text = re.sub(r'(?m)^  \{ "Tutorial" = .*\n', "", text)
     return re.sub(r'(?ms)^  \{ "Other languages" = \[\n.*?^  \] \},\n', "", text)
 
 
 def _without_new(makefile: str) -> str:
-    return re.sub(r"(?ms)^new: .*?\n\n", "", makefile).replace(" new remove", " remove", 1)
+    return re.sub(r"(?ms)^new: .*?\n\n", "", makefile).replace(" new update", " update", 1)

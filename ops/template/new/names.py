@@ -6,6 +6,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ops.template.update.git import TemplateError
+
+#: A name, folder or slice that cannot be used; the message says what can.
+NewError = TemplateError
 #: Importable names that no locked package has as its own. A test compares them with the packages.
 IMPORTS = (
     *("attr", "boolean", "cyclonedx", "dateutil", "dns", "dotenv", "google", "graphql", "jwt"),
@@ -20,10 +24,6 @@ LONGEST = 63 - len(_LONGEST_SUFFIX)
 OLD = "fastapi" + "_base"
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 _LOCKED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[.*?\])?==", re.MULTILINE)
-
-
-class NewError(ValueError):
-    """A name or folder that cannot be used; the message says what can."""
 
 
 def package(name: str) -> str:

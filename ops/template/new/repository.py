@@ -6,29 +6,19 @@ it. A later run adds a commit to `base`, and `git merge base` on `main` applies 
 
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ops.template.new import contents, names
 from ops.template.new.names import NewError
-
-#: The author of commits where git knows no identity.
-AUTHOR = "make new"
-_NEUTRAL = {
-    f"GIT_{role}_{key}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for key, value in (("NAME", AUTHOR), ("EMAIL", "make-new@localhost"))
-}
-# The user's hooks, signing key and line ends are for the user's own commits.
-_SETTINGS = (
-    *("-c", "core.hooksPath=/dev/null"),
-    *("-c", "commit.gpgSign=false"),
-    *("-c", "core.autocrlf=false"),
-)
+from ops.template.slices import presets, product
+from ops.template.slices.manifest import SliceError, load
+from ops.template.slices.product import Product
+from ops.template.slices.remove import remove
+from ops.template.update.git import REMEMBERED, commit_of, git, identity, run
 
 #: Formats a folder in place.
 Formatter = Callable[[Path], None]
@@ -42,12 +32,26 @@ class Made:
     updated: bool
 
 
-def make(root: Path, into: Path, name: str, description: str, formatter: Formatter) -> Made:
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for; an empty text stands for the default.
+
+    `without` is a comma-separated list of slices, `preset` one of the presets of `presets.py`.
+    """
+
+    name: str
+    description: str = ""
+    without: str = ""
+    preset: str = ""
+
+
+def make(root: Path, into: Path, wanted: Wanted, formatter: Formatter) -> Made:
     """Create the repository, or commit a newer base to its branch `base`. Raises NewError.
 
-    If anything fails, the folder is as before. A description that is empty is the one that the
-    repository has, or a general one.
+    If anything fails, the folder is as before. An update keeps the description, and the slices that
+    the repository has removed stay removed.
     """
+    name, description = wanted.name, wanted.description
     files = [one for one in git(root, "ls-files", "-z").split("\0") if one]
     files = [one for one in files if (root / one).is_file()]
     names.check(name, names.taken(root, files))
@@ -55,71 +59,64 @@ def make(root: Path, into: Path, name: str, description: str, formatter: Formatt
         raise NewError("DESCRIPTION: must be one line of printable characters")
     into = Path(os.path.normpath(root / into.expanduser()))
     message = f"Base at {git(root, 'rev-parse', 'HEAD')}"
+    gone = _left_out(root, wanted, into)
 
     def fill(folder: Path, text: str) -> None:
         contents.write(root, files, folder, name)
         contents.describe(folder, name, text)
+        _leave_out(folder, name, gone)
         formatter(folder)
         _commit(folder, message)
 
-    if (into / ".git").exists() and _has_base(into):
+    if (into / ".git").exists() and commit_of(into, "refs/heads/base"):
         with _checked_out(into) as folder:
             if not (folder / "src" / names.package(name)).is_dir():
                 raise NewError(f"NAME={name}: {into} was created under another name")
             text = description or contents.described(folder)
             git(folder, "rm", "-r", "--quiet", ".")
             fill(folder, text)
+        git(into, "config", REMEMBERED, _source(root))
         return Made(into, updated=True)
     with _new_folder(root, into):
         git(into, "init", "--quiet", "--initial-branch=base")
         fill(into, description or contents.DESCRIPTION)
+        git(into, "config", REMEMBERED, _source(root))
         git(into, "switch", "--quiet", "--create", "main")
     return Made(into, updated=False)
 
 
-def git(folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
-    """Run git in a folder, with additional variables. Raises NewError with its output."""
-    done = _run(folder, *arguments, environ=environ)
-    if done.returncode:
-        raise NewError(f"git {arguments[0]} in {folder} failed: {done.stderr.strip()}")
-    return done.stdout.strip()
-
-
-def _run(
-    folder: Path, *arguments: str, environ: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    # A hook sets variables that would lead git to the hook's repository instead of the folder.
-    chosen = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG")
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith("GIT_") or key.startswith(chosen)
-    }
-    command = ["git", *_SETTINGS, *arguments]
+def _left_out(root: Path, wanted: Wanted, into: Path) -> list[str]:
+    """The slices that the repository does not have: those asked for, and those it removed."""
     try:
-        return subprocess.run(
-            command,
-            cwd=folder,
-            env={**kept, **(environ or {})},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise NewError("git is required: install it first") from None
+        known = load(root)
+        gone = presets.removed(known, wanted.preset, wanted.without)
+        if (into / product.FILE).exists():
+            gone += (one for one in product.read(into).without if one in known)
+    except SliceError as error:
+        raise NewError(str(error)) from None
+    return sorted({*gone})
+
+
+def _leave_out(folder: Path, name: str, gone: list[str]) -> None:
+    (folder / product.FILE).parent.mkdir(parents=True, exist_ok=True)
+    (folder / product.FILE).write_text(product.written(Product(name, ())), encoding="utf-8")
+    try:
+        if gone:
+            remove(folder, gone)
+    except SliceError as error:
+        raise NewError(str(error)) from None
+
+
+def _source(root: Path) -> str:
+    """Where later versions of the base come from: its origin if it has one, else its folder."""
+    done = run(root, "remote", "get-url", "origin")
+    return done.stdout.strip() if done.returncode == 0 else str(root)
 
 
 def _commit(folder: Path, message: str) -> None:
     git(folder, "add", "--all", "--force")
-    if not git(folder, "status", "--porcelain"):
-        return
-    idents = (_run(folder, "var", f"GIT_{role}_IDENT") for role in ("AUTHOR", "COMMITTER"))
-    identity = {} if all(one.returncode == 0 for one in idents) else _NEUTRAL
-    git(folder, "commit", "--quiet", "--message", message, environ=identity)
-
-
-def _has_base(repository: Path) -> bool:
-    return _run(repository, "rev-parse", "--verify", "--quiet", "refs/heads/base").returncode == 0
+    if git(folder, "status", "--porcelain"):
+        git(folder, "commit", "--quiet", "--message", message, environ=identity(folder))
 
 
 @contextmanager

@@ -1,140 +1,118 @@
-"""`make remove-slice SLICE=items`: removes a slice from the tree.
+"""`make remove-slice SLICE=items`: removes slices from the tree.
 
-A slice consists of the packages with its name (`services/items/`), the files named after it
-(`items.py`, `item.py`, `items_export.py`, `test_items.py`, a migration `NNNN_items.py`) and,
-elsewhere, what is marked: lines that end in `# slice: items`, lines of a page with the comment
-`<!-- slice: items -->`, and the lines between two such comments that begin with `begin slice` and
-`end slice`. Pages also lose the lines that say how to remove the slice.
+A slice consists of what its manifest names (`manifest.py`) and of marked lines (`marks.py`). Pages
+also lose the lines that say how to remove the slice.
 
-Later migrations are linked to the one before the slice's migration. A database that already has the
+Later migrations are linked to the one before a slice's migration. A database that already has the
 tables keeps them until a new migration drops them.
 """
 
 import re
-import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from ops.template.formatting import ruff
+from ops.template.slices import marks, texts
+from ops.template.slices.edits import Edits
+from ops.template.slices.edits import texts as marked_texts
+from ops.template.slices.manifest import Manifest, SliceError, chosen, dependents, files, load
+from ops.template.slices.product import FILE, recorded
 
-#: Folders and files that may name a slice. The change log and the decisions stay as they are.
-PLACES = (
-    "src",
-    "tests",
-    "ops",
-    "clients",
-    "docs",
-    "README.md",
-    "CONTRIBUTING.md",
-    ".env.example",
-    "Makefile",
-)
-SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".sh", ".ts", ""}
-_KEPT = Path("docs/decisions")
-_MARK = re.compile(r"# slice: ([a-z_]+)$", re.MULTILINE)
+REQUIREMENTS, LOCK = "3rdparty/python/app.txt", "3rdparty/python/app.lock"
+EXAMPLE = ".env.example"
 _REVISION = re.compile(r"^(revision|down_revision)\b[^=]*= (.*)$", re.MULTILINE)
 
 
-class SliceError(ValueError):
-    """The slice does not exist, or its marks are wrong."""
+def remove(root: Path, names: str | Iterable[str]) -> list[Path]:
+    """Remove slices, given by a comma-separated list or by names; returns the removed files.
 
-
-def slices(root: Path) -> list[str]:
-    """The slices of this tree: the names that marks in its sources have."""
-    found = (_MARK.findall(file.read_text("utf-8")) for file in _texts(root, "src"))
-    return sorted({name for names in found for name in names})
-
-
-def remove(root: Path, name: str) -> list[Path]:
-    """Remove the slice below this directory; returns the removed files. Raises SliceError.
-
-    Nothing is changed if a mark is wrong.
+    Raises SliceError. Nothing is changed if a mark is wrong, if another slice needs one of these,
+    or if a file cannot be written.
     """
-    known = slices(root)
-    if name not in known:
-        there = f"there are: {', '.join(known)}" if known else "this tree has none any more"
-        raise SliceError(f"the slice {name!r} does not exist; {there}")
-    files = sorted(_files(root, name))
-    edited = {
-        file: kept
-        for file in _texts(root, *PLACES)
-        if file not in files and (kept := _without(file, name)) is not None
+    known = load(root)
+    gone = chosen(names, known)
+    if others := dependents(gone, known):
+        every = ",".join([*gone, *others])
+        verb = "need" if len(others) > 1 else "needs"
+        raise SliceError(
+            f"{', '.join(others)} {verb} {', '.join(gone)}; to remove all: SLICE={every}"
+        )
+    edits = Edits(root)
+    for name in gone:
+        for file in files(root, known[name]):
+            if file.parent.name == "versions":
+                _join(edits, file)
+            edits.remove(file)
+    marked = list(marked_texts(root))
+    for name in gone:
+        for file in marked:
+            _unmark(edits, file, name)
+        _edit_named(edits, known[name])
+    _drop_packages(edits, known, gone)
+    if (root / FILE).exists():
+        edits.change(root / FILE, lambda text: recorded(text, gone))
+    edits.apply()
+    return sorted(edits.removed)
+
+
+def _unmark(edits: Edits, file: Path, name: str) -> None:
+    page = file.suffix == ".md"
+    command = re.compile(rf".*\bremove-slice SLICE={name}(?![\w,-]).*\n?")
+
+    def change(text: str) -> str:
+        kept = marks.without(text, name, page=page)
+        return command.sub("", kept) if page else kept
+
+    try:
+        edits.change(file, change)
+    except SliceError as error:
+        raise SliceError(f"{file.relative_to(edits.root)}:{error}") from None
+
+
+def _edit_named(edits: Edits, manifest: Manifest) -> None:
+    for page, titles in manifest.sections.items():
+        for title in titles:
+            edits.change(edits.root / page, partial(texts.without_section, title=title))
+    for name in manifest.settings:
+        edits.change(edits.root / EXAMPLE, partial(texts.without_settings, pattern=name))
+
+
+def _drop_packages(edits: Edits, known: dict[str, Manifest], gone: list[str]) -> None:
+    """Remove the packages that no other slice needs from the requirements and the lock."""
+    kept = {name for one in known.values() if one.name not in gone for name in one.packages}
+    dropped = {
+        texts.normal(name) for one in gone for name in known[one].packages if name not in kept
     }
-    for file, text in edited.items():
-        file.write_text(text, "utf-8")
-    for file in files:
-        if file.parent.name == "versions":
-            _join(file)
-        file.unlink()
-    for package in {file.parent for file in files if file.parent.name == name}:
-        shutil.rmtree(package)
-    return files
+    for place in (REQUIREMENTS, LOCK):
+        edits.change(edits.root / place, partial(texts.without_packages, gone=dropped))
 
 
-def _texts(root: Path, *places: str) -> Iterator[Path]:
-    for place in places:
-        for file in (root / place).rglob("*") if (root / place).is_dir() else [root / place]:
-            ours = file.suffix in SUFFIXES and not _is_foreign(file.relative_to(root))
-            if ours and file.is_file():
-                yield file
-
-
-def _is_foreign(file: Path) -> bool:
-    """Whether it is kept, or belongs to a tool, such as a cache."""
-    folders = file.parent.parts
-    caches = "__pycache__" in folders or any(folder.startswith(".") for folder in folders)
-    return caches or file.is_relative_to(_KEPT)
-
-
-def _files(root: Path, name: str) -> Iterator[Path]:
-    mine = re.compile(rf"(test_|\d{{4}}_)?({name}|{name.removesuffix('s')})(_[a-z]+)?\.(py|ts)")
-    for file in _texts(root, "src", "tests", "ops"):
-        if file.parent.name == name or mine.fullmatch(file.name):
-            yield file
-
-
-def _without(file: Path, name: str) -> str | None:
-    """The text of the file without what is marked; None if nothing is."""
-    edges = re.compile(rf"\s*(?:#|<!--) (begin|end) slice: {name}(?: -->)?\n?")
-    marks = [rf"# slice: {name}\s*$"]
-    if file.suffix == ".md":
-        marks += [rf"<!-- slice: {name} -->", rf"\bremove-slice SLICE={name}\b"]
-    marked = re.compile("|".join(marks))
-    lines = file.read_text("utf-8").splitlines(keepends=True)
-    kept, inside = [], False
-    for number, line in enumerate(lines, 1):
-        if edge := edges.fullmatch(line):
-            if inside == (edge[1] == "begin"):
-                raise SliceError(f"{file}:{number}: unexpected {edge[1]} of the slice {name}")
-            inside = not inside
-        elif not inside and not marked.search(line):
-            kept.append(line)
-    if inside:
-        raise SliceError(f"{file}: the slice {name} does not end")
-    return None if kept == lines else "".join(kept)
-
-
-def _join(migration: Path) -> None:
+def _join(edits: Edits, migration: Path) -> None:
     """Link the migration after this one to the one before it."""
-    named = dict(_REVISION.findall(migration.read_text("utf-8")))
+    named = dict(_REVISION.findall(edits.text(migration)))
     for file in migration.parent.glob("*.py"):
-        text = file.read_text("utf-8")
-        if dict(_REVISION.findall(text)).get("down_revision") == named["revision"]:
-            before = f"down_revision: str | None = {named['revision']}"
-            after = f"down_revision: str | None = {named['down_revision']}"
-            file.write_text(text.replace(before, after), "utf-8")
+        if dict(_REVISION.findall(edits.text(file))).get("down_revision") == named["revision"]:
+            edits.change(file, partial(_following, named["down_revision"], named["revision"]))
+
+
+def _following(new: str, old: str, text: str) -> str:
+    line = "down_revision: str | None = "
+    return text.replace(f"{line}{old}", f"{line}{new}")
 
 
 def main(arguments: list[str]) -> int:
-    """Takes the name of a slice. Returns 2 with a sentence if there is no such slice."""
+    """Takes a list of slices. Returns 2 with a sentence if they cannot be removed."""
     root = Path.cwd()
-    name = "".join(arguments)
     try:
-        removed = remove(root, name)
+        removed = remove(root, "".join(arguments))
     except SliceError as error:
         print(f"make remove-slice: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"make remove-slice: {error}; nothing was changed", file=sys.stderr)
+        return 1
     for file in removed:
         print(f"removed {file.relative_to(root)}")
     try:

@@ -37,11 +37,11 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.SecondFactorRequired: 401,
     errors.InvalidChallenge: 401,
     errors.WrongCode: 403,
-    errors.InvalidPasskey: 401,
-    errors.PasskeyRefused: 422,
+    errors.InvalidPasskey: 401,  # slice: passkeys
+    errors.PasskeyRefused: 422,  # slice: passkeys
     errors.NotFresh: 403,
-    errors.OidcRefused: 401,
-    errors.EmailNotVouchedFor: 403,
+    errors.OidcRefused: 401,  # slice: oidc
+    errors.EmailNotVouchedFor: 403,  # slice: oidc
     errors.WrongPassword: 403,
     errors.PasswordNeeded: 403,
     errors.Forbidden: 403,
@@ -71,8 +71,8 @@ _HEADERS: dict[type[errors.DomainError], Mapping[str, str]] = {
     errors.NotAuthenticated: _CHALLENGE,
     errors.SecondFactorRequired: _CHALLENGE,
     errors.InvalidChallenge: _CHALLENGE,
-    errors.InvalidPasskey: _CHALLENGE,
-    errors.OidcRefused: _CHALLENGE,
+    errors.InvalidPasskey: _CHALLENGE,  # slice: passkeys
+    errors.OidcRefused: _CHALLENGE,  # slice: oidc
     errors.Overloaded: _SOON,
     errors.Unavailable: {"Retry-After": "5"},
 }

@@ -30,7 +30,7 @@ from fastapi_base.services.identity.auth import Auth
 from fastapi_base.services.identity.browsers import Browsers
 from fastapi_base.services.identity.callers import Callers, find_callers
 from fastapi_base.services.identity.challenges import Challenges
-from fastapi_base.services.identity.email_change import EmailChange
+from fastapi_base.services.identity.email_change import EmailChange  # slice: email-change
 from fastapi_base.services.identity.lifecycle import Lifecycle
 from fastapi_base.services.identity.second_factor import SecondFactor
 from fastapi_base.services.identity.throttle import Throttle
@@ -42,11 +42,13 @@ from fastapi_base.utils.addresses import Networks
 from fastapi_base.utils.cache import Cache, LocalTier, Outcome
 from fastapi_base.utils.pagination import CursorCodec
 
+# begin slice: oidc, passkeys
 # These libraries account for a tenth of the start-up time; they are loaded only on demand.
 if TYPE_CHECKING:
-    from fastapi_base.services.identity.oidc import Oidc
-    from fastapi_base.services.identity.oidc_provider import Provider
-    from fastapi_base.services.identity.passkeys import Passkeys
+    from fastapi_base.services.identity.oidc import Oidc  # slice: oidc
+    from fastapi_base.services.identity.oidc_provider import Provider  # slice: oidc
+    from fastapi_base.services.identity.passkeys import Passkeys  # slice: passkeys
+# end slice: oidc, passkeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Resources:
     cipher: Cipher
     challenges: Challenges
     browsers: Browsers
-    providers: Mapping[str, "Provider"]
+    providers: Mapping[str, "Provider"]  # slice: oidc
     settings: Settings
     health: Health
     watch: Watch
@@ -101,11 +103,14 @@ class Resources:
             self.database, self.hasher, self.mail_throttle, self.mailer, self.settings.auth
         )
 
+    # begin slice: email-change
     @property
     def email_change(self) -> EmailChange:
         """Changes of e-mail addresses."""
         return EmailChange(self.auth, self.mail_throttle)
 
+    # end slice: email-change
+    # begin slice: oidc
     @property
     def oidc(self) -> "Oidc":
         """Login with identity providers."""
@@ -113,6 +118,8 @@ class Resources:
 
         return Oidc(self.auth, self.providers)
 
+    # end slice: oidc
+    # begin slice: passkeys
     @property
     def passkeys(self) -> "Passkeys":
         """Passkeys, and login with them."""
@@ -120,6 +127,7 @@ class Resources:
 
         return Passkeys(self.auth, self.settings.passkey)
 
+    # end slice: passkeys
     @property
     def lifecycle(self) -> Lifecycle:
         """Deactivation and deletion of an account."""
@@ -139,6 +147,7 @@ def open_cache(redis: Redis, settings: CacheSettings) -> Cache:
     return Cache(redis, record, enabled=settings.enabled, local=local)
 
 
+# begin slice: oidc
 def _providers(settings: Settings) -> dict[str, "Provider"]:
     given, skew = settings.oidc, settings.auth.clock_skew_seconds
     if not given.providers:
@@ -153,6 +162,7 @@ def _providers(settings: Settings) -> dict[str, "Provider"]:
     }
 
 
+# end slice: oidc
 OpenResources = Callable[[Settings], AbstractAsyncContextManager[Resources]]
 
 
@@ -191,7 +201,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             limiter=RateLimiter(redis),
             flags=flags,
             cipher=Cipher(settings.auth),
-            providers=_providers(settings),
+            providers=_providers(settings),  # slice: oidc
             browsers=Browsers(redis, settings.auth.refresh_token_seconds),
             challenges=Challenges(redis, settings.auth.challenge_seconds),
             settings=settings,

@@ -28,10 +28,14 @@ from fastapi_base.core.errors import (
 from fastapi_base.core.observability import metrics, reporting
 from fastapi_base.models import metadata
 from fastapi_base.models.base import CONFLICT
-from fastapi_base.models.identity.email_change import ONE_CHANGE
+from fastapi_base.models.identity.email_change import ONE_CHANGE  # slice: email-change
+
+# begin slice: oidc
 from fastapi_base.models.identity.external_identity import UNIQUE_ISSUER, UNIQUE_SUBJECT
+
+# end slice: oidc
 from fastapi_base.models.identity.invitation import OPEN_INVITATION
-from fastapi_base.models.identity.passkey import UNIQUE_CREDENTIAL
+from fastapi_base.models.identity.passkey import UNIQUE_CREDENTIAL  # slice: passkeys
 from fastapi_base.models.identity.session import SESSION_USER
 from fastapi_base.models.identity.user import UNIQUE_EMAIL
 
@@ -45,11 +49,11 @@ NO_CONNECTION = metrics.counter(
 # violation of any other constraint is a bug.
 CONSTRAINTS: dict[str, type[DomainError]] = {
     UNIQUE_EMAIL: EmailTaken,
-    UNIQUE_CREDENTIAL: Conflict,
-    UNIQUE_SUBJECT: Conflict,
-    UNIQUE_ISSUER: Conflict,
+    UNIQUE_CREDENTIAL: Conflict,  # slice: passkeys
+    UNIQUE_SUBJECT: Conflict,  # slice: oidc
+    UNIQUE_ISSUER: Conflict,  # slice: oidc
     # Two concurrent requests, and the other one committed first.
-    ONE_CHANGE: Conflict,
+    ONE_CHANGE: Conflict,  # slice: email-change
     OPEN_INVITATION: Conflict,
     # The account was deleted between the check of its password and the insert of the session.
     SESSION_USER: InvalidCredentials,

@@ -7,11 +7,11 @@ from fastapi_base.services.health import heartbeat
 from fastapi_base.services.items.items import SCHEDULE as ITEMS  # slice: items
 from fastapi_base.services.jobs.schedules import Schedule
 from fastapi_base.services.privacy import purge
-from fastapi_base.services.statistics import statistics
+from fastapi_base.services.statistics import statistics  # slice: statistics
 
 SCHEDULES: tuple[Schedule[Any], ...] = (
     purge.SCHEDULE,
-    statistics.NIGHTLY,
+    statistics.NIGHTLY,  # slice: statistics
     ITEMS,  # slice: items
 )
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import col
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config.login import PasskeySettings
+from fastapi_base.core.config.passkeys import PasskeySettings  # slice: passkeys
 from fastapi_base.core.security.passwords import hash_password
 from fastapi_base.main import create_app
 from fastapi_base.models import (
@@ -24,7 +24,7 @@ from fastapi_base.models import (
 from tests.calling import calling
 from tests.integration.accounts import PASSWORD, new_user
 from tests.integration.changing import SlowHasher, account_lock, open_slow
-from tests.integration.providers import real_provider
+from tests.integration.providers import real_provider  # slice: oidc
 
 ADA = "ada@example.com"
 LOCK = account_lock(ADA)
@@ -46,6 +46,7 @@ NO_FACTOR = (delete(TotpFactor),)
 OTHER_FACTOR = (update(TotpFactor).values(confirmed_at=text("now() + interval '1 second'")),)
 
 
+# begin slice: oidc
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
     """A provider at which Ada's address is verified."""
@@ -53,11 +54,18 @@ def issuer() -> Iterator[str]:
         yield found
 
 
+# end slice: oidc
+
+
 @pytest.fixture
 def settings(make_settings: Callable[[str], Settings], fresh_database_url: str) -> Settings:
-    """Settings with passkeys."""
+    """Settings of a database of its own, with passkeys."""
+    found = make_settings(fresh_database_url)
+    # begin slice: passkeys
     passkey = PasskeySettings(rp_id="example.com", origins=("https://app.example.com",))
-    return make_settings(fresh_database_url).model_copy(update={"passkey": passkey})
+    found = found.model_copy(update={"passkey": passkey})
+    # end slice: passkeys
+    return found
 
 
 @pytest.fixture

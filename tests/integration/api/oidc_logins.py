@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config.login import OidcSettings
+from fastapi_base.core.config.oidc import OidcSettings
 from tests.integration.providers import (
     RogueProvider,
     consent,

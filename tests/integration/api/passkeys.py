@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config.login import PasskeySettings
+from fastapi_base.core.config.passkeys import PasskeySettings
 from fastapi_base.models import AuditEvent
 from tests.integration.accounts import new_user
 from tests.integration.authenticator import Authenticator

@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastapi_base.core.config import Settings
 from fastapi_base.core.security.passwords import hash_password
 from fastapi_base.models import (
-    EmailChange,
+    EmailChange,  # slice: email-change
     OneTimeToken,
     TotpFactor,
     User,
@@ -44,9 +44,11 @@ ACTS: dict[str, Callable[[Account, pyotp.TOTP], Awaitable[httpx2.Response]]] = {
         "POST", "/users/me/deactivation", current_password=PASSWORD
     ),
     "deletion": lambda ada, _: ada.ask("POST", "/users/me/deletion", current_password=PASSWORD),
+    # begin slice: email-change
     "email change": lambda ada, _: ada.ask(
         "POST", "/users/me/email-change", current_password=PASSWORD, new_email="ada@example.org"
     ),
+    # end slice: email-change
     "recovery codes": lambda ada, code: ada.ask(
         "POST", "/auth/totp/recovery-codes", password=PASSWORD, code=code.now()
     ),
@@ -87,7 +89,7 @@ class TestActs:
         after = await state()
         assert after[-1] == RESET[0].compile().params["password_hash"]
         assert after[:-1] == before[:-1]
-        assert await ada.count(EmailChange) == 0
+        assert await ada.count(EmailChange) == 0  # slice: email-change
 
     async def test_with_an_outdated_password_are_refused(
         self, ada: Account, hasher: SlowHasher

@@ -18,14 +18,22 @@ from tests.integration.accounts import (
     register,
 )
 from tests.integration.api import strangers
-from tests.integration.api.strangers import CONFIRM, ME, NEEDED, OWNERS, VICTIM, passkey_login, post
-from tests.integration.authenticator import Authenticator
+from tests.integration.api.strangers import (
+    CONFIRM,
+    ME,
+    NEEDED,
+    OWNERS,
+    VICTIM,
+    passkey_login,  # slice: passkeys
+    post,
+)
+from tests.integration.authenticator import Authenticator  # slice: passkeys
 from tests.integration.databases import RolledBackDatabase
 from tests.integration.mailing import Inbox, text_of
-from tests.integration.providers import consent, log_in_at
+from tests.integration.providers import consent, log_in_at  # slice: oidc
 
 pytestmark = pytest.mark.anyio
-issuer = strangers.issuer
+issuer = strangers.issuer  # slice: oidc
 settings = strangers.settings
 
 
@@ -81,11 +89,14 @@ class TestConfirmedAddressesOnly:
     ) -> None:
         await register(client, VICTIM)
         assert (await confirm(client, await inbox.token(VICTIM, CONFIRM))).status_code == 204
-        headers = bearer(await log_in(client, VICTIM))
+        headers = bearer(await log_in(client, VICTIM))  # slice: oidc, passkeys
+        # begin slice: passkeys
         phone = Authenticator()
         options = (await post(client, "auth/passkey-options", headers)).json()["public_key"]
         made = phone.create(options)
         await post(client, "auth/passkeys", headers, name="Phone", credential=made)
+        # end slice: passkeys
+        # begin slice: oidc
         begun = (await post(client, "auth/oidc/real/link/begin", headers)).json()
         sent = consent(begun["authorization_url"], "eve")
         await post(
@@ -95,12 +106,13 @@ class TestConfirmedAddressesOnly:
             transaction=begun["transaction"],
             **sent,
         )
+        # end slice: oidc
 
         async def ways() -> set[int]:
             replies = [
                 await log_in(client, VICTIM),
-                await passkey_login(client, phone),
-                await log_in_at(client, "real", "eve"),
+                await passkey_login(client, phone),  # slice: passkeys
+                await log_in_at(client, "real", "eve"),  # slice: oidc
             ]
             return {reply.status_code for reply in replies}
 
@@ -123,12 +135,13 @@ class TestWithoutMail:
         headers = await new_user(client, VICTIM)
         made = [
             await post(client, "api-keys", headers, name="x", scopes=["profile:read"]),
-            await post(client, "auth/passkey-options", headers),
+            await post(client, "auth/passkey-options", headers),  # slice: passkeys
             await post(client, "auth/totp", headers, password=PASSWORD),
-            await post(client, "auth/oidc/real/link/begin", headers),
+            await post(client, "auth/oidc/real/link/begin", headers),  # slice: oidc
         ]
-        assert [reply.is_success for reply in made] == [True] * 4
+        assert all(reply.is_success for reply in made)
 
+    # begin slice: oidc
     async def test_provider_login_takes_over_no_existing_account(
         self, client: httpx2.AsyncClient, database: RolledBackDatabase
     ) -> None:
@@ -137,3 +150,5 @@ class TestWithoutMail:
         assert (await log_in_at(client, "real", "ada")).status_code == 409
         async with database.read() as connection:
             assert await connection.scalar(select(func.count()).select_from(ApiKey)) == 1
+
+    # end slice: oidc

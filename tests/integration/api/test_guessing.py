@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config.login import ThrottleSettings
+from fastapi_base.core.config.throttle import ThrottleSettings
 from tests.integration.accounts import PASSWORD, log_in, register
 from tests.integration.mailing import Inbox
 

@@ -17,17 +17,26 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel, col
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config.login import PasskeySettings
+from fastapi_base.core.config.passkeys import PasskeySettings  # slice: passkeys
 from fastapi_base.db.session import Database
 from fastapi_base.main import create_app
-from fastapi_base.models import ApiKey, LoginSession, OneTimeToken, Passkey, User
+from fastapi_base.models import (
+    ApiKey,
+    LoginSession,
+    OneTimeToken,
+    Passkey,  # slice: passkeys
+    User,
+)
 from fastapi_base.models.identity.second_factor import RecoveryCode
-from fastapi_base.services.identity import api_keys, passkeys
+from fastapi_base.services.identity import (
+    api_keys,
+    passkeys,  # slice: passkeys
+)
 from fastapi_base.services.mail.request import MailKind
 from fastapi_base.services.mail.send import make
 from tests.calling import calling
 from tests.integration.accounts import PASSWORD, authorization, new_superuser, new_user
-from tests.integration.authenticator import Authenticator
+from tests.integration.authenticator import Authenticator  # slice: passkeys
 from tests.integration.changing import account_lock, while_locked
 
 pytestmark = pytest.mark.anyio
@@ -38,9 +47,12 @@ KEY = {"name": "x", "scopes": ["profile:read"]}
 
 @pytest.fixture
 def app(make_settings: Callable[[str], Settings], fresh_database_url: str) -> FastAPI:
-    passkey = PasskeySettings(rp_id="example.com", origins=("https://app.example.com",))
     settings = make_settings(fresh_database_url)
-    return create_app(settings.model_copy(update={"passkey": passkey}))
+    # begin slice: passkeys
+    passkey = PasskeySettings(rp_id="example.com", origins=("https://app.example.com",))
+    settings = settings.model_copy(update={"passkey": passkey})
+    # end slice: passkeys
+    return create_app(settings)
 
 
 @pytest.fixture
@@ -60,6 +72,7 @@ async def count(database: Database, table: type[SQLModel]) -> int:
         return await connection.scalar(select(func.count()).select_from(table)) or 0
 
 
+# begin slice: passkeys
 async def test_passkey_limit_holds_for_options_requested_earlier(
     client: httpx2.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +93,9 @@ async def test_passkey_limit_holds_for_options_requested_earlier(
     refused = next(reply for reply in added if reply.status_code == 409)
     assert "remove one first" in refused.json()["detail"]
     assert await count(database, Passkey) == 3
+
+
+# end slice: passkeys
 
 
 async def test_api_key_limit_holds_for_concurrent_creation(

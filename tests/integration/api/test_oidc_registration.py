@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config.login import OidcSettings
+from fastapi_base.core.config.oidc import OidcSettings
 from fastapi_base.core.ids import uuid7
 from fastapi_base.core.security.caller import Origin
 from fastapi_base.models import Invitation, User

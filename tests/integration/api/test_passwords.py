@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from fastapi_base.core.config import AuthSettings, Settings
-from fastapi_base.core.config.login import ThrottleSettings
+from fastapi_base.core.config.throttle import ThrottleSettings
 from fastapi_base.core.security.passwords import hash_password
 from fastapi_base.models import User
 from fastapi_base.services.identity import users
@@ -74,14 +74,16 @@ async def test_overlong_text_is_a_wrong_password(client: httpx2.AsyncClient) -> 
         ("PUT", "users/me/password", {"current_password": PASSWORD, "new_password": long}),
         ("POST", "users/me/deactivation", {"current_password": long}),
         ("POST", "users/me/deletion", {"current_password": long}),
+        # begin slice: email-change
         (
             "POST",
             "users/me/email-change",
             {"current_password": long, "new_email": "eve@example.com"},
         ),
+        # end slice: email-change
         ("POST", "auth/totp", {"password": long}),
         ("POST", "auth/totp/disable", {"password": long, "code": "123456"}),
-        ("POST", "auth/passkey-options", {"password": long}),
+        ("POST", "auth/passkey-options", {"password": long}),  # slice: passkeys
         ("POST", "auth/register", {"email": "eve@example.com", "password": long}),
     ):
         reply = await client.request(method, f"/api/v1/{path}", json=body, headers=headers)

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from fastapi_base.core.config import AuthSettings, Settings
-from fastapi_base.core.config.login import ThrottleSettings
+from fastapi_base.core.config.throttle import ThrottleSettings
 from fastapi_base.models import AuditEvent, OneTimeToken, User
 from tests.integration.accounts import PASSWORD, bearer, confirm, log_in, new_user, register
 from tests.integration.databases import RolledBackDatabase

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from fastapi_base.core.config import Settings
-from fastapi_base.core.config.login import ThrottleSettings
+from fastapi_base.core.config.throttle import ThrottleSettings
 from tests.integration.accounts import (
     PASSWORD,
     actions,

@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from fastapi_base.core.config import ApiSettings, Settings
 from fastapi_base.core.config.console import ConsoleSettings
-from fastapi_base.core.config.login import PasskeySettings
+from fastapi_base.core.config.passkeys import PasskeySettings
 from fastapi_base.models import User
 from tests.integration.accounts import PASSWORD, new_superuser
 from tests.integration.api import totp

@@ -22,7 +22,12 @@ from fastapi_base.core.errors import Conflict, NotAuthenticated
 from fastapi_base.db import failures
 from fastapi_base.db.session import EngineDatabase
 from fastapi_base.main import create_app
-from fastapi_base.models import ApiKey, EmailChange, FileChunk, User
+from fastapi_base.models import (
+    ApiKey,
+    EmailChange,  # slice: email-change
+    FileChunk,
+    User,
+)
 from fastapi_base.models.base import CONFLICT
 from fastapi_base.models.jobs.job import Job
 from tests.calling import calling
@@ -170,6 +175,7 @@ async def test_declared_conflict_has_its_detail(
             await session.exec(insert(table).values(id=1))
 
 
+# begin slice: email-change
 async def test_concurrent_requests_conflict(database: EngineDatabase) -> None:
     ada = user()
     async with database.transaction() as session:
@@ -187,6 +193,7 @@ async def test_concurrent_requests_conflict(database: EngineDatabase) -> None:
         await twice()
 
 
+# end slice: email-change
 async def test_http_request_gets_500_and_is_logged_once_with_its_traceback(
     make_settings: Callable[[str], Settings],
     fresh_database_url: str,

@@ -24,7 +24,7 @@ from fastapi_base.db.session import EngineDatabase
 from fastapi_base.services.items import items  # slice: items
 from fastapi_base.services.jobs import backlog, deaths, outbox
 from fastapi_base.services.privacy import purge
-from fastapi_base.services.statistics import statistics
+from fastapi_base.services.statistics import statistics  # slice: statistics
 from fastapi_base.utils.pagination import keyset
 from tests.integration.accounts import PASSWORD, bearer, log_in
 from tests.integration.conftest import TEMPLATE
@@ -303,10 +303,12 @@ async def test_periodic_queries_read_little_when_there_is_little_to_do(
     with counted() as sent:
         assert not any((await purge.purge(database, settings)).values())
         assert not await items.purge(database)  # slice: items
+        # begin slice: statistics
         async with database.transaction() as session:
             begin = datetime(2999, 1, 1, tzinfo=UTC)
             for figure in statistics.FIGURES.values():
                 assert not await session.scalar(figure(begin, begin + timedelta(days=1)))
+        # end slice: statistics
         await outbox.republish(database, timedelta(minutes=5), 100)
         await deaths.recover(database)
         await deaths.crashing_kinds(database)

@@ -21,7 +21,7 @@ from fastapi_base.models import (
     File,
     FileChunk,
     OneTimeToken,
-    Passkey,
+    Passkey,  # slice: passkeys
     RecoveryCode,
     TotpFactor,
     User,
@@ -135,7 +135,9 @@ async def test_archive_holds_no_secret(
         later = datetime.now(UTC) + timedelta(hours=1)
         for table, values in [
             (OneTimeToken, {"purpose": "verify", "email": "ada@example.com", "expires_at": later}),
+            # begin slice: passkeys
             (Passkey, {"id": uuid.uuid4(), "sign_count": 0, "name": "key", "backed_up": True}),
+            # end slice: passkeys
             (TotpFactor, {}),
             (RecoveryCode, {}),
         ]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
-from fastapi_base.core.config.login import ThrottleSettings
+from fastapi_base.core.config.throttle import ThrottleSettings
 from fastapi_base.core.errors import TooManyAttempts
 from fastapi_base.services.identity.throttle import Throttle
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from fastapi_base.services.identity import api_keys, passkeys
+from fastapi_base.services.identity import (
+    api_keys,
+    passkeys,  # slice: passkeys
+)
 from fastapi_base.services.identity.throttle import Throttle
 from tests.integration.services.guessing import GUESSES, alone, pass_time, wait_of
 
@@ -16,7 +19,11 @@ PAGE = (Path(__file__).parents[3] / "docs/security.md").read_text()
 
 
 @pytest.mark.parametrize(
-    ("section", "limit"), [("Authorization", api_keys.MAX_KEYS), ("Passkeys", passkeys.LIMIT)]
+    ("section", "limit"),
+    [
+        ("Authorization", api_keys.MAX_KEYS),
+        ("Passkeys", passkeys.LIMIT),  # slice: passkeys
+    ],
 )
 def test_limits_per_account_match_the_documentation(section: str, limit: int) -> None:
     _, _, text = PAGE.partition(f"\n## {section}")

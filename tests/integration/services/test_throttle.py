@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from fastapi_base.core.config.database import RedisSettings, TlsSettings
-from fastapi_base.core.config.login import ThrottleSettings
+from fastapi_base.core.config.throttle import ThrottleSettings
 from fastapi_base.core.errors import Unavailable
 from fastapi_base.core.messaging.redis import create_redis
 from fastapi_base.services.identity.throttle import Throttle

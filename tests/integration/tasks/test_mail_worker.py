@@ -110,6 +110,7 @@ async def steps(client: httpx2.AsyncClient, inbox: Inbox) -> tuple[str, str, str
     assert (await log_in(client, ADA, NEW)).status_code == 200
     assert inbox.messages == []
 
+    # begin slice: email-change
     headers = bearer(await log_in(client, ADA, NEW))
     change = {"new_email": MOVED, "current_password": NEW}
     await client.post("/api/v1/users/me/email-change", json=change, headers=headers)
@@ -120,5 +121,6 @@ async def steps(client: httpx2.AsyncClient, inbox: Inbox) -> tuple[str, str, str
     assert (await log_in(client, MOVED, NEW)).status_code == 200
     for address in [ADA, MOVED]:
         await inbox.next(address, "The address of your account was changed")
+    # end slice: email-change
 
     return first, second, asked.headers["x-request-id"]

@@ -14,17 +14,17 @@ PUBLIC = {
     "POST /api/v1/auth/register",
     "POST /api/v1/auth/login",
     "POST /api/v1/auth/login/second-factor",
-    "POST /api/v1/auth/login/passkey/options",
-    "POST /api/v1/auth/login/passkey",
-    "GET /api/v1/auth/oidc",
-    "POST /api/v1/auth/oidc/{provider}/begin",
-    "POST /api/v1/auth/oidc/{provider}/finish",
+    "POST /api/v1/auth/login/passkey/options",  # slice: passkeys
+    "POST /api/v1/auth/login/passkey",  # slice: passkeys
+    "GET /api/v1/auth/oidc",  # slice: oidc
+    "POST /api/v1/auth/oidc/{provider}/begin",  # slice: oidc
+    "POST /api/v1/auth/oidc/{provider}/finish",  # slice: oidc
     "POST /api/v1/auth/refresh",
     "POST /api/v1/auth/verify-email",
     "POST /api/v1/auth/verify-email/confirm",
     "POST /api/v1/auth/password-reset",
     "POST /api/v1/auth/password-reset/confirm",
-    "POST /api/v1/auth/email-change/confirm",
+    "POST /api/v1/auth/email-change/confirm",  # slice: email-change
     "GET /.well-known/jwks.json",
     "GET /health/live",
     "GET /health/ready",

@@ -11,13 +11,13 @@ MARKED = {
     "POST /api/v1/api-keys",
     "POST /api/v1/api-keys/{key_id}/rotate",
     "POST /api/v1/auth/login",
-    "POST /api/v1/auth/login/passkey",
-    "POST /api/v1/auth/login/passkey/options",
+    "POST /api/v1/auth/login/passkey",  # slice: passkeys
+    "POST /api/v1/auth/login/passkey/options",  # slice: passkeys
     "POST /api/v1/auth/login/second-factor",
-    "POST /api/v1/auth/oidc/{provider}/begin",
-    "POST /api/v1/auth/oidc/{provider}/finish",
-    "POST /api/v1/auth/oidc/{provider}/link/begin",
-    "POST /api/v1/auth/passkey-options",
+    "POST /api/v1/auth/oidc/{provider}/begin",  # slice: oidc
+    "POST /api/v1/auth/oidc/{provider}/finish",  # slice: oidc
+    "POST /api/v1/auth/oidc/{provider}/link/begin",  # slice: oidc
+    "POST /api/v1/auth/passkey-options",  # slice: passkeys
     "POST /api/v1/auth/refresh",
     "POST /api/v1/auth/totp",
     "POST /api/v1/auth/totp/confirm",

@@ -168,7 +168,9 @@ def test_optional_credentials_are_declared(document: dict[str, Any]) -> None:
     paths = document["paths"]
     session: list[dict[str, list[str]]] = [{}, {"password": []}, {"cookie": [], "csrf-token": []}]
     assert paths["/api/v1/auth/verify-email/confirm"]["post"]["security"] == session
+    # begin slice: email-change
     assert paths["/api/v1/auth/email-change/confirm"]["post"]["security"] == session
+    # end slice: email-change
     assert paths["/health/ready"]["get"]["security"] == [{}, {"operator": []}]
     assert paths["/api/v1/auth/register"]["post"]["security"] == []
 

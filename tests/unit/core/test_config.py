@@ -8,17 +8,19 @@ from tests.unit.core.environment import load
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
+# begin slice: oidc
 PROVIDER = (
     '{"a": {"issuer": "https://login.example.com", "client_id": "a",'
     ' "redirect_uri": "https://app.example.com/back"}}'
 )
+# end slice: oidc
 SAFE = {
     "ENVIRONMENT": "production",
     "AUTH_JWT_SECRET": "a-secret-of-its-own-with-more-than-32-bytes",
     "AUTH_ENCRYPTION_KEY": "another-key-of-its-own-with-more-than-32-bytes",
-    "OIDC_PROVIDERS": PROVIDER,
-    "PASSKEY_RP_ID": "example.com",
-    "PASSKEY_ORIGINS": "https://app.example.com",
+    "OIDC_PROVIDERS": PROVIDER,  # slice: oidc
+    "PASSKEY_RP_ID": "example.com",  # slice: passkeys
+    "PASSKEY_ORIGINS": "https://app.example.com",  # slice: passkeys
     "DATABASE_URL": "postgresql://app:Tr0ub4dor-and-3@db:5432/app",
 }
 
@@ -53,13 +55,15 @@ def test_safe_production_settings_are_accepted(monkeypatch: pytest.MonkeyPatch) 
         ("AUTH_ENCRYPTION_KEY", SAFE["AUTH_JWT_SECRET"]),
         ("AUTH_ENCRYPTION_ACCEPTED_KEYS", "short"),
         ("AUTH_BCRYPT_ROUNDS", "4"),
-        ("OIDC_PROVIDERS", '{"a": 1}'),
-        ("OIDC_PROVIDERS", PROVIDER.replace('"a"', '"Bad name"', 1)),
+        ("OIDC_PROVIDERS", '{"a": 1}'),  # slice: oidc
+        ("OIDC_PROVIDERS", PROVIDER.replace('"a"', '"Bad name"', 1)),  # slice: oidc
+        # begin slice: oidc
         ("OIDC_PROVIDERS", PROVIDER.replace("https://login.example.com", "http://example.com")),
-        ("PASSKEY_ORIGINS", "http://app.example.com"),
-        ("PASSKEY_ORIGINS", "https://example.org"),
-        ("PASSKEY_ORIGINS", "https://badexample.com"),
-        ("PASSKEY_ORIGINS", ""),
+        # end slice: oidc
+        ("PASSKEY_ORIGINS", "http://app.example.com"),  # slice: passkeys
+        ("PASSKEY_ORIGINS", "https://example.org"),  # slice: passkeys
+        ("PASSKEY_ORIGINS", "https://badexample.com"),  # slice: passkeys
+        ("PASSKEY_ORIGINS", ""),  # slice: passkeys
         ("DEBUG", "true"),
         ("API_CORS_ORIGINS", "https://app.example.com,*"),
         ("API_FORWARDED_ALLOW_IPS", "*"),

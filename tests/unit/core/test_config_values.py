@@ -7,7 +7,10 @@ import pytest
 
 from fastapi_base.core.config import Settings, SettingsError, load_settings, variable
 from tests.unit.core.environment import load
-from tests.unit.core.test_config import PROVIDER, SAFE
+from tests.unit.core.test_config import (
+    PROVIDER,  # slice: oidc
+    SAFE,
+)
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
@@ -17,7 +20,7 @@ SOCKETS = {
     "CELERY_BROKER_URL": "amqp://guest:guest@%2Fsock/vhost",
     "SENTRY_DSN": "https://key@%2Fsock/1",
     "TRACING_ENDPOINT": "http://%2Fsock/v1/traces",
-    "OIDC_PROVIDERS": PROVIDER.replace("app.example.com", "%2Fsock"),
+    "OIDC_PROVIDERS": PROVIDER.replace("app.example.com", "%2Fsock"),  # slice: oidc
     "MAIL_LINK_BASE": "https://%2Fsock",
     "API_CORS_ORIGINS": "https://%2Fsock",
 }
@@ -59,8 +62,10 @@ def value(settings: Settings, name: str) -> Any:
         ("MAIL_HOST", "Mail.Example.com.", "mail.example.com"),
         ("MAIL_SENDER", "no-reply@bücher.example", "no-reply@xn--bcher-kva.example"),
         ("MAIL_LINK_BASE", "HTTPS://App.Example.com/a/", "https://app.example.com/a/"),
-        ("PASSKEY_RP_ID", "Example.com.", "example.com"),
+        ("PASSKEY_RP_ID", "Example.com.", "example.com"),  # slice: passkeys
+        # begin slice: passkeys
         ("PASSKEY_ORIGINS", "https://App.example.com:443/", ("https://app.example.com",)),
+        # end slice: passkeys
         ("REDIS_SENTINELS", "One:26379, [::1]:26380", ("one:26379", "[::1]:26380")),
         ("DATABASE_POOL_SIZE", " 7\r", 7),
         ("DATABASE_POOL_SIZE", "'7'", 7),
@@ -77,7 +82,7 @@ def value(settings: Settings, name: str) -> Any:
 def test_accepted_values(
     monkeypatch: pytest.MonkeyPatch, name: str, given: str, taken: Any
 ) -> None:
-    monkeypatch.setenv("PASSKEY_ORIGINS", "https://example.com")
+    monkeypatch.setenv("PASSKEY_ORIGINS", "https://example.com")  # slice: passkeys
     assert value(load(monkeypatch, **{name: given}), name) == taken
 
 
@@ -120,10 +125,12 @@ def test_accepted_values(
             ("MAIL_LINK_BASE", given)
             for given in ("https://a.example?b=c", "ftp://a.example", "//a")
         ),
+        # begin slice: passkeys
         *(
             ("PASSKEY_RP_ID", given)
             for given in ("https://example.com", "example.com:443", "10.0.0.1")
         ),
+        # end slice: passkeys
         *(
             ("REDIS_SENTINELS", given)
             for given in ("one", "redis://one:26379", "::1:26379", "one:0")
@@ -137,10 +144,14 @@ def test_accepted_values(
         *(("AUTH_VERIFY_HOURS", given) for given in ("99999999", "3h")),
         ("CELERY_HEARTBEAT_SECONDS", "inf"),
         *((name, url) for name, url in SOCKETS.items()),
+        # begin slice: oidc
         ("OIDC_PROVIDERS", PROVIDER.replace("https://app.", "https://a,https://app.")),
+        # end slice: oidc
+        # begin slice: oidc
         ("OIDC_PROVIDERS", PROVIDER.replace("https://app.", "https://u:hunter2@app.")),
-        ("OIDC_PROVIDERS", "{'a': 1}"),
-        ("OIDC_PROVIDERS", '{"a": {"issuer": "hunter2'),
+        # end slice: oidc
+        ("OIDC_PROVIDERS", "{'a': 1}"),  # slice: oidc
+        ("OIDC_PROVIDERS", '{"a": {"issuer": "hunter2'),  # slice: oidc
         ("TLS_CA_FILE", "/nowhere/ca.pem"),
         ("MAIL_CA_FILE", "/nowhere/ca.pem"),
         ("TLS_VERIFY", "off"),
@@ -173,10 +184,12 @@ def test_rejected_values(monkeypatch: pytest.MonkeyPatch, name: str, given: str)
             )
         ),
         ("DATABASE_REPLICA_URL", "postgresql://app:postgres@replica/app"),
+        # begin slice: oidc
         (
             "OIDC_PROVIDERS",
             SAFE["OIDC_PROVIDERS"].replace("https://app.example.com", "http://app.example.com"),
         ),
+        # end slice: oidc
     ],
 )
 def test_values_rejected_in_production(
@@ -190,8 +203,10 @@ def test_values_rejected_in_production(
     ("name", "given"),
     [
         ("API_FORWARDED_ALLOW_IPS", "10.0.0.0/8,172.16.0.0/12,::ffff:192.168.0.0/112,fd00::/8"),
+        # begin slice: oidc
         ("OIDC_PROVIDERS", PROVIDER.replace("https://app.example.com", "http://127.0.0.1:8000")),
-        ("OIDC_PROVIDERS", PROVIDER.replace("/back", "/back?provider=a")),
+        # end slice: oidc
+        ("OIDC_PROVIDERS", PROVIDER.replace("/back", "/back?provider=a")),  # slice: oidc
     ],
 )
 def test_values_accepted_in_production(

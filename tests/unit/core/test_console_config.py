@@ -36,14 +36,16 @@ def test_secrets_are_hidden_and_sources_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     secret = "a-secret-that-nobody-may-see-0123456789"
+    # begin slice: oidc
     provider = (
         '{"one": {"issuer": "https://id.example.com", "client_id": "me",'
         f' "client_secret": "{secret}", "redirect_uri": "https://app.example.com/x"}}}}'
     )
+    # end slice: oidc
     monkeypatch.setenv("AUTH_JWT_SECRET", secret)
     monkeypatch.setenv("AUTH_JWT_ACCEPTED_SECRETS", f"{secret},{secret}2")
     monkeypatch.setenv("DATABASE_URL", f"postgresql://me:{secret}@127.0.0.1/x")
-    monkeypatch.setenv("OIDC_PROVIDERS", provider)
+    monkeypatch.setenv("OIDC_PROVIDERS", provider)  # slice: oidc
     monkeypatch.setenv("API_PORT", "8123")
     file = tmp_path / ".env"
     file.write_text(f"API_PORT=1\nMAIL_SENDER_NAME=Shop\nHEALTH_TOKEN={secret}\n")
@@ -52,7 +54,7 @@ def test_secrets_are_hidden_and_sources_named(
     assert not [one for one in found.values() if secret in one.value]
     for name in ("AUTH_JWT_SECRET", "DATABASE_URL", "HEALTH_TOKEN"):
         assert found[name].value == HIDDEN
-    assert f"client_secret={HIDDEN}" in found["OIDC_PROVIDERS"].value
+    assert f"client_secret={HIDDEN}" in found["OIDC_PROVIDERS"].value  # slice: oidc
     sources = {name: (found[name].value, found[name].source) for name in found}
     assert sources["API_PORT"] == ("8123", "environment")
     assert sources["MAIL_SENDER_NAME"] == ("Shop", "file")

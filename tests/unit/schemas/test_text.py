@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies
 from pydantic import TypeAdapter, ValidationError
 
-from fastapi_base.schemas.identity.passkey import PasskeyName
+from fastapi_base.schemas.identity.passkey import PasskeyName  # slice: passkeys
 from fastapi_base.schemas.text import LINE_LENGTH, Line, spaced, unstorable
 
 line = TypeAdapter[str](Line)
@@ -112,6 +112,7 @@ def test_accepted_text_is_stable_and_fits_its_column(sent: str) -> None:
     assert unstorable(kept) is None
 
 
+# begin slice: passkeys
 def test_all_name_fields_use_the_profile() -> None:
     passkey = TypeAdapter[str](PasskeyName)
     assert passkey.validate_python("\u5c71\u7530\u3000Phone") == "\u5c71\u7530 Phone"
@@ -119,6 +120,7 @@ def test_all_name_fields_use_the_profile() -> None:
         passkey.validate_python("a\u202eb")
 
 
+# end slice: passkeys
 @pytest.mark.parametrize(
     ("text", "found"),
     [

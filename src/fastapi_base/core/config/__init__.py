@@ -14,7 +14,6 @@ from fastapi_base.core.config.database import DatabaseSettings, RedisSettings, T
 from fastapi_base.core.config.flags import FlagSettings
 from fastapi_base.core.config.jobs import CelerySettings, JobsSettings
 from fastapi_base.core.config.load import ENV_FILE, Settings, SettingsError, load_settings
-from fastapi_base.core.config.login import OidcSettings, PasskeySettings, ThrottleSettings
 from fastapi_base.core.config.mail import MailSettings
 from fastapi_base.core.config.observability import (
     HealthSettings,
@@ -23,6 +22,9 @@ from fastapi_base.core.config.observability import (
     SentrySettings,
     TracingSettings,
 )
+from fastapi_base.core.config.oidc import OidcSettings  # slice: oidc
+from fastapi_base.core.config.passkeys import PasskeySettings  # slice: passkeys
+from fastapi_base.core.config.throttle import ThrottleSettings
 
 __all__ = [
     "ENV_FILE",
@@ -41,9 +43,9 @@ __all__ = [
     "LogSettings",
     "MailSettings",
     "MetricsSettings",
-    "OidcSettings",
+    "OidcSettings",  # slice: oidc
     "OpenApiSettings",
-    "PasskeySettings",
+    "PasskeySettings",  # slice: passkeys
     "RateLimitSettings",
     "RedisSettings",
     "SentrySettings",

@@ -13,7 +13,6 @@ from fastapi_base.core.config.data import AuditSettings, ExportSettings
 from fastapi_base.core.config.database import DatabaseSettings, RedisSettings, TlsSettings
 from fastapi_base.core.config.flags import FlagSettings
 from fastapi_base.core.config.jobs import CelerySettings, JobsSettings
-from fastapi_base.core.config.login import OidcSettings, PasskeySettings, ThrottleSettings
 from fastapi_base.core.config.mail import MailSettings
 from fastapi_base.core.config.observability import (
     HealthSettings,
@@ -22,7 +21,10 @@ from fastapi_base.core.config.observability import (
     SentrySettings,
     TracingSettings,
 )
+from fastapi_base.core.config.oidc import OidcSettings  # slice: oidc
+from fastapi_base.core.config.passkeys import PasskeySettings  # slice: passkeys
 from fastapi_base.core.config.section import Section
+from fastapi_base.core.config.throttle import ThrottleSettings
 
 
 class AppSettings(Section):
@@ -46,8 +48,8 @@ class Settings(BaseModel):
     redis: RedisSettings = Field(default_factory=RedisSettings)
     tls: TlsSettings = Field(default_factory=TlsSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
-    passkey: PasskeySettings = Field(default_factory=PasskeySettings)
-    oidc: OidcSettings = Field(default_factory=OidcSettings)
+    passkey: PasskeySettings = Field(default_factory=PasskeySettings)  # slice: passkeys
+    oidc: OidcSettings = Field(default_factory=OidcSettings)  # slice: oidc
     throttle: ThrottleSettings = Field(default_factory=ThrottleSettings)
     mail: MailSettings = Field(default_factory=MailSettings)
     rate_limit: RateLimitSettings = Field(default_factory=RateLimitSettings)

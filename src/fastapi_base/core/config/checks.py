@@ -4,12 +4,12 @@ import ssl
 from collections.abc import Iterator
 from ipaddress import IPv6Network, collapse_addresses, ip_network
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from fastapi_base.core import emails
 from fastapi_base.core.config.base import Settings
+from fastapi_base.core.config.oidc import unsafe_providers  # slice: oidc
+from fastapi_base.core.config.passkeys import unusable_passkeys  # slice: passkeys
 from fastapi_base.core.config.urls import is_loopback
-from fastapi_base.core.config.validators import is_private_url
 from fastapi_base.core.security.signing import KeyFileError, read_private_key, read_public_keys
 
 MINIMUM_SECRET_BYTES = 32
@@ -60,7 +60,7 @@ def unsafe(settings: Settings) -> list[str]:
     ]
     found += _unusable_addresses(settings)
     found += _unusable_mail(settings)
-    found += _passkeys(settings)
+    found += unusable_passkeys(settings.passkey)  # slice: passkeys
     if settings.app.environment != "production" and not is_loopback(settings.api.host):
         found += public_keys(settings, f"API_HOST={settings.api.host}")
     if settings.app.environment == "production":
@@ -182,11 +182,7 @@ def _unsafe_in_production(settings: Settings) -> list[str]:
     found = []
     if settings.tls.verify == "none":
         found.append("TLS_VERIFY: production requires full; set TLS_CA_FILE for a private CA")
-    found += [
-        f"OIDC_PROVIDERS: {name}: production requires an https:// redirect_uri"
-        for name, provider in settings.oidc.providers.items()
-        if not is_private_url(provider.redirect_uri)
-    ]
+    found += unsafe_providers(settings.oidc)  # slice: oidc
     public = development_keys(settings)
     found += [
         f"{name}: production requires your own secret; {_MAKE_KEY} generates one" for name in public
@@ -216,23 +212,6 @@ def _unsafe_in_production(settings: Settings) -> list[str]:
     admin = settings.first_admin.password
     if admin is not None and admin.get_secret_value().lower() in _EASY_PASSWORDS:
         found.append("FIRST_ADMIN_PASSWORD: production requires a non-default password")
-    return found
-
-
-def _passkeys(settings: Settings) -> list[str]:
-    rp_id, origins = settings.passkey.rp_id, settings.passkey.origins
-    if rp_id is None:
-        return []
-    found = [] if origins else ["PASSKEY_ORIGINS: required by PASSKEY_RP_ID"]
-    for origin in origins:
-        parts = urlsplit(origin)
-        host = parts.hostname or ""
-        # Browsers require the same: a secure context, on the domain or a subdomain.
-        secure = parts.scheme == "https" or host == "localhost"
-        if not secure or (host != rp_id and not host.endswith(f".{rp_id}")):
-            found.append(
-                f"PASSKEY_ORIGINS: {origin} must be https:// and on {rp_id} or a subdomain"
-            )
     return found
 
 

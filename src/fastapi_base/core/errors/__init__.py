@@ -19,22 +19,22 @@ from fastapi_base.core.errors.base import (
 )
 from fastapi_base.core.errors.identity import (
     AccountChanged,
-    AccountNotLinked,
+    AccountNotLinked,  # slice: oidc
     EmailNotVerified,
-    EmailNotVouchedFor,
+    EmailNotVouchedFor,  # slice: oidc
     EmailTaken,
     FactorExists,
     InvalidChallenge,
     InvalidCredentials,
     InvalidLink,
-    InvalidPasskey,
+    InvalidPasskey,  # slice: passkeys
     InvalidRefreshToken,
     LastSuperuser,
     NoFactor,
     NotAuthenticated,
     NotFresh,
-    OidcRefused,
-    PasskeyRefused,
+    OidcRefused,  # slice: oidc
+    PasskeyRefused,  # slice: passkeys
     PasswordNeeded,
     RegistrationClosed,
     SecondFactorRequired,
@@ -59,13 +59,13 @@ from fastapi_base.core.errors.requests import (
 
 __all__ = [
     "AccountChanged",
-    "AccountNotLinked",
+    "AccountNotLinked",  # slice: oidc
     "Conflict",
     "CrossSiteRequest",
     "DeadlineExceeded",
     "DomainError",
     "EmailNotVerified",
-    "EmailNotVouchedFor",
+    "EmailNotVouchedFor",  # slice: oidc
     "EmailTaken",
     "FactorExists",
     "Forbidden",
@@ -75,7 +75,7 @@ __all__ = [
     "InvalidChallenge",
     "InvalidCredentials",
     "InvalidLink",
-    "InvalidPasskey",
+    "InvalidPasskey",  # slice: passkeys
     "InvalidRefreshToken",
     "LastSuperuser",
     "MailDisabled",
@@ -85,9 +85,9 @@ __all__ = [
     "NotFresh",
     "NotMigrated",
     "NotReady",
-    "OidcRefused",
+    "OidcRefused",  # slice: oidc
     "Overloaded",
-    "PasskeyRefused",
+    "PasskeyRefused",  # slice: passkeys
     "PasswordNeeded",
     "RateLimited",
     "ReadOnly",

@@ -32,6 +32,7 @@ class WrongCode(DomainError):
     title = "The code is incorrect or already used"
 
 
+# begin slice: passkeys
 class InvalidPasskey(DomainError):
     """A passkey login with an unknown passkey or an invalid response."""
 
@@ -46,6 +47,8 @@ class PasskeyRefused(DomainError):
     title = "The passkey cannot be registered"
 
 
+# end slice: passkeys
+# begin slice: oidc
 class OidcRefused(DomainError):
     """A login through a provider that failed or cannot be trusted. The log names the reason."""
 
@@ -60,6 +63,7 @@ class EmailNotVouchedFor(DomainError):
     title = "The identity provider has not verified the e-mail address; register here, then link it"
 
 
+# end slice: oidc
 class NotFresh(DomainError):
     """The session's last login is too old for a sensitive operation."""
 
@@ -151,6 +155,7 @@ class EmailTaken(Conflict):
     title = "The e-mail address already belongs to an account"
 
 
+# begin slice: oidc
 class AccountNotLinked(Conflict):
     """An unknown provider account whose address belongs to an account it may not access."""
 
@@ -158,6 +163,7 @@ class AccountNotLinked(Conflict):
     title = "The e-mail address already belongs to an account; log in to it, then link the provider"
 
 
+# end slice: oidc
 class FactorExists(Conflict):
     """The account already has a second factor; remove it before setting up another."""
 

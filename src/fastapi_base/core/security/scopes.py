@@ -14,7 +14,7 @@ class Scope(StrEnum):
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
     AUDIT_READ = "audit:read"
-    STATISTICS_READ = "statistics:read"
+    STATISTICS_READ = "statistics:read"  # slice: statistics
 
 
 DESCRIPTIONS: dict[Scope, str] = {
@@ -26,7 +26,7 @@ DESCRIPTIONS: dict[Scope, str] = {
     Scope.USERS_READ: "Read all accounts (superusers).",
     Scope.USERS_WRITE: "Add, change and remove accounts (superusers).",
     Scope.AUDIT_READ: "Read the audit log (superusers).",
-    Scope.STATISTICS_READ: "Read daily statistics (superusers).",
+    Scope.STATISTICS_READ: "Read daily statistics (superusers).",  # slice: statistics
 }
 
 USER = frozenset(

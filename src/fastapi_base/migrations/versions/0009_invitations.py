@@ -49,6 +49,7 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("accepted_at IS NULL AND revoked_at IS NULL"),
     )
+    # begin slice: email-change
     op.create_table(
         "email_changes",
         sa.Column("user_id", sa.Uuid(), nullable=False),
@@ -66,9 +67,10 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
     )
+    # end slice: email-change
 
 
 def downgrade() -> None:
     """Take back."""
-    op.drop_table("email_changes")
+    op.drop_table("email_changes")  # slice: email-change
     op.drop_table("invitations")

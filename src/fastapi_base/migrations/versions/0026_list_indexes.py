@@ -69,8 +69,8 @@ INDEXES: tuple[tuple[str, str, tuple[str, ...], str | None], ...] = (
         ("LEAST(expires_at, accepted_at, revoked_at)",),
         None,
     ),
-    ("ix_email_changes_expires_at", "email_changes", ("expires_at",), None),
-    ("ix_passkeys_user_id_id", "passkeys", ("user_id", "id"), None),
+    ("ix_email_changes_expires_at", "email_changes", ("expires_at",), None),  # slice: email-change
+    ("ix_passkeys_user_id_id", "passkeys", ("user_id", "id"), None),  # slice: passkeys
     ("ix_items_owner_id_title_c_id", "items", TITLE, "deleted_at IS NULL"),  # slice: items
     ("ix_items_created_at", "items", ("created_at",), None),  # slice: items
 )

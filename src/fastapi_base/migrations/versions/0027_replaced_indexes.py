@@ -18,7 +18,7 @@ REPLACED: tuple[tuple[str, str, tuple[str, ...], str | None], ...] = (
     ("ix_jobs_finished_at", "jobs", ("finished_at",), "finished_at IS NOT NULL"),
     ("ix_audit_events_subject_id_id", "audit_events", ("subject_id", "id"), None),
     ("ix_audit_events_actor_id_id", "audit_events", ("actor_id", "id"), None),
-    ("ix_passkeys_user_id", "passkeys", ("user_id",), None),
+    ("ix_passkeys_user_id", "passkeys", ("user_id",), None),  # slice: passkeys
     ("ix_items_owner_id_title_id", "items", TITLE, "deleted_at IS NULL"),  # slice: items
 )
 

@@ -61,9 +61,11 @@ class AccountOverview(UserRead):
     #: Numbers of live sessions, usable API keys and passkeys.
     sessions: int
     api_keys: int
-    passkeys: int
+    passkeys: int  # slice: passkeys
+    # begin slice: oidc
     #: The identity providers that the account is linked to.
     providers: list[str]
+    # end slice: oidc
 
 
 class SessionsEnded(BaseModel):

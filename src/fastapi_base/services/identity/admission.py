@@ -31,10 +31,12 @@ async def admit(
     """
     user_id, by = authentication.account.id, authentication.by
     current = await recheck(session, user_id, authentication.account.state)
+    # begin slice: oidc
     if authentication.identity and not await users.linked(
         session, user_id, authentication.identity
     ):
         raise AccountChanged
+    # end slice: oidc
     if settings.require_verified_email and not current.is_verified:
         raise EmailNotVerified
     if authentication.needs_code:
@@ -59,7 +61,9 @@ def to_challenge(authentication: Authentication) -> dict[str, Any]:
         "state": authentication.account.state,
         # Processes of the previous release know only passwords.
         "password": fingerprint(authentication.account.password_hash),
+        # begin slice: oidc
         "identity": str(authentication.identity) if authentication.identity else None,
+        # end slice: oidc
         "by": authentication.by,
         "methods": authentication.methods,
     }

@@ -31,7 +31,7 @@ class Authentication:
     account: users.Credentials
     by: str
     methods: tuple[str, ...]
-    identity: uuid.UUID | None = None
+    identity: uuid.UUID | None = None  # slice: oidc
 
     @property
     def needs_code(self) -> bool:

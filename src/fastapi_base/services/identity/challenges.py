@@ -17,9 +17,9 @@ class ChallengeKind(StrEnum):
     """The kind of operation. A token is valid for its kind only; the kind is the token's prefix."""
 
     SECOND_FACTOR = "sf"
-    PASSKEY_REGISTRATION = "pr"
-    PASSKEY_LOGIN = "pl"
-    OIDC = "oc"
+    PASSKEY_REGISTRATION = "pr"  # slice: passkeys
+    PASSKEY_LOGIN = "pl"  # slice: passkeys
+    OIDC = "oc"  # slice: oidc
 
 
 class Challenges:

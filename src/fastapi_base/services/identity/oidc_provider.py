@@ -17,7 +17,7 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.starlette_client import StarletteOAuth2App
 from joserfc.errors import JoseError
 
-from fastapi_base.core.config.login import OidcProvider
+from fastapi_base.core.config.oidc import OidcProvider
 from fastapi_base.core.errors import OidcRefused, Unavailable
 from fastapi_base.models.identity.external_identity import SUBJECT_LENGTH
 from fastapi_base.schemas.text import unstorable

@@ -10,8 +10,8 @@ from sqlmodel import col
 
 from fastapi_base.core.errors import NotFound
 from fastapi_base.models.identity.api_key import ApiKey
-from fastapi_base.models.identity.external_identity import ExternalIdentity
-from fastapi_base.models.identity.passkey import Passkey
+from fastapi_base.models.identity.external_identity import ExternalIdentity  # slice: oidc
+from fastapi_base.models.identity.passkey import Passkey  # slice: passkeys
 from fastapi_base.models.identity.second_factor import RecoveryCode, TotpFactor
 from fastapi_base.models.identity.session import LoginSession
 from fastapi_base.models.identity.user import User
@@ -29,7 +29,7 @@ def _count(owner: Any, *where: ColumnElement[bool]) -> ScalarSelect[Any]:
     return _of_account(select(func.count(col(owner))), owner, *where)
 
 
-_PROVIDER = col(ExternalIdentity.provider)
+_PROVIDER = col(ExternalIdentity.provider)  # slice: oidc
 _STATEMENT = users.READ.add_columns(
     col(User.deactivated_at),
     col(User.delete_after),
@@ -39,10 +39,12 @@ _STATEMENT = users.READ.add_columns(
     _count(RecoveryCode.user_id, col(RecoveryCode.used_at).is_(None)).label("recovery_codes"),
     _count(LoginSession.user_id, *sessions.live()).label("sessions"),
     _count(ApiKey.user_id, *api_keys.usable()).label("api_keys"),
-    _count(Passkey.user_id).label("passkeys"),
+    _count(Passkey.user_id).label("passkeys"),  # slice: passkeys
+    # begin slice: oidc
     func.array(_of_account(select(_PROVIDER).order_by(_PROVIDER), ExternalIdentity.user_id)).label(
         "providers"
     ),
+    # end slice: oidc
 )
 
 

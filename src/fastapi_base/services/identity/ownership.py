@@ -26,10 +26,10 @@ from fastapi_base.core.errors import EmailNotVerified, InvalidLink, NotAuthentic
 from fastapi_base.core.security.caller import Origin
 from fastapi_base.models.idempotency import IdempotencyKey
 from fastapi_base.models.identity.api_key import ApiKey
-from fastapi_base.models.identity.email_change import EmailChange
-from fastapi_base.models.identity.external_identity import ExternalIdentity
+from fastapi_base.models.identity.email_change import EmailChange  # slice: email-change
+from fastapi_base.models.identity.external_identity import ExternalIdentity  # slice: oidc
 from fastapi_base.models.identity.one_time_token import OneTimeToken
-from fastapi_base.models.identity.passkey import Passkey
+from fastapi_base.models.identity.passkey import Passkey  # slice: passkeys
 from fastapi_base.models.identity.second_factor import RecoveryCode, TotpFactor
 from fastapi_base.models.identity.user import User
 from fastapi_base.models.privacy.file import File
@@ -46,11 +46,11 @@ from fastapi_base.services.jobs import queries
 # that names the account. A test reports tables of accounts that are in neither list.
 REMOVED: tuple[tuple[type[SQLModel], str], ...] = (
     (ApiKey, "user_id"),
-    (Passkey, "user_id"),
+    (Passkey, "user_id"),  # slice: passkeys
     (TotpFactor, "user_id"),
     (RecoveryCode, "user_id"),
-    (ExternalIdentity, "user_id"),
-    (EmailChange, "user_id"),
+    (ExternalIdentity, "user_id"),  # slice: oidc
+    (EmailChange, "user_id"),  # slice: email-change
     (OneTimeToken, "user_id"),
     (IdempotencyKey, "owner_id"),
     (File, "owner_id"),

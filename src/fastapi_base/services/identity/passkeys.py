@@ -27,7 +27,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from fastapi_base.core.config.login import PasskeySettings
+from fastapi_base.core.config.passkeys import PasskeySettings
 from fastapi_base.core.errors import (
     AccountChanged,
     Conflict,

@@ -140,7 +140,7 @@ class SecondFactor:
             found,
             by=f"{stored['by']}+code",
             methods=(*stored["methods"], *sessions.SECOND_FACTOR),
-            identity=uuid.UUID(link) if (link := stored.get("identity")) else None,
+            identity=uuid.UUID(link) if (link := stored.get("identity")) else None,  # slice: oidc
         )
         try:
             return await self.auth.enter(passed, origin, refreshable=refreshable)

@@ -27,10 +27,10 @@ LIST_LIMIT = 100
 # Authentication methods (RFC 8176).
 PASSWORD = ("pwd",)
 SECOND_FACTOR = ("otp", "mfa")
-# A key, and something its owner knows or is: two factors in one.
-PASSKEY = ("pop", "user", "mfa")
-# Not registered: RFC 8176 has no name for a federated login.
-FEDERATED = ("fed",)
+# A key, and something its owner knows or is: two factors in one.  # slice: passkeys
+PASSKEY = ("pop", "user", "mfa")  # slice: passkeys
+# Not registered: RFC 8176 has no name for a federated login.  # slice: oidc
+FEDERATED = ("fed",)  # slice: oidc
 
 
 @dataclass(frozen=True, slots=True)

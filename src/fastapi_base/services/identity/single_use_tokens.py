@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, delete, func, insert, select
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_base.core.errors import InvalidLink
 from fastapi_base.core.security.opaque import digest, new_token
-from fastapi_base.models.identity.email_change import EmailChange
+from fastapi_base.models.identity.email_change import EmailChange  # slice: email-change
 from fastapi_base.models.identity.one_time_token import OneTimeToken
 from fastapi_base.models.identity.user import User
 from fastapi_base.services.identity import users
@@ -25,8 +25,8 @@ class Purpose(StrEnum):
 
     VERIFY = "verify-email"
     RESET = "reset-password"
-    CHANGE_OLD = "change-email-old"
-    CHANGE_NEW = "change-email-new"
+    CHANGE_OLD = "change-email-old"  # slice: email-change
+    CHANGE_NEW = "change-email-new"  # slice: email-change
 
 
 async def issue(
@@ -97,21 +97,25 @@ async def void(session: AsyncSession, user_id: uuid.UUID) -> None:
     This also cancels a pending change of address.
     """
     await session.exec(delete(OneTimeToken).where(col(OneTimeToken.user_id) == user_id))
+    # begin slice: email-change
     await session.exec(delete(EmailChange).where(col(EmailChange.user_id) == user_id))
+    # end slice: email-change
 
 
 def _good(token: str, purpose: Purpose) -> tuple[ColumnElement[bool], ...]:
     owner = select(col(User.id)).where(
         col(User.id) == col(OneTimeToken.user_id), users.may_log_in()
     )
+    address = col(User.email) == col(OneTimeToken.email)
+    # begin slice: email-change
     if purpose == Purpose.CHANGE_NEW:
-        owner = owner.where(
+        address = and_(
             col(EmailChange.user_id) == col(User.id),
             col(EmailChange.old_email) == col(User.email),
             col(EmailChange.new_email) == col(OneTimeToken.email),
         )
-    else:
-        owner = owner.where(col(User.email) == col(OneTimeToken.email))
+    # end slice: email-change
+    owner = owner.where(address)
     return (
         col(OneTimeToken.digest) == digest(token),
         col(OneTimeToken.purpose) == purpose,

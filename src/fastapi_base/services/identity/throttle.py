@@ -25,7 +25,7 @@ import time
 import structlog
 from redis.asyncio import Redis
 
-from fastapi_base.core.config.login import ThrottleSettings
+from fastapi_base.core.config.throttle import ThrottleSettings
 from fastapi_base.core.errors import TooManyAttempts, Unavailable, cause
 from fastapi_base.core.messaging.redis import answering
 from fastapi_base.utils.addresses import network

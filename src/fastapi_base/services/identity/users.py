@@ -18,7 +18,7 @@ from fastapi_base.core.ids import uuid7
 from fastapi_base.core.security.caller import Origin
 from fastapi_base.core.security.tokens import Claims
 from fastapi_base.models.identity.api_key import ApiKey
-from fastapi_base.models.identity.external_identity import ExternalIdentity
+from fastapi_base.models.identity.external_identity import ExternalIdentity  # slice: oidc
 from fastapi_base.models.identity.second_factor import TotpFactor
 from fastapi_base.models.identity.session import LoginSession
 from fastapi_base.models.identity.user import UNIQUE_EMAIL, User
@@ -276,6 +276,7 @@ async def locked(session: AsyncSession, user_id: uuid.UUID) -> Credentials | Non
     return await credentials(await session.connection(), user_id=user_id)
 
 
+# begin slice: oidc
 async def linked(session: AsyncSession, user_id: uuid.UUID, identity_id: uuid.UUID) -> bool:
     """Whether this identity is still linked to the account."""
     identity = col(ExternalIdentity.id) == identity_id
@@ -283,6 +284,9 @@ async def linked(session: AsyncSession, user_id: uuid.UUID, identity_id: uuid.UU
         identity, col(ExternalIdentity.user_id) == user_id
     )
     return await session.scalar(statement) is not None
+
+
+# end slice: oidc
 
 
 async def replace_password(

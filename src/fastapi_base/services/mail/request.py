@@ -26,7 +26,7 @@ class MailKind(StrEnum):
     REGISTERED = "registered"
     RESET = "reset"
     INVITED = "invited"
-    EMAIL_CHANGE = "email-change"
+    EMAIL_CHANGE = "email-change"  # slice: email-change
     NOTICE = "notice"
 
 
@@ -34,7 +34,7 @@ class Notice(StrEnum):
     """Notifications to owners. Each is the name of its template."""
 
     PASSWORD_CHANGED = "password_changed"
-    EMAIL_CHANGED = "email_changed"
+    EMAIL_CHANGED = "email_changed"  # slice: email-change
     DEACTIVATED = "deactivated"
     DELETION_ASKED = "deletion_asked"
     REACTIVATED = "reactivated"

@@ -18,7 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastapi_base.core.config import Settings
 from fastapi_base.core.security.caller import Origin
 from fastapi_base.db.session import Database
-from fastapi_base.models.identity.email_change import EmailChange
+from fastapi_base.models.identity.email_change import EmailChange  # slice: email-change
 from fastapi_base.models.identity.user import User
 from fastapi_base.services.audit import audit
 from fastapi_base.services.audit.audit import Action
@@ -104,6 +104,7 @@ async def _invited(
     return render.message(settings.mail, "invited", email, link=link, days=days)
 
 
+# begin slice: email-change
 async def _email_change(
     session: AsyncSession, settings: Settings, values: Values
 ) -> EmailMessage | None:
@@ -127,6 +128,7 @@ async def _email_change(
     return render.message(settings.mail, template, address, link=link, hours=hours)
 
 
+# end slice: email-change
 async def _notice(session: AsyncSession, settings: Settings, values: Values) -> EmailMessage | None:
     """To the owner of an account: a notification."""
     to = values.pop("to")
@@ -139,10 +141,12 @@ async def _notice(session: AsyncSession, settings: Settings, values: Values) -> 
     return render.message(settings.mail, values["notice"] or "", to, **values) if to else None
 
 
+# begin slice: email-change
 async def _taken(session: AsyncSession, email: str) -> bool:
     return bool(await session.scalar(select(exists().where(col(User.email) == email))))
 
 
+# end slice: email-change
 async def _user(session: AsyncSession, email: str | None) -> User | None:
     statement = select(User).where(col(User.email) == email, users.may_log_in())
     return (await session.scalars(statement)).one_or_none()
@@ -153,6 +157,6 @@ _MAKERS: dict[MailKind, _Maker] = {
     MailKind.REGISTERED: _registered,
     MailKind.RESET: _reset,
     MailKind.INVITED: _invited,
-    MailKind.EMAIL_CHANGE: _email_change,
+    MailKind.EMAIL_CHANGE: _email_change,  # slice: email-change
     MailKind.NOTICE: _notice,
 }

@@ -14,9 +14,9 @@ from sqlmodel import SQLModel, col
 
 from fastapi_base.models.audit.audit import AuditEvent
 from fastapi_base.models.identity.api_key import ApiKey
-from fastapi_base.models.identity.email_change import EmailChange
-from fastapi_base.models.identity.external_identity import ExternalIdentity
-from fastapi_base.models.identity.passkey import Passkey
+from fastapi_base.models.identity.email_change import EmailChange  # slice: email-change
+from fastapi_base.models.identity.external_identity import ExternalIdentity  # slice: oidc
+from fastapi_base.models.identity.passkey import Passkey  # slice: passkeys
 from fastapi_base.models.identity.second_factor import TotpFactor
 from fastapi_base.models.identity.session import LoginSession
 from fastapi_base.models.identity.user import User
@@ -76,10 +76,12 @@ EXPORTED: tuple[Part, ...] = (
     owned("account", User, "id", "password_hash"),
     owned("sessions", LoginSession, "user_id"),
     owned("api-keys", ApiKey, "user_id", "digest"),
+    # begin slice: passkeys
     owned("passkeys", Passkey, "user_id", "credential_id", "public_key", "sign_count"),
+    # end slice: passkeys
     owned("second-factors", TotpFactor, "user_id", "secret", "last_step"),
-    owned("identities", ExternalIdentity, "user_id"),
-    owned("email-changes", EmailChange, "user_id"),
+    owned("identities", ExternalIdentity, "user_id"),  # slice: oidc
+    owned("email-changes", EmailChange, "user_id"),  # slice: email-change
     # A payload may contain secrets; the keys and counts are internals of job execution.
     owned(
         *("jobs", Job, "owner_id"),

@@ -15,7 +15,7 @@ from fastapi_base.db.batches import BATCH, remove
 from fastapi_base.db.failures import UNAVAILABLE
 from fastapi_base.db.session import Database
 from fastapi_base.models.audit.audit import AuditEvent
-from fastapi_base.models.identity.email_change import EmailChange
+from fastapi_base.models.identity.email_change import EmailChange  # slice: email-change
 from fastapi_base.models.identity.invitation import Invitation
 from fastapi_base.models.identity.one_time_token import OneTimeToken
 from fastapi_base.models.identity.session import LoginSession, RefreshToken
@@ -77,7 +77,7 @@ def _steps(
         (LoginSession, col(LoginSession.expires_at) < before),
         (LoginSession, col(LoginSession.revoked_at) < before),
         (OneTimeToken, col(OneTimeToken.expires_at) < before),
-        (EmailChange, col(EmailChange.expires_at) < before),
+        (EmailChange, col(EmailChange.expires_at) < before),  # slice: email-change
         (File, col(File.expires_at) < now),
         (
             Invitation,

@@ -15,7 +15,7 @@ _PRIVATE = re.compile(r"_[A-Za-z]\w*(?<!__)")
 _IGNORED = re.compile(r"([\w.]+)[^#\n]*#\s*type:\s*ignore\[[^\]]*attr-defined")
 # Undocumented names without an underscore, by their prefixes.
 _INTERNAL = (
-    "authlib.integrations.base_client",
+    "authlib.integrations.base_client",  # slice: oidc
     "celery.beat",
     "celery.concurrency",
     "celery.worker",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ops.dev import places
 from ops.template.new import names
-from ops.template.new.repository import git
+from ops.template.update.git import git
 
 # Also what Pants adds to the tree in which it runs a test.
 _NOT_COPIED = (".git", ".local", ".pants.d", ".pids", "dist", "__pycache__", ".*_cache", "*.pex*")

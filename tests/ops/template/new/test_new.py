@@ -12,7 +12,7 @@ import pytest
 
 from ops.template.formatting import ruff
 from ops.template.new import contents
-from ops.template.new.repository import AUTHOR, git
+from ops.template.update.git import AUTHOR, git
 from tests.ops.template.new import templates
 
 NAME, PACKAGE = "customer-portal-api", "customer_portal_api"
@@ -62,6 +62,7 @@ def made(template: Path, home: dict[str, str]) -> tuple[Path, str]:
         f"NAME={NAME}",
         f"INTO={into}",
         f"DESCRIPTION={DESCRIPTION}",
+        "WITHOUT=statistics",
         environ=home,
     )
     assert done.returncode == 0, done.stderr
@@ -183,3 +184,53 @@ def test_repository_without_the_formatter_says_so(
     assert "not formatted yet" in done.stdout
     assert "  make fmt\n  make up" in done.stdout
     assert (tmp_path / "a/src/a/main.py").is_file()
+
+
+def test_unknown_slices_and_presets_are_reported(template: Path) -> None:
+    done = templates.make(template, "new", "NAME=a", "WITHOUT=statistics,none")
+    assert (
+        "make new: the slice 'none' does not exist; there are: email-change, items," in done.stderr
+    )
+    done = templates.make(template, "new", "NAME=a", "PRESET=small")
+    assert "PRESET=small: does not exist; there are: full, standard, minimal" in done.stderr
+    assert not (template.parent / "a").exists()
+
+
+def test_commands_of_the_page_about_slices_work(template: Path, tmp_path: Path) -> None:
+    page = (template / "docs/slices.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```bash slices\n(.*?)```", page, re.S)
+    listing, removal, check = (line.partition("#")[0].split()[1:] for line in block.splitlines())
+    assert re.search(r"^items +\d+ ", templates.make(template, *listing).stdout, re.M)
+    # The nightly workflow runs it for each slice, in minutes.
+    assert check == ["slices-check", "SLICE=oidc"]
+    tree = tmp_path / "tree"
+    git(template, "clone", "--quiet", str(template), str(tree))
+    removed = templates.make(tree, *removal)
+    assert removed.returncode == 0, removed.stderr
+    assert removed.stdout.endswith("Next: make check test\n")
+    assert not (tree / "src/fastapi_base/services/items").exists()
+
+
+def test_slices_are_left_out_and_stay_removed_by_an_update(
+    made: tuple[Path, str], template: Path, home: dict[str, str]
+) -> None:
+    folder, _ = made
+    endpoints = folder / f"src/{PACKAGE}/api/v1/endpoints"
+    assert not (endpoints / "statistics").exists()
+    # Later tests of the module would see the changes; this is the last one.
+    removed = templates.make(folder, "remove-slice", "SLICE=items", environ=home)
+    assert removed.returncode == 0, removed.stderr
+    templates.commit(folder, "remove the example")
+    item = template / "src/fastapi_base/services/items/items.py"
+    item.write_text(item.read_text(encoding="utf-8") + "\n# newer\n", encoding="utf-8")
+    (template / "docs/newer.md").write_text("# Newer\n\nSee [data](data.md).\n")
+    templates.commit(template, "Explain what is newer")
+    updated = templates.make(folder, "update", environ=home)
+    assert updated.returncode == 0, updated.stderr
+    assert (folder / "docs/newer.md").exists()
+    assert not (endpoints / "items").exists()
+    assert not (endpoints / "statistics").exists()
+    assert "\n- Explain what is newer\n" in git(folder, "log", "-1", "--format=%B") + "\n"
+    assert git(folder, "status", "--porcelain") == ""
+    again = templates.make(folder, "update", environ=home)
+    assert "has the newest base already" in again.stdout

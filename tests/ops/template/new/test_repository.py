@@ -7,7 +7,8 @@ import pytest
 
 from ops.template.new import repository
 from ops.template.new.names import OLD, NewError
-from ops.template.new.repository import git
+from ops.template.new.repository import Wanted
+from ops.template.update.git import git
 from tests.ops.template.new import templates
 
 TEXT = "Sells."
@@ -23,7 +24,7 @@ def unformatted(_: Path) -> None:
 
 
 def make(template: Path, into: Path | str, name: str = "my-shop", text: str = TEXT) -> Path:
-    return repository.make(template, Path(into), name, text, unformatted).folder
+    return repository.make(template, Path(into), Wanted(name, text), unformatted).folder
 
 
 def test_every_form_of_the_name_changes_and_modes_are_kept(template: Path, tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_failure_leaves_nothing_behind(
     before = sorted(tmp_path.iterdir())
     for into in ("../parent/shop", "../empty"):
         with pytest.raises((KeyboardInterrupt, SystemExit, NewError)):
-            repository.make(template, Path(into), "my-shop", TEXT, fail)
+            repository.make(template, Path(into), Wanted("my-shop", TEXT), fail)
     assert sorted(tmp_path.iterdir()) == before
     assert list((tmp_path / "empty").iterdir()) == []
 
@@ -93,7 +94,7 @@ def test_update_merges_with_own_changes(template: Path, tmp_path: Path) -> None:
     (template / "Makefile").write_text(f"# newer {OLD}\n")
     (template / "data").unlink()
     templates.commit(template, "newer")
-    assert repository.make(template, into, "my-shop", "", unformatted).updated
+    assert repository.make(template, into, Wanted("my-shop"), unformatted).updated
     git(into, "-c", "user.name=t", "-c", "user.email=t@example.com", "merge", "--quiet", "base")
     assert (into / "Makefile").read_text() == "# newer my_shop\n"
     assert (into / "own").read_text() == "mine\n"

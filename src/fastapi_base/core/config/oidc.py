@@ -1,29 +1,17 @@
-"""Settings of passkeys, identity providers, and login throttling."""
+"""Settings of identity providers, and the check of their combination."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from fastapi_base.core.config import validators
-from fastapi_base.core.config.section import Seconds, Section, Words
+from fastapi_base.core.config.section import Seconds, Section
 
 ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 RedirectUri = Annotated[str, AfterValidator(validators.redirect_uri)]
-Domain = Annotated[str, AfterValidator(validators.domain)]
-Origins = Annotated[Words, AfterValidator(validators.origins)]
 IssuerUrl = Annotated[str, AfterValidator(validators.issuer_url), Field(max_length=255)]
-
-
-class PasskeySettings(Section):
-    """Passkeys (WebAuthn). Disabled if `rp_id` is not set."""
-
-    model_config = SettingsConfigDict(env_prefix="PASSKEY_")
-
-    rp_id: Domain | None = None
-    rp_name: str = "fastapi-base"
-    origins: Origins = ()
 
 
 class OidcProvider(BaseModel):
@@ -65,16 +53,10 @@ class OidcSettings(Section):
     timeout: Seconds = 5
 
 
-class ThrottleSettings(Section):
-    """Throttling of failed login attempts. Times are in seconds."""
-
-    model_config = SettingsConfigDict(env_prefix="THROTTLE_")
-
-    pair_attempts: int = Field(default=5, gt=0)
-    address_attempts: int = Field(default=50, gt=0)
-    account_attempts: int = Field(default=100, gt=0)
-    notice_attempts: int = Field(default=20, gt=0)
-    max_wait_seconds: Seconds = 900
-    memory_seconds: Seconds = 86_400
-    known_seconds: Seconds = 7_776_000
-    when_redis_fails: Literal["allow", "refuse"] = "allow"
+def unsafe_providers(settings: OidcSettings) -> list[str]:
+    """A sentence for each provider that redirects browsers without TLS, in production."""
+    return [
+        f"OIDC_PROVIDERS: {name}: production requires an https:// redirect_uri"
+        for name, provider in settings.providers.items()
+        if not validators.is_private_url(provider.redirect_uri)
+    ]

@@ -1,0 +1,1 @@
+"""Brings later changes of the base into a repository that was created from it."""
