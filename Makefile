@@ -140,7 +140,7 @@ bench: ## benchmark the API against the baseline (ARGS="--seconds 3 --rounds 3 -
 chaos: ## inject faults under load; count jobs and stale reads (ARGS="--jobs 1000 --times 10")
 	@./pants run ops/measure/chaos/run.py -- $(ARGS)
 
-new: ## create your own repository (NAME=shop INTO=../shop DESCRIPTION="Sells." PRESET=standard WITHOUT=passkeys)
+new: ## create your own repository (NAME=shop INTO=../shop DESCRIPTION="Sells." PRESET=standard WITHOUT=oidc)
 	@"$$(ops/build/bootstrap/python.sh 3.13)" -m ops.template.new.cli $(foreach one,NAME INTO DESCRIPTION WITHOUT PRESET,$(call quoted,$(one)))
 
 update: ## in a repository that the base created: merge the base's changes since the last time (FROM=../base)

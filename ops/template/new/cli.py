@@ -51,18 +51,20 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("make new: interrupted; nothing was created", file=sys.stderr)
         return 130
-    print(_report(made, name, unformatted))
+    print(_report(made, wanted, unformatted))
     return 0
 
 
-def _report(made: repository.Made, name: str, unformatted: str) -> str:
+def _report(made: repository.Made, wanted: repository.Wanted, unformatted: str) -> str:
+    name = wanted.name
     format_first = ["make fmt"] if unformatted else []
     if made.updated:
         done = f"The branch `base` of {made.folder} is up to date."
         steps = ["git merge base", "make fmt check test"]
     else:
         done = f"Created {made.folder}, with the package `{names.package(name)}`."
-        steps = [*format_first, "make up", "make test"]
+        renewed = ["make clients"] if wanted.without or wanted.preset else []
+        steps = [*format_first, *renewed, "make up", "make test"]
     note = f"\nThe code is not formatted yet: {unformatted}" if unformatted else ""
     if not made.updated:
         note += "\nLICENSE is the one of the base: keep its notice, and add your own."

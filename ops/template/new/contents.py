@@ -85,6 +85,7 @@ def describe(target: Path, name: str, description: str) -> None:
     _edit(target / "docs/zensical.toml", description_of("site_description"))
     _edit(target / "docs/zensical.toml", _without_pages)
     _edit(target / "Makefile", _without_new)
+    _edit(target / "tests/ops/ci/docs/commands.toml", _without_commands)
 
 
 def described(target: Path) -> str:
@@ -116,6 +117,10 @@ def _without_presets(text: str) -> str:
 def _without_pages(text: str) -> str:
     text = re.sub(r'(?m)^  \{ "Tutorial" = .*\n', "", text)
     return re.sub(r'(?ms)^  \{ "Other languages" = \[\n.*?^  \] \},\n', "", text)
+
+
+def _without_commands(text: str) -> str:
+    return re.sub(r"(?ms)^# begin template\n.*?^# end template\n\n", "", text)
 
 
 def _without_new(makefile: str) -> str:

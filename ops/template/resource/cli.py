@@ -64,6 +64,7 @@ def _report(root: Path, resource: Resource, made: list[Path]) -> str:
             "Next:",
             f"  .venv/bin/pytest -q tests/unit/schemas/test_{names.plural}.py"
             f" tests/integration/api/test_{names.plural}.py",
+            "  make clients",
             "  make up",
         ]
     )

@@ -7,9 +7,6 @@ from pathlib import Path
 from ops.template.resource.kinds import ResourceError
 from ops.template.resource.specification import Resource
 
-#: Where slices have manifests. In a tree without it, the files of a slice are found by name.
-MANIFESTS = Path("ops/template/slices/manifests")
-
 
 def check(root: Path, package: str, resource: Resource, files: Iterable[str]) -> None:
     """Raise ResourceError if one of the new files, classes, routes or tables exists."""
@@ -18,8 +15,6 @@ def check(root: Path, package: str, resource: Resource, files: Iterable[str]) ->
     for file in files:
         if (root / file).exists():
             raise _refusal(resource, f"{file} exists already")
-    if not (root / MANIFESTS).is_dir():
-        _check_slices(root, package, resource, files)
 
 
 def _taken(source: Path, resource: Resource) -> Iterator[tuple[str, Path]]:
@@ -41,26 +36,6 @@ def _taken(source: Path, resource: Resource) -> Iterator[tuple[str, Path]]:
             yield next(found for found in match.groups() if found), file
 
 
-def _check_slices(root: Path, package: str, resource: Resource, files: Iterable[str]) -> None:
-    """Refuse a name with which `make remove-slice` would remove files of others, or they ours."""
-    mine = resource.names.plural
-    text = (root / f"src/{package}/models/__init__.py").read_text("utf-8")
-    slices = set(re.findall(r"# slice: (\w+)$", text, re.M))
-    there = (
-        file.relative_to(root)
-        for place in ("src", "tests", "ops")
-        for file in (root / place).rglob("*.py")
-    )
-    for name, others in [(mine, there), *((one, map(Path, files)) for one in slices)]:
-        for file in others:
-            if file.parent.name == name or _pattern(name).fullmatch(file.name):
-                raise _refusal(resource, f"{file} is named like a file of the slice {name}")
-
-
 def _refusal(resource: Resource, why: str) -> ResourceError:
     name = resource.names.singular
     return ResourceError(f"NAME={name}: {why}; choose another name, such as shop_{name}")
-
-
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(test_|\d{{4}}_)?({name}|{name.removesuffix('s')})(_[a-z]+)?\.py")

@@ -21,6 +21,8 @@ from ops.template.resource.lists import edits
 from ops.template.resource.names import Names
 from ops.template.resource.specification import Resource
 
+MANIFESTS = "ops/template/slices/manifests"
+
 _KEYS = "api/v1/endpoints/identity/api_keys.py"
 _BUILD = "python_sources()\n"
 _REVISION = re.compile(r'^revision\b[^=]*= "([^"]+)"', re.M)
@@ -72,9 +74,9 @@ def new_files(root: Path, package: str, resource: Resource) -> dict[str, str]:
             resource, package, keys=(root / source / _KEYS).exists()
         ),
     }
-    if (root / collisions.MANIFESTS).is_dir():
+    if (root / MANIFESTS).is_dir():
         described = manifest.render(resource, files)
-        files[f"{collisions.MANIFESTS}/{many}.toml"] = described
+        files[f"{MANIFESTS}/{many}.toml"] = described
     return files
 
 

@@ -117,10 +117,10 @@ def main(arguments: list[str]) -> int:
         print(f"removed {file.relative_to(root)}")
     try:
         ruff.format_tree(root, ruff.program(root))
-        step = "make check test"
+        step = "make clients check test"
     except ruff.FormatError as error:
         print(f"The code is not formatted yet: {error}", file=sys.stderr)
-        step = "make fmt check test"
+        step = "make fmt clients check test"
     print(f"Next: {step}")
     return 0
 

@@ -41,8 +41,8 @@ async def override_flag(
     operator: ActingRecentDep,
     resources: ResourcesDep,
     origin: OriginDep,
+    percentage: Annotated[float, Form(ge=0, le=100)],
     value: Annotated[str, Form(max_length=1000)] = "",
-    percentage: Annotated[float, Form(ge=0, le=100)] = 100,
     accounts: Annotated[str, Form(max_length=50_000)] = "",
 ) -> Response:
     """Override a flag for a share of the accounts and for those that are named."""

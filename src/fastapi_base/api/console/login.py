@@ -81,14 +81,15 @@ async def log_in_second_factor(
         )
         return await _enter(request, resources, origin, next_page, grant)
     except (WrongCode, TooManyAttempts) as error:
-        return page(
+        shown = page(
             request,
             "second_factor.html",
             status=status_of(type(error)),
             challenge=challenge,
             next_page=next_page,
-            error=_said(error),
+            error=error.detail,
         )
+        return _with_wait(shown, error)
     except DomainError as error:
         return _form(request, resources, next_page=next_page, error=error)
 
@@ -195,14 +196,13 @@ def _form(
         status=status_of(type(error)) if error else 200,
         next_page=next_page,
         username=username,
-        error=_said(error) if error else None,
+        error=error.detail if error else None,
         passkeys=resources.settings.passkey.rp_id is not None,
     )
-    if error is not None and error.retry_after is not None:
+    return reply if error is None else _with_wait(reply, error)
+
+
+def _with_wait(reply: Response, error: DomainError) -> Response:
+    if error.retry_after is not None:
         reply.headers["Retry-After"] = str(error.retry_after)
     return reply
-
-
-def _said(error: DomainError) -> str:
-    wait = error.retry_after
-    return error.detail if wait is None else f"{error.detail} Try again in {wait} seconds."

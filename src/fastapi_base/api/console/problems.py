@@ -8,7 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_base.api.console.site import login_url, page, site_of
+from fastapi_base.api.console.site import asked_page, login_url, page, site_of
 from fastapi_base.api.errors import MEDIA_TYPE
 
 _LOG_IN = ("not-authenticated", "login-not-recent")
@@ -53,11 +53,9 @@ def _page(request: Request, start: Message, problem: dict[str, Any]) -> Response
     site = site_of(request)
     code = str(problem["type"]).rpartition(":")[2]
     if code == "not-authenticated" and request.method == "GET":
-        asked = request.scope["path"]
-        query = request.url.query
-        target = login_url(site, f"{asked}?{query}" if query else asked)
+        target = login_url(site, asked_page(request))
         return RedirectResponse(target, 303, headers={"Cache-Control": "no-store"})
-    back = request.scope["path"]
+    back = asked_page(request)
     if request.method != "GET":
         back = site.origin_page(request)
     log_in = None

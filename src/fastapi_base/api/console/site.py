@@ -76,7 +76,7 @@ class Site:
         except ValueError:
             return self.path
         path = came_from.path.removeprefix(self.settings.api.path_prefix)
-        return self.target(path)
+        return self.target(f"{path}?{came_from.query}" if came_from.query else path)
 
 
 def site_of(request: Request) -> Site:
@@ -84,6 +84,12 @@ def site_of(request: Request) -> Site:
     found = request.app.state.console
     assert isinstance(found, Site)
     return found
+
+
+def asked_page(request: Request) -> str:
+    """The path and query of this request."""
+    path, query = str(request.scope["path"]), request.url.query
+    return f"{path}?{query}" if query else path
 
 
 def page(

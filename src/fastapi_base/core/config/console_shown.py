@@ -1,6 +1,7 @@
 """All settings as operators may see them: without secrets, and with where each came from."""
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,4 +56,12 @@ def _text(value: Any) -> str:
             return "; ".join(f"{name}: {_text(one)}" for name, one in value.items())
         case BaseModel():
             return ", ".join(f"{name}={_text(one)}" for name, one in value)
-    return str(value)
+    return _without_credentials(str(value))
+
+
+def _without_credentials(text: str) -> str:
+    """The text with user names, passwords and queries of URLs hidden."""
+    if "://" not in text:
+        return text
+    text = re.sub(r"(?<=://)[^/?#\s]*@", f"{HIDDEN}@", text)
+    return re.sub(r"\?\S+", f"?{HIDDEN}", text)

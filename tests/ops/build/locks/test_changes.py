@@ -21,6 +21,7 @@ zebra<2
 shared
 """
 _RUNNER = "# No upper bounds.\nshared\n"
+_NAMES = ("attrs2", "shared", "zebra")
 
 
 @pytest.fixture
@@ -40,19 +41,26 @@ def checkout(tmp_path: Path, index: Index) -> Checkout:
     made.write("mutants.txt", "zebra<2\n")
     for name in ("app", "test", "mutants"):
         made.write(f"{name}.lock", _locked(index, made.read(f"{name}.txt")))
+    made.write("app.wheels", "".join(f"{_digest(index, one)}  {_wheel(one)}\n" for one in _NAMES))
     for name in ("attrs2", "zebra", "shared"):
         index.add(name, "1.1")
     return made
 
 
 def _locked(index: Index, manifest: str) -> str:
-    lines = []
-    for name in sorted(("attrs2", "zebra", "shared")):
-        if name in manifest:
-            content = index.files[name][f"{name}-1.0-py3-none-any.whl"][0]
-            digest = hashlib.sha256(content).hexdigest()
-            lines.append(f"{name}==1.0 \\\n    --hash=sha256:{digest}\n")
-    return "".join(lines)
+    return "".join(
+        f"{name}==1.0 \\\n    --hash=sha256:{_digest(index, name)}\n"
+        for name in _NAMES
+        if name in manifest
+    )
+
+
+def _digest(index: Index, name: str) -> str:
+    return hashlib.sha256(index.files[name][_wheel(name)][0]).hexdigest()
+
+
+def _wheel(name: str) -> str:
+    return f"{name}-1.0-py3-none-any.whl"
 
 
 def _changed(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
@@ -78,6 +86,7 @@ def test_added_library_is_bounded_sorted_importable_and_moves_no_other_pin(
     assert _changed(before, checkout.state()) == {
         "3rdparty/python/app.txt",
         "3rdparty/python/app.lock",
+        "3rdparty/python/app.wheels",
         "3rdparty/python/BUILD",
         "pyproject.toml",
     }
@@ -98,7 +107,7 @@ def test_stubs_of_an_untyped_library_are_added_for_tests(checkout: Checkout, ind
     assert "acme>=1,<3\nattrs2<2\n" in text
     assert text.endswith("shared\ntypes-acme\n")
     changed = _changed(before, checkout.state())
-    assert changed == {"3rdparty/python/app.txt", "3rdparty/python/app.lock"}
+    assert changed == {f"3rdparty/python/app.{one}" for one in ("txt", "lock", "wheels")}
 
 
 def test_library_of_tests_has_no_bound_and_vulnerable_versions_are_named(
@@ -120,7 +129,8 @@ def test_upgrade_moves_one_package_in_each_lock_that_has_it(checkout: Checkout) 
         assert "shared==1.1 " in checkout.read(name)
     assert "zebra==1.0 " in checkout.read("app.lock")
     changed = _changed(before, checkout.state())
-    assert changed == {"3rdparty/python/app.lock", "3rdparty/python/test.lock"}
+    written = ("app.lock", "app.wheels", "test.lock")
+    assert changed == {f"3rdparty/python/{one}" for one in written}
 
 
 def test_upgrade_names_the_bound_that_holds_a_package_back(

@@ -62,7 +62,7 @@ def made(template: Path, home: dict[str, str]) -> tuple[Path, str]:
         f"NAME={NAME}",
         f"INTO={into}",
         f"DESCRIPTION={DESCRIPTION}",
-        "WITHOUT=statistics",
+        "WITHOUT=statistics,console",
         environ=home,
     )
     assert done.returncode == 0, done.stderr
@@ -79,7 +79,7 @@ def test_next_steps_are_printed(made: tuple[Path, str]) -> None:
     (command,) = re.findall(r"^  (cd .*)$", steps, re.M)
     done = subprocess.run(["sh", "-c", f"{command} && pwd"], capture_output=True, text=True)
     assert done.stdout.strip() == str(folder)
-    assert "make up\n  make test" in steps
+    assert "make clients\n  make up\n  make test" in steps
 
 
 def test_first_commit_needs_no_identity_and_runs_no_hooks(made: tuple[Path, str]) -> None:
@@ -189,7 +189,8 @@ def test_repository_without_the_formatter_says_so(
 def test_unknown_slices_and_presets_are_reported(template: Path) -> None:
     done = templates.make(template, "new", "NAME=a", "WITHOUT=statistics,none")
     assert (
-        "make new: the slice 'none' does not exist; there are: email-change, items," in done.stderr
+        "make new: the slice 'none' does not exist; there are: console, email-change,"
+        in done.stderr
     )
     done = templates.make(template, "new", "NAME=a", "PRESET=small")
     assert "PRESET=small: does not exist; there are: full, standard, minimal" in done.stderr
@@ -207,7 +208,7 @@ def test_commands_of_the_page_about_slices_work(template: Path, tmp_path: Path) 
     git(template, "clone", "--quiet", str(template), str(tree))
     removed = templates.make(tree, *removal)
     assert removed.returncode == 0, removed.stderr
-    assert removed.stdout.endswith("Next: make check test\n")
+    assert removed.stdout.endswith("Next: make clients check test\n")
     assert not (tree / "src/fastapi_base/services/items").exists()
 
 
