@@ -22,7 +22,10 @@ _LEFT_OUT = re.compile(
 #: Its notice names the holders of the rights, and copies must include it unchanged.
 _LICENSE = "LICENSE"
 #: Sections of the README that are about the template.
-TEMPLATE_SECTIONS = ("Make it your product", "Features", "Speed", "When not to use it")
+TEMPLATE_SECTIONS = (
+    *("Make it your product", "Features", "Compared with other templates", "Speed"),
+    "When not to use it",
+)
 _UPDATES = """## Take updates of the template
 
 The branch `base` contains only the template that this repository was created from
