@@ -10,7 +10,7 @@ from fastapi_base.core.config.section import Section
 
 # The first segments of the application's other paths.
 _TAKEN = frozenset({"api", "docs", "health", "openapi.json", ".well-known"})
-_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}){1,4}")
 
 
 def _free(path: str) -> str:
@@ -19,7 +19,8 @@ def _free(path: str) -> str:
     if not _PATH.fullmatch(path):
         raise ValueError(
             "must be a path such as /console: it starts with a slash, does not end with one, and"
-            " its parts consist of letters, digits, and . _ ~ -, and do not start with a dot"
+            " it has at most four parts, which have at most 64 letters, digits, and . _ ~ -, and do"
+            " not start with a dot"
         )
     first = path.split("/")[1]
     if first in _TAKEN:
