@@ -106,7 +106,8 @@ def _edit(file: Path, change: Callable[[str], str]) -> None:
 def _readme(text: str, name: str, description: str) -> str:
     sections = re.split(r"(?m)^(?=## )", text)[1:]
     kept = [one for one in sections if one.partition("\n")[0][3:] not in TEMPLATE_SECTIONS]
-    return f"# {names.distribution(name)}\n\n{description}\n\n" + "".join(kept)
+    text = "".join(kept).replace("[Tutorial](docs/tutorial.md), ", "")
+    return f"# {names.distribution(name)}\n\n{description}\n\n{text}"
 
 
 def _with_updates(text: str) -> str:
