@@ -59,6 +59,10 @@ async def test_flags_are_overridden_and_reset(
     reply = await operator.send("Override in all", value="false", accounts="ada")
     assert reply.status_code == 422
     await operator.open("/flags/word-count")
+    # An empty percentage is not all accounts.
+    reply = await operator.send("Override in all", value="false", percentage="")
+    assert reply.status_code == 422
+    await operator.open("/flags/word-count")
     one = str(uuid.uuid4())
     await operator.send("Override in all", value="false", percentage="12.5", accounts=one)
     assert "12.5 % and 1 named accounts" in operator.text

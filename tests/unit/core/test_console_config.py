@@ -47,6 +47,8 @@ def test_secrets_are_hidden_and_sources_named(
     monkeypatch.setenv("DATABASE_URL", f"postgresql://me:{secret}@127.0.0.1/x")
     monkeypatch.setenv("OIDC_PROVIDERS", provider)  # slice: oidc
     monkeypatch.setenv("API_PORT", "8123")
+    traces = f"http://collector:{secret}@127.0.0.1:4318/v1/traces?api-key={secret}&x=y"
+    monkeypatch.setenv("TRACING_ENDPOINT", traces)
     file = tmp_path / ".env"
     file.write_text(f"API_PORT=1\nMAIL_SENDER_NAME=Shop\nHEALTH_TOKEN={secret}\n")
     found = {one.variable: one for one in shown(load_settings(env_file=file))}
@@ -54,6 +56,8 @@ def test_secrets_are_hidden_and_sources_named(
     assert not [one for one in found.values() if secret in one.value]
     for name in ("AUTH_JWT_SECRET", "DATABASE_URL", "HEALTH_TOKEN"):
         assert found[name].value == HIDDEN
+    endpoint = f"http://{HIDDEN}@127.0.0.1:4318/v1/traces?{HIDDEN}"
+    assert found["TRACING_ENDPOINT"].value == endpoint
     assert f"client_secret={HIDDEN}" in found["OIDC_PROVIDERS"].value  # slice: oidc
     sources = {name: (found[name].value, found[name].source) for name in found}
     assert sources["API_PORT"] == ("8123", "environment")
