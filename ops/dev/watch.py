@@ -42,6 +42,9 @@ def main(arguments: list[str]) -> int:
             _stop(running)
             for file in changed:
                 imports.read(file)
+                # It may be of another content of the same size, saved within the same second.
+                for bytecode in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
+                    bytecode.unlink(missing_ok=True)
             near, far = (
                 [
                     str(test.relative_to(root))

@@ -91,6 +91,9 @@ def sources(tmp_path: Path) -> Path:
     shutil.copytree("docs", tmp_path / "pages/docs", ignore=shutil.ignore_patterns("*.html"))
     for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"):
         shutil.copy(name, tmp_path / "pages")
+    for client in Path("clients").glob("*/README.md"):
+        (tmp_path / "pages" / client).parent.mkdir(parents=True)
+        shutil.copy(client, tmp_path / "pages" / client)
     shutil.copy("docs/zensical.toml", tmp_path)
     return tmp_path
 
