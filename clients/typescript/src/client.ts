@@ -131,7 +131,7 @@ export class Session {
   }
 
   async #refresh(used: Tokens): Promise<boolean> {
-    const request = new Request(new URL("/api/v1/auth/refresh", this.#options.baseUrl), {
+    const request = new Request(`${this.#options.baseUrl.replace(/\/+$/, "")}/api/v1/auth/refresh`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ refresh_token: used.refresh }),

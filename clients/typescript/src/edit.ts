@@ -10,7 +10,8 @@ export async function edit<T, U>(read: () => Call<T>, change: (current: T, etag:
   for (let attempt = 1; ; attempt++) {
     const reading = read();
     const current = await data(reading);
-    const etag = (await reading).response.headers.get("ETag") ?? "*";
+    const etag = (await reading).response.headers.get("ETag");
+    if (etag === null) throw new TypeError("the resource has no ETag");
     try {
       return await data(change(current, etag));
     } catch (error) {

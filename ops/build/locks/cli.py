@@ -38,6 +38,7 @@ def main(arguments: list[str], advise: Callable[[Pins], None]) -> int:
     """
     options = _options(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    work = None
     try:
         with opened(ROOT) as work:
             _change(work, options)
@@ -46,7 +47,8 @@ def main(arguments: list[str], advise: Callable[[Pins], None]) -> int:
         console.say(f"{error}\nlock: nothing was changed")
         return 1
     except KeyboardInterrupt:
-        console.say("interrupted; nothing was changed")
+        done = work is not None and work.written
+        console.say(f"interrupted; {'everything was written' if done else 'nothing was changed'}")
         return 130
     if changed := _summarise(work, written):
         advise(changed)

@@ -31,6 +31,8 @@ class Workspace:
         self.root = root
         self.folder = folder
         self._before = _contents(root)
+        #: Whether `commit` has replaced the files.
+        self.written = False
         for name, content in self._before.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
@@ -74,9 +76,13 @@ class Workspace:
             for name in changed:
                 fresh[name].replace(self.root / name)
                 done.append(name)
+            self.written = True
         except OSError as error:
             for name in done:
-                (self.root / name).write_bytes(self._before[name])
+                if name in self._before:
+                    (self.root / name).write_bytes(self._before[name])
+                else:
+                    (self.root / name).unlink()
             raise LockingError(f"{error.filename}: {error.strerror}. Nothing was changed") from None
         finally:
             for path in fresh.values():

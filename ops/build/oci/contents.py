@@ -41,14 +41,21 @@ def unpacked(media_type: str, content: bytes, place: str) -> bytes:
     """The tar archive of a layer as a registry holds it. Raises OciError."""
     try:
         if content.startswith(b"\x28\xb5\x2f\xfd"):
-            # The builder's other commands run without it.
-            import zstandard
-
-            with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(content)) as stream:
-                return stream.read()
+            return _from_zstd(content)
         return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise OciError(f"{place}: the layer ({media_type}) cannot be unpacked: {error}") from error
+
+
+def _from_zstd(content: bytes) -> bytes:
+    # The builder's other commands run without it.
+    import zstandard
+
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(content)) as stream:
+            return stream.read()
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error
 
 
 def digest(content: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,11 @@ from ops.build.oci.errors import OciError
 from ops.build.oci.keys import PublicKey
 from ops.build.oci.links import Link, missing, ok, wrong
 from ops.build.oci.stores import Store
+
+# An address of Pants, the name of an object of git, a word: no option of a program.
+_TARGET = re.compile(r"(//)?([\w.][\w./-]*)?(:[\w.+-]+)?(#[\w.-]+)?")
+_OBJECT = re.compile(r"|[0-9a-f]{40}|[0-9a-f]{64}")
+_WORD = re.compile(r"[a-z0-9]+")
 
 #: Variables of the Python that runs this, which must not reach that of the build.
 _NOT_PASSED = ("PEX", "__PEX", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
@@ -45,6 +51,15 @@ class Recipe:
                 f"the provenance of {parameters['target']} records no commit: it was not built by "
                 "`make publish`, or from files that differ from their commit"
             )
+        # They become arguments of programs, and nobody has vouched for them yet.
+        for name, text, form in (
+            ("target", parameters["target"], _TARGET),
+            ("commit", source.get("gitCommit", ""), _OBJECT),
+            ("tree", source.get("gitTree", ""), _OBJECT),
+            ("compression", parameters.get("compression", "none"), _WORD),
+        ):
+            if not form.fullmatch(str(text)):
+                raise OciError(f"the provenance names an impossible {name}: {text!r}")
         return cls(
             parameters["target"],
             chosen,

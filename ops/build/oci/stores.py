@@ -94,15 +94,23 @@ class RegistryStore:
 
     def documents(self, digest: str) -> list[Document]:
         """See `Store`."""
-        found = []
+        found: list[Document] = []
         for one in self.registry.referrers(digest):
-            manifest = json.loads(self.manifest(str(one["digest"])))
-            subject = str(manifest.get("subject", {}).get("digest", ""))
-            for layer in manifest.get("layers", ()):
-                content = self.registry.blob(str(layer["digest"]))
-                place = f"{self.name}@{one['digest']}"
-                found.append(Document(str(layer["mediaType"]), content, place, subject))
+            try:
+                found += self._attached(str(one["digest"]))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise OciError(
+                    f"{self.name}: an attached document has no valid manifest: {error!r}"
+                ) from error
         return found
+
+    def _attached(self, digest: str) -> Iterator[Document]:
+        manifest = json.loads(self.manifest(digest))
+        subject = str(manifest.get("subject", {}).get("digest", ""))
+        for layer in manifest.get("layers", ()):
+            content = self.registry.blob(str(layer["digest"]))
+            place = f"{self.name}@{digest}"
+            yield Document(str(layer["mediaType"]), content, place, subject)
 
 
 class LayoutStore:

@@ -80,8 +80,10 @@ def _chunks(upload: Upload, size: int, content: IO[bytes], ask: Send) -> str:
         except OciError as error:
             problem = error
         if problem is None and reply.status == 202:
+            before = done
             url, done = _next(url, reply), _received(reply, done + len(chunk))
-            continue
+            if done > before:
+                continue
         left -= 1
         if left < 0:
             raise problem or OciError(f"{url}: the upload failed with HTTP {reply.status}")

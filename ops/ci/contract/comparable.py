@@ -67,7 +67,7 @@ def _align_parameters(old: Json, new: Json) -> tuple[tuple[str, str], ...]:
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "path":
                     parameter["name"] = names[parameter["name"]]
-        new["paths"][before] = item
+        new["paths"].setdefault(before, {}).update(item)
     return tuple(renamed)
 
 

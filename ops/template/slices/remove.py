@@ -8,6 +8,7 @@ tables keeps them until a new migration drops them.
 """
 
 import re
+import signal
 import sys
 from collections.abc import Iterable
 from functools import partial
@@ -105,11 +106,15 @@ def _following(new: str, old: str, text: str) -> str:
 def main(arguments: list[str]) -> int:
     """Takes a list of slices. Returns 2 with a sentence if they cannot be removed."""
     root = Path.cwd()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         removed = remove(root, "".join(arguments))
     except SliceError as error:
         print(f"make remove-slice: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("make remove-slice: interrupted; nothing was changed", file=sys.stderr)
+        return 130
     except OSError as error:
         print(f"make remove-slice: {error}; nothing was changed", file=sys.stderr)
         return 1

@@ -106,6 +106,8 @@ class AsyncClient:
         """
         for attempt in range(1, EDITS + 1):
             current = await self.reply(read)
+            if not current.etag:
+                raise ValueError("the resource has no ETag")
             try:
                 return await self.send(change(current.value).with_headers(if_match=current.etag))
             except ApiError as error:

@@ -107,6 +107,8 @@ class Client:
         """
         for attempt in range(1, EDITS + 1):
             current = self.reply(read)
+            if not current.etag:
+                raise ValueError("the resource has no ETag")
             try:
                 return self.send(change(current.value).with_headers(if_match=current.etag))
             except ApiError as error:

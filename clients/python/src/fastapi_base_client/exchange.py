@@ -67,8 +67,8 @@ class Session:
     def steps(self, call: Call[Any]) -> Steps:
         """The steps of a call; returns the response. Raises ApiError and TransportError."""
         key = str(uuid.uuid4()) if call.once else None
-        response = yield from self._attempts(call, key)
         used = self.credentials
+        response = yield from self._attempts(call, key)
         expired = response.status_code == 401 and not call.public
         if expired and isinstance(used, Tokens) and (yield from self._refreshed(used)):
             response = yield from self._attempts(call, key)

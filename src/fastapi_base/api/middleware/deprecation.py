@@ -3,6 +3,7 @@
 from typing import Any
 
 import structlog
+from starlette.status import HTTP_405_METHOD_NOT_ALLOWED
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_base.api.observability.templates import Templates
@@ -45,7 +46,9 @@ class DeprecationMiddleware:
                 found := deprecation_of(scope.get("endpoint"))
             ):
                 message["headers"] = [*message.get("headers", ()), *found.headers]
-                self._count(scope, message["status"])
+                # Other methods of the path are not calls of the route.
+                if message["status"] != HTTP_405_METHOD_NOT_ALLOWED:
+                    self._count(scope, message["status"])
             await send(message)
 
         await self.app(scope, receive, send_with_notice)

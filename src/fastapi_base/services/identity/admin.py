@@ -242,9 +242,7 @@ async def send_reset(
         session,
         MailKind.RESET,
         email=user.email,
-        address=origin.address,
-        user_agent=origin.user_agent,
-        request_id=origin.request_id,
+        by="superuser",
     )
     await audit.record(
         session, Action.RESET_REQUESTED, origin, actor=actor.id, subject=user_id, by="superuser"

@@ -13,6 +13,7 @@ FILES = ("3rdparty/python/app.lock", "3rdparty/python/app.txt", "pyproject.toml"
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "3rdparty/python").mkdir(parents=True)
+    (tmp_path / "3rdparty/npm/a").mkdir(parents=True)
     for name in FILES:
         (tmp_path / name).write_text("old\n")
     return tmp_path
@@ -28,13 +29,15 @@ def test_failure_restores_what_was_replaced(root: Path, monkeypatch: pytest.Monk
         return replace(path, target)
 
     with opened(root) as work:
-        for name in FILES:
+        (work.folder / "3rdparty/npm/a").mkdir(parents=True)
+        for name in (*FILES, "3rdparty/npm/a/package-lock.json"):
             work.write(name, "new\n")
         monkeypatch.setattr(Path, "replace", failing)
         with pytest.raises(LockingError, match="No space left on device"):
             work.commit()
     assert [(root / name).read_text() for name in FILES] == ["old\n"] * 3
     assert not list(root.rglob("*.new"))
+    assert not list(root.rglob("package-lock.json"))
 
 
 def test_change_by_others_meanwhile_is_not_overwritten(root: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from ops.build.oci import archive, contents, image_diff
 from ops.build.oci.config import Config
 from ops.build.oci.entry import Entry, file, symlink
+from ops.build.oci.errors import OciError
 from ops.build.oci.registry import Reference, Registry
 from tests.ops.build.oci import referrers, samples, signed
 
@@ -148,3 +149,9 @@ def test_whiteouts_of_other_builders_remove_files(tmp_path: Path) -> None:
 def test_image_that_cannot_be_read_is_named(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert image_diff.main([word, word]) == 2
     assert f"image-diff: {word}: no such archive" in capsys.readouterr().err
+
+
+def test_damaged_layer_is_named() -> None:
+    for start in (b"\x28\xb5\x2f\xfd", b"\x1f\x8b"):
+        with pytest.raises(OciError, match=r"sha256:1: the layer .* cannot be unpacked"):
+            contents.unpacked("a/b", start + b"nothing", "sha256:1")

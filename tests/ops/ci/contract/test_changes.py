@@ -98,6 +98,21 @@ def test_another_name_of_a_path_parameter_is_no_other_path() -> None:
     ]
 
 
+def test_methods_of_one_path_may_name_its_parameter_differently() -> None:
+    old, new = descriptions([])
+    for document, method, name in (
+        (old, "get", "id"),
+        (new, "get", "id"),
+        (new, "post", "thing_id"),
+    ):
+        parameter = {"name": name, "in": "path", "required": True, "schema": TEXT}
+        operation = {"parameters": [parameter], "responses": {"200": {}}}
+        document["paths"].setdefault(f"/things/{{{name}}}", {})[method] = operation
+    found = [(one.level, one.rule) for one in changes.between(old, new, TODAY)]
+    assert ("added", "operation-added") in found
+    assert not [one for one in found if one[0] == "breaking"]
+
+
 @pytest.mark.parametrize(("before", "after"), [(("a",), ("a", "b")), (("a", "b"), ("a",))])
 @pytest.mark.parametrize("first", [REQUEST, RESPONSE])
 def test_a_schema_that_is_sent_and_received_can_change_in_neither_way(
