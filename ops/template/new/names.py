@@ -51,7 +51,7 @@ def check(name: str, taken: Mapping[str, str]) -> None:
     module = package(name)
     if keyword.iskeyword(module):
         what = "is a keyword of Python"
-    elif module in sys.stdlib_module_names:
+    elif module in sys.stdlib_module_names or module == "test":
         what = f"is the module `{module}` of Python's standard library"
     elif module in taken:
         what = f"is {taken[module]}"

@@ -27,6 +27,7 @@ def edits(resource: Resource, package: str) -> Mapping[str, Edit]:
         f"{source}/services/privacy/exported.py": _exported(resource, package),
         f"{source}/api/v1/router.py": _router(names.plural, package),
         f"{source}/api/openapi.py": _tag(resource),
+        "ops/dev/seed/factories.py": _factories(resource),
         "tests/integration/BUILD": _test_support(names.plural),
         "tests/integration/filling.py": _filling(names.plural),
         "tests/integration/db/test_list_plans.py": _list_plans(resource),
@@ -48,6 +49,13 @@ def _models(resource: Resource, package: str) -> Edit:
         return into_block(text, r"__all__ = \[", entry, names.plural, after)
 
     return edit
+
+
+def _factories(resource: Resource) -> Edit:
+    names = resource.names
+    name = f"{names.model}Factory"
+    module = f"ops.dev.seed.{names.plural}"
+    return lambda text: with_import(text, module, f"{name} as {name}", names.plural)
 
 
 def _scopes(resource: Resource) -> Edit:

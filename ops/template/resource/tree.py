@@ -8,6 +8,7 @@ from ops.template.resource import collisions
 from ops.template.resource.files import (
     api_tests,
     endpoints,
+    factory,
     manifest,
     migration,
     model,
@@ -68,6 +69,7 @@ def new_files(root: Path, package: str, resource: Resource) -> dict[str, str]:
         f"{source}/migrations/versions/{revision}_{many}.py": migration.render(
             resource, package, revision, down
         ),
+        f"ops/dev/seed/{many}.py": factory.render(resource, package),
         f"tests/unit/schemas/test_{many}.py": schema_tests.render(resource, package),
         f"tests/integration/{many}_rows.py": rows.render(resource, package),
         f"tests/integration/api/test_{many}.py": api_tests.render(

@@ -15,7 +15,7 @@ FOLDER = Path("ops/template/slices/manifests")
 VERSIONS = "src/*/migrations/versions"
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 _LISTS = ("files", "settings", "migrations", "packages", "needs", "words")
-_KEYS = {*_LISTS, "title", "description", "standard", "sections"}
+_KEYS = {*_LISTS, "title", "description", "standard", "generated", "sections"}
 
 
 class SliceError(ValueError):
@@ -30,7 +30,7 @@ class Manifest:
     names of files without suffix; `packages` are all locked packages that only slices need, direct
     or not; `sections` are headings by page; `needs` are other slices; `words` are regular
     expressions that only lines of the slice match, in the code and its tests; `standard` says
-    whether the preset of that name includes it.
+    whether the preset of that name includes it, and `generated` whether `make resource` wrote it.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Manifest:
     words: tuple[str, ...] = ()
     sections: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     standard: bool = True
+    generated: bool = False
 
 
 def load(root: Path) -> dict[str, Manifest]:
@@ -111,6 +112,7 @@ def _read(file: Path, shown: Path) -> Manifest:
             title=_text(given, "title"),
             description=_text(given, "description"),
             standard=_flag(given, "standard"),
+            generated=_flag({"generated": False, **given}, "generated"),
             files=_texts(given, "files"),
             settings=_texts(given, "settings"),
             migrations=_texts(given, "migrations"),

@@ -53,7 +53,9 @@ def remove(root: Path, names: str | Iterable[str]) -> list[Path]:
         _edit_named(edits, known[name])
     _drop_packages(edits, known, gone)
     if (root / FILE).exists():
-        edits.change(root / FILE, lambda text: recorded(text, gone))
+        # The base never has what `make resource` wrote.
+        based = [name for name in gone if not known[name].generated]
+        edits.change(root / FILE, lambda text: recorded(text, based))
     edits.apply()
     return sorted(edits.removed)
 

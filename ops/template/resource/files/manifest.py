@@ -9,6 +9,7 @@ _MANIFEST = Template("""\
 title = "$All"
 description = "$All of accounts, as `make resource` wrote them."
 standard = true
+generated = true
 files = [
 $files
 ]

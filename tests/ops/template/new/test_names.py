@@ -37,6 +37,7 @@ def test_names_that_python_and_dns_allow_are_accepted(name: str, taken: dict[str
         ("shop\n", "lower-case letters", "NAME=shop"),
         ("class", "keyword of Python", "NAME=class-service"),
         ("json", "standard library", "NAME=json-service"),
+        ("test", "standard library", "NAME=test-service"),
         ("fastapi", "locked package fastapi", "NAME=fastapi-service"),
         ("pydantic-core", "locked package pydantic-core", "NAME=pydantic-core-service"),
         ("jwt", "module of a locked package", "NAME=jwt-service"),

@@ -10,6 +10,8 @@ TESTS = [
     "tests/integration/api/test_purchase_order_lines.py",
     "tests/unit/api/test_openapi.py",
     "tests/integration/db/test_list_plans.py",
+    "tests/integration/test_seed.py::test_each_model_has_a_factory",
+    "tests/integration/test_seed.py::test_rows_of_factories_are_accepted",
     "tests/integration/migrations/test_migrations.py",
 ]
 

@@ -12,6 +12,8 @@ TESTS = [
     "tests/unit/api/test_access.py",
     "tests/unit/api/test_openapi.py",
     "tests/unit/services/test_exported.py",
+    "tests/integration/test_seed.py::test_each_model_has_a_factory",
+    "tests/integration/test_seed.py::test_rows_of_factories_are_accepted",
     "tests/integration/migrations/test_migrations.py::test_models_and_migrations_agree",
     "tests/integration/migrations/test_sql.py",
 ]
