@@ -48,7 +48,7 @@ def parse(line: str) -> Requirement:
     if "://" in line or "@" in line.partition("#")[0]:
         raise LockingError(
             f"{line!r}: give a name with versions, such as stripe or 'stripe>=12,<13'; a lock"
-            " names packages, and no addresses"
+            " names packages, and no URLs"
         )
     match = _REQUIREMENT.fullmatch(line.strip())
     if not match:

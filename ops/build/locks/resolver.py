@@ -47,7 +47,7 @@ class Resolver:
         text = (self.folder / lock.path).read_text(encoding="utf-8")
         if address := _ADDRESS.search(text):
             raise LockingError(
-                f"{lock.path} would hold an address ({_public(address[0])}); a lock names packages,"
+                f"{lock.path} would hold a URL ({_public(address[0])}); a lock names packages,"
                 " versions and hashes only"
             )
         if lock.python == "3.13":

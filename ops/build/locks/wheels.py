@@ -1,4 +1,4 @@
-"""Lists the wheels of a lock: their hashes and file names, without addresses.
+"""Lists the wheels of a lock: their hashes and file names, without URLs.
 
 Only wheels that the lock allows and that fit CPython 3.13 on Linux are listed, in the format of
 sha256sum(1).

@@ -33,15 +33,19 @@ def update(root: Path, source: str) -> str:
         raise TemplateError("where is the base? Name its folder or URL: make update FROM=../base")
     with _restored(root), tempfile.TemporaryDirectory() as work:
         clone = Path(work) / "base"
-        if run(root, "clone", "--quiet", source, str(clone)).returncode:
+        cloned = run(root, "clone", "--quiet", source, str(clone))
+        if cloned.returncode:
+            said = cloned.stderr.strip().splitlines()[-1:]
             raise TemplateError(
-                f"the base is not found at {source}; name its folder or URL: make update FROM=..."
+                f"the base is not found at {source}; name its folder or URL: make update FROM=...\n"
+                + "".join(said)
             )
         before = git(root, "merge-base", "HEAD", _BASE)
         _renew(clone, root, name)
         git(root, "config", REMEMBERED, _absolute(root, source))
         if run(root, "merge-base", "--is-ancestor", _BASE, "HEAD").returncode == 0:
-            return "This repository has the newest base already."
+            newest = git(clone, "rev-parse", "--short=10", "HEAD")
+            return f"This repository has the newest base already: {newest} at {source}."
         return _merge(root, _message(root, clone, before))
 
 
@@ -54,7 +58,7 @@ def _ready(root: Path) -> str:
             f"{error}. `make update` is for a repository that was created from the base"
         ) from None
     if run(root, "rev-parse", "--git-dir").returncode:
-        raise TemplateError(f"{root} is no repository of git")
+        raise TemplateError(f"{root} is not a git repository")
     if commit_of(root, "MERGE_HEAD"):
         raise TemplateError("a merge is not finished: commit it, or run `git merge --abort`")
     if changed := git(root, "status", "--porcelain", "--untracked-files=no"):

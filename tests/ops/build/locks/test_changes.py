@@ -155,7 +155,7 @@ def test_refused_changes_say_why_and_change_nothing(checkout: Checkout, index: I
         "--ADD=no-such-thing": "no-such-thing was not found in the package registry",
         "--ADD=zebra": "zebra is already in 3rdparty/python/app.txt, as 'zebra<2'",
         "--ADD=acme>>1": 'no such comparison operator ">>"',
-        "--ADD=acme @ https://example.com/a.whl": "a lock names packages, and no addresses",
+        "--ADD=acme @ https://example.com/a.whl": "a lock names packages, and no URLs",
         "--ADD=later-python": "Python>=3.14",
         "--ADD=only-intel": "there is none for arm64",
         "--ADD=bound-breaker": "because you require zebra<2",
