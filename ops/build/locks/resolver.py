@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from ops.build.debian.mirrors import public
 from ops.build.locks import wheels
 from ops.build.locks.errors import LockingError
 from ops.build.locks.locks import Lock
@@ -47,7 +48,7 @@ class Resolver:
         text = (self.folder / lock.path).read_text(encoding="utf-8")
         if address := _ADDRESS.search(text):
             raise LockingError(
-                f"{lock.path} would hold a URL ({_public(address[0])}); a lock names packages,"
+                f"{lock.path} would hold a URL ({public(address[0])}); a lock names packages,"
                 " versions and hashes only"
             )
         if lock.python == "3.13":
@@ -122,7 +123,7 @@ class Resolver:
             check=False,
         )
         if done.returncode:
-            said = _public(done.stderr.strip() or done.stdout.strip())
+            said = public(done.stderr.strip() or done.stdout.strip())
             raise LockingError(said.removeprefix("error: ") or f"uv ended with {done.returncode}")
         return done.stdout
 
@@ -154,8 +155,3 @@ def _environ() -> dict[str, str]:
     # As pip: the authorities of the system.
     environ.setdefault("UV_SYSTEM_CERTS", "true")
     return environ
-
-
-def _public(text: str) -> str:
-    """A text without user names and passwords in URLs."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "", text)

@@ -42,7 +42,7 @@ class Change:
 
 
 def between(old: Json, new: Json, today: datetime.date) -> list[Change]:
-    """All changes, the breaking ones first. Raises redocly.ToolError.
+    """All changes, the breaking ones first. Raises node.ToolError.
 
     Redocly rates the changes of operations that stay. Added here: what was deprecated can go after
     its sunset, an error status that is no longer answered breaks nobody, and rules of our own.

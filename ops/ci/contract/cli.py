@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ops.ci.contract import changes, declared, description
 from ops.ci.contract.description import Json
-from ops.ci.contract.redocly import ToolError
+from ops.ci.node import ToolError
 
 FOLDER = Path(__file__).parent / "release"
 DECLARED = "ops/ci/contract/release/declared.toml"

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ops.ci import node
 from ops.ci.contract import description
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -18,7 +19,6 @@ LINTERS = {
     "redocly": ("redocly", "lint", "--format=stylish", f"--config={_RULES}/redocly.yaml", _FILE),
     "spectral": ("spectral", "lint", "--fail-severity=warn", f"-r={_RULES}/spectral.yaml", _FILE),
 }
-_QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "NO_COLOR": "1"}
 # What only a deployment can name, and the linters want.
 _ABOUT = {
     "contact": {"name": "Support", "url": "https://example.com/support"},
@@ -41,12 +41,11 @@ def findings(linter: str, document: description.Json, root: Path = ROOT) -> str:
         (folder / _FILE).parent.mkdir()
         named = {**document, "info": {**document["info"], **_ABOUT}}
         (folder / _FILE).write_text(json.dumps(named, indent=2), encoding="utf-8")
-        path = {"PATH": f"{programs}:{os.environ.get('PATH', os.defpath)}"}
         program, *arguments = LINTERS[linter]
         done = subprocess.run(
             [f"{programs}/{program}", *arguments],
             cwd=folder,
-            env={**os.environ, **_QUIET, **path},
+            env={**os.environ, **node.QUIET, **node.path(programs)},
             capture_output=True,
             text=True,
             check=False,

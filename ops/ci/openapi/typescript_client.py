@@ -2,12 +2,12 @@
 
 import copy
 import json
-import os
 import re
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from ops.ci import node
 
 type Json = dict[str, Any]
 
@@ -17,10 +17,6 @@ _PROBLEM = {
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 _VERSION = re.compile(r'^(  "version": )"[^"]*"', re.MULTILINE)
-
-
-class ToolError(RuntimeError):
-    """The generator could not be installed or run; the message is its output."""
 
 
 def modules(document: Json, root: Path) -> dict[str, str]:
@@ -34,13 +30,13 @@ def package(text: str, document: Json) -> str:
 
 
 def _schema(document: Json, root: Path) -> str:
-    programs = _run([str(root / "ops/build/bootstrap/npm.sh"), "typescript"], root, {}).strip()
-    path = {"PATH": f"{programs}:{os.environ.get('PATH', os.defpath)}"}
+    programs = node.programs(root, "typescript")
+    path = node.path(programs)
     with tempfile.TemporaryDirectory(prefix="schema-") as place:
         folder = Path(place)
         (folder / "openapi.json").write_text(json.dumps(_short(document)), encoding="utf-8")
         command = [f"{programs}/openapi-typescript", "openapi.json", "--output", "schema.ts"]
-        _run(command, folder, path)
+        node.run(command, folder, path)
         return _NOTE + (folder / "schema.ts").read_text(encoding="utf-8")
 
 
@@ -87,17 +83,3 @@ def _constants(document: Json) -> str:
 
 def _list(names: list[str]) -> str:
     return "[\n" + "".join(f'  "{name}",\n' for name in names) + "]"
-
-
-def _run(command: list[str], folder: Path, environ: dict[str, str]) -> str:
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ToolError(f"{Path(command[0]).name} failed: {done.stderr.strip() or done.stdout}")
-    return done.stdout
